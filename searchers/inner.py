@@ -1,0 +1,73 @@
+"""The inner problem: what is trained, as pure functions of a flat weight vector.
+
+A searcher sees a training loss, a validation loss and draws (initial weights and batches). It
+never sees the test set: that stays with the task.
+
+Shapes: weights are one vector of shape (P,); a batch is whatever the problem makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+Buffers: TypeAlias = Mapping[str, Tensor]
+Batch: TypeAlias = Any
+
+
+class Weights(NamedTuple):
+    """Everything a trained model consists of: its parameters, shape (P,), and its buffers."""
+
+    vector: Tensor
+    buffers: Buffers
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Mean loss over a split, and accuracy where the task has one."""
+
+    loss: float
+    accuracy: float | None = None
+
+
+class Draw(Protocol):
+    """The randomness of one training: its initial weights and its batches.
+
+    Reading it twice gives the same tensors, so a backward sweep sees the batches (and their
+    augmentation) of the forward one.
+    """
+
+    def initial(self) -> Weights: ...
+
+    def batch(self, step: int) -> Batch: ...
+
+
+class InnerProblem(Protocol):
+    """A training problem that can be differentiated.
+
+    ``training_loss`` may update the entries of ``buffers`` in place (running statistics); it must
+    not depend on them. ``validation_loss`` is evaluated with the running statistics held fixed:
+    how they depend on the hyperparameters is left out of a hypergradient.
+    """
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def draw(self, training: int) -> Draw:
+        """The draw of a cell's n-th training: the same for every searcher."""
+
+    def training_loss(self, vector: Tensor, buffers: Buffers, batch: Batch) -> Tensor:
+        """Scalar, differentiable twice in ``vector``."""
+
+    def validation_loss(self, vector: Tensor, buffers: Buffers) -> Tensor:
+        """Scalar, differentiable in ``vector``."""
+
+    def validation(self, weights: Weights) -> Metrics:
+        """The same loss as a number, with accuracy; nothing to differentiate."""

@@ -1,0 +1,95 @@
+"""A task: what is tuned.
+
+It says what to train (an inner problem for a cell's seed), what may be chosen (the search space),
+what everyone starts from, and how long a full training is. The training data are split by the
+cell's seed; the test set is opened only by `Instance.test`, which no searcher is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from searchers.inner import InnerProblem, Metrics, Weights
+from searchers.protocols import Brief
+from searchers.space import Nested, Space, SpaceError
+
+
+class TaskError(ValueError):
+    """A task that makes no sense, or whose data are not there; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A task with its data split by one seed, on one device.
+
+    ``inner`` is all that a searcher sees. ``test`` measures finished weights on the test set,
+    after the cell.
+    """
+
+    inner: InnerProblem
+    test: Callable[[Weights], Metrics]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data, model, update rule, losses, search space, and the full horizon.
+
+    ``build(seed, device)`` makes the instance of one cell. ``initial`` and ``default`` are nested
+    configurations inside ``space``. ``budgets`` are epochs, ascending, the last the full horizon.
+    ``smaller_budget`` says what a budget below the horizon means, the same for every searcher:
+    ``"compress"`` runs the whole schedule in fewer steps, ``"truncate"`` the first part of it.
+    ``loss_ceiling``: a validation loss above it, or none at all, counts as diverged and is
+    recorded as this value.
+
+    The update rule is SGD with momentum; the space names its hyperparameters: ``learning_rate``
+    (a Float, or a Vector for a schedule in windows of equal length), ``momentum``,
+    ``weight_decay``. What the space leaves out is 0.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[int, torch.device], Instance]
+    space: Space
+    initial: tuple[Nested, ...]
+    default: Nested
+    budgets: tuple[int, ...]
+    smaller_budget: Literal["compress", "truncate"]
+    loss_ceiling: float
+    metric: str = "cross-entropy"
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise TaskError(f"a task's name is an identifier, not {self.name!r}")
+        ascending = list(self.budgets) == sorted(set(self.budgets))
+        if not self.budgets or not ascending or self.budgets[0] < 1:
+            raise TaskError(f"{self.name}: budgets are ascending epochs, not {self.budgets!r}")
+        if self.smaller_budget not in ("compress", "truncate"):
+            raise TaskError(f"{self.name}: smaller_budget is 'compress' or 'truncate'")
+        if not self.initial:
+            raise TaskError(f"{self.name}: needs at least one initial configuration")
+        for what, nested in [("default", self.default), *(("initial", i) for i in self.initial)]:
+            try:
+                self.space.flatten(nested)
+            except SpaceError as error:
+                raise TaskError(f"{self.name}: {what} configuration: {error}") from None
+
+    @property
+    def horizon(self) -> int:
+        """Epochs of a full training."""
+        return self.budgets[-1]
+
+    def brief(self, seed: int, width: int) -> Brief:
+        """What every searcher is told about a cell of this task."""
+        return Brief(
+            space=self.space,
+            initial=tuple(self.space.flatten(nested) for nested in self.initial),
+            default=self.space.flatten(self.default),
+            budgets=self.budgets,
+            compress=self.smaller_budget == "compress",
+            seed=seed,
+            width=width,
+        )
