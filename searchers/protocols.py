@@ -121,9 +121,7 @@ class GradientSearcher(Protocol):
     @property
     def name(self) -> str: ...
 
-    def search(
-        self, problem: InnerProblem, brief: Brief, chain: Chain
-    ) -> Iterator[Evaluation]:
+    def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
         """Evaluations until the caller stops asking (or, converged, until they end)."""
 
 

@@ -42,6 +42,7 @@ class Task:
     configurations inside ``space``. ``budgets`` are epochs, ascending, the last the full horizon.
     ``smaller_budget`` says what a budget below the horizon means, the same for every searcher:
     ``"compress"`` runs the whole schedule in fewer steps, ``"truncate"`` the first part of it.
+    ``optimum``: the best configuration where it is known in closed form.
     ``loss_ceiling``: a validation loss above it, or none at all, counts as diverged and is
     recorded as this value.
 
@@ -60,6 +61,7 @@ class Task:
     smaller_budget: Literal["compress", "truncate"]
     loss_ceiling: float
     metric: str = "cross-entropy"
+    optimum: Nested | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -71,7 +73,10 @@ class Task:
             raise TaskError(f"{self.name}: smaller_budget is 'compress' or 'truncate'")
         if not self.initial:
             raise TaskError(f"{self.name}: needs at least one initial configuration")
-        for what, nested in [("default", self.default), *(("initial", i) for i in self.initial)]:
+        named = [("default", self.default), *(("initial", nested) for nested in self.initial)]
+        if self.optimum is not None:
+            named.append(("optimum", self.optimum))
+        for what, nested in named:
             try:
                 self.space.flatten(nested)
             except SpaceError as error:

@@ -1,0 +1,146 @@
+"""Running one attempt at a cell: a process of its own, driving one Ray Tune experiment.
+
+The runner starts it with ``python -m hpobench.cell`` and a pickled `Order` on its standard input;
+it leaves ``evaluations.jsonl`` and ``cell.json`` in the cell's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpobench.budget import Budget
+from hpobench.control import Control, Fault, Header, WorkerLost
+from hpobench.records import write_json
+from hpobench.study import Cell
+
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # cells are rerun, not restored
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "1",  # what the budget cut off need not finish
+    "TUNE_WARN_THRESHOLD_S": "1000000",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "PYTHONWARNINGS": "ignore",
+}
+"""Environment of every process that runs Tune: no chatter, nothing that costs the cell time."""
+
+EXIT_WORKER_LOST = 3
+
+
+@dataclass(frozen=True)
+class Order:
+    """All that a cell's process needs to know."""
+
+    cell: Cell
+    budget: Budget
+    width: int
+    cpus: int
+    gpus: float
+    folder: Path
+    attempt: int
+    address: str
+    slice: str
+    cores: tuple[int, ...]
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for what lives no longer than the cell."""
+        return self.folder / "scratch"
+
+    @property
+    def outcome(self) -> Path:
+        """What the process came to, for the runner: a JSON file."""
+        return self.scratch / "outcome.json"
+
+
+def run_cell(order: Order) -> tuple[Control, float]:
+    """Run the attempt to its end: the control, which has the books, and the seconds of start-up."""
+    import ray
+    from ray import tune
+
+    from hpobench.tuning import CellSearch, CellStopper
+    from trainables.trainable import Post, SlotTrainable
+
+    began = time.monotonic()
+    cell = order.cell
+    warm_up = getattr(cell.searcher, "warm_up", None)
+    if warm_up is not None:
+        warm_up()
+    ray.init(order.address, log_to_driver=False, logging_level="ERROR", namespace=cell.name)
+    control = Control(
+        Header(cell.name, cell.task.name, cell.searcher.name, cell.seed, order.attempt),
+        cell.task,
+        cell.searcher,
+        order.budget,
+        order.width,
+        order.folder / "evaluations.jsonl",
+    )
+    post = Post(
+        task=cell.task,
+        searcher=cell.searcher,
+        seed=cell.seed,
+        width=order.width,
+        scratch=order.scratch,
+        threads=order.cpus,
+        cores=order.cores,
+        device="cuda" if order.gpus else "cpu",
+    )
+    slot = {"cpu": order.cpus, "gpu": order.gpus, order.slice: 1}
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(SlotTrainable, post=post), slot),
+        tune_config=tune.TuneConfig(
+            search_alg=CellSearch(control),
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(order.scratch),
+            stop=CellStopper(control),
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+    control.close()
+    return control, (control.started or time.monotonic()) - began
+
+
+def main() -> None:
+    from ray import cloudpickle
+
+    order: Order = cloudpickle.load(sys.stdin.buffer)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides when a cell is given up
+    if order.cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, order.cores)
+    outcome: dict[str, Any] = {"ended": None, "ledger": None}
+    fault: Fault | None
+    try:
+        control, startup = run_cell(order)
+        fault = control.fault
+        outcome = {"ended": control.ended, "ledger": control.ledger.as_json(startup)}
+        if fault is not None:
+            traceback.print_exception(fault)
+    except BaseException as error:
+        traceback.print_exc()
+        fault = Fault(f"{type(error).__name__}: {error}".splitlines()[0])
+    sys.stderr.flush()
+    write_json(order.outcome, {**outcome, "fault": str(fault) if fault else None})
+    status = 0 if fault is None else EXIT_WORKER_LOST if isinstance(fault, WorkerLost) else 1
+    # Without waiting for Ray's goodbyes: everything is on disk.
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

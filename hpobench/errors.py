@@ -1,0 +1,15 @@
+"""Errors that a user can act on: the command line prints each as one line, with exit code 2."""
+
+from __future__ import annotations
+
+
+class HpobenchError(Exception):
+    """A mistake or a fault with a remedy; the message says what, where, and what to do."""
+
+
+class RunError(HpobenchError):
+    """A run folder that cannot be read or written."""
+
+
+class StudyError(HpobenchError):
+    """A study that makes no sense, or that this machine cannot run."""

@@ -1,0 +1,150 @@
+"""JSON files and append-only JSON lines: how a run is kept on disk.
+
+A line is written in one call, so a process that dies in the middle leaves at most a torn last
+line: text without a newline at its end. Readers drop it and say so; anything else that is not a
+record is damage and is named with its file and line. NaN and infinity are never written.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn, TypeAlias
+
+from hpobench.errors import RunError
+
+Record: TypeAlias = dict[str, Any]
+
+
+class Lines(NamedTuple):
+    """The records of a file; ``torn`` if a last line was cut off while it was written."""
+
+    records: list[Record]
+    torn: bool
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Append one record, in one write; the rest of a torn line is removed first.
+
+    Raises ValueError for NaN or infinity and RunError if the disk refuses.
+    """
+    line = _encode(path, record) + b"\n"
+    with _refusals(path), open(path, "a+b", buffering=0) as file:
+        _mend(file.fileno())
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def read_lines(path: Path) -> Lines:
+    """All records of a file. RunError if it cannot be read or is damaged before its end."""
+    with _refusals(path):
+        *lines, rest = Path(path).read_bytes().split(b"\n")
+    records = []
+    for number, line in enumerate(lines, start=1):
+        record = _parse(line)
+        if record is None:
+            raise RunError(
+                f"{path}, line {number} is damaged: expected one JSON object;"
+                " repair or remove that line, or run the cell again"
+            )
+        records.append(record)
+    last = _parse(rest)
+    if last is not None:
+        records.append(last)
+    return Lines(records, torn=bool(rest) and last is None)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole: a reader finds the old content or the new, never a part.
+
+    Raises ValueError for NaN or infinity and RunError if the disk refuses.
+    """
+    write_whole(path, _encode(path, value, indent=1) + b"\n")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file in one step. RunError if the disk refuses."""
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _refusals(path):
+        try:
+            with open(draft, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, path)
+        finally:
+            with suppress(OSError):
+                draft.unlink()
+
+
+def read_json(path: Path) -> Record:
+    """The JSON object in a file. RunError if it is not there, or not one."""
+    with _refusals(path):
+        content = Path(path).read_bytes()
+    value = _parse(content)
+    if value is None:
+        raise RunError(f"{path} is damaged: expected one JSON object; restore it or run again")
+    return value
+
+
+def make_folder(path: Path) -> Path:
+    """The folder, made with its parents where needed. RunError if the disk refuses."""
+    with _refusals(path):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    return Path(path)
+
+
+def _encode(path: Path, value: Any, indent: int | None = None) -> bytes:
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=indent).encode()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _parse(text: bytes) -> Record | None:
+    """The JSON object that the text is, or None. The start of an object never parses as one."""
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _mend(file: int) -> None:
+    """End the file with a whole line: complete a newline that is missing, drop a torn line."""
+    size = os.fstat(file).st_size
+    if size == 0 or os.pread(file, 1, size - 1) == b"\n":
+        return
+    content = os.pread(file, size, 0)
+    start = content.rfind(b"\n") + 1
+    if _parse(content[start:]) is None:
+        os.ftruncate(file, start)
+    else:
+        os.write(file, b"\n")
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror or error}; {_remedy(error)}") from error
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space there, or choose another folder for the run"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return "give yourself access to that folder, or choose another one for the run"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return "check that this is the path of a run folder"
+    return "check that disk, then try again"

@@ -1,0 +1,172 @@
+"""A study as JSON (``study.json``), and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import json
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hpobench.budget import Budget
+from hpobench.errors import RunError
+from hpobench.study import Study
+from searchers.protocols import BlackBoxSearcher, Searcher
+from trainables.task import Task
+from trainables.tasks import find_task
+
+SCHEMA = 1
+VERSIONED = ("hpobench", "ray", "torch", "optuna", "hpbandster", "ConfigSpace", "numpy", "pandas")
+
+
+def describe(study: Study, source: Path | None) -> dict[str, Any]:
+    """The content of ``study.json``; ``source`` is the user's file that the study came from."""
+    return {
+        "schema": SCHEMA,
+        **definition(study),
+        "source": str(source.resolve()) if source else None,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "cells": [
+            {
+                "cell": cell.name,
+                "task": cell.task.name,
+                "searcher": cell.searcher.name,
+                "seed": cell.seed,
+            }
+            for cell in study.cells()
+        ],
+        "versions": {name: version(name) for name in VERSIONED},
+        "hardware": {
+            "machine": platform.node(),
+            "system": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+        },
+        "commit": _commit(),
+    }
+
+
+def definition(study: Study) -> dict[str, Any]:
+    """What makes two runs runs of the same study."""
+    return {
+        "name": study.name,
+        "budget": study.budget.as_json(),
+        "width": study.width,
+        "slot": {"cpus": study.cpus, "gpus": study.gpus},
+        "yardstick_draws": study.yardstick_draws,
+        "seeds": list(study.seeds),
+        "tasks": [describe_task(task) for task in study.tasks],
+        "searchers": [describe_searcher(searcher) for searcher in study.searchers],
+    }
+
+
+def describe_task(task: Task) -> dict[str, Any]:
+    content = {
+        "name": task.name,
+        "summary": task.summary,
+        "metric": task.metric,
+        "space": task.space.describe(),
+        "initial": [task.space.flatten(nested) for nested in task.initial],
+        "default": task.space.flatten(task.default),
+        "budgets": list(task.budgets),
+        "smaller_budget": task.smaller_budget,
+        "loss_ceiling": task.loss_ceiling,
+    }
+    return {**content, "hash": task_hash(task)}
+
+
+def task_hash(task: Task) -> str:
+    """A fingerprint of what a reference depends on: ranges, budgets, what a budget means."""
+    parts = {
+        "name": task.name,
+        "metric": task.metric,
+        "space": task.space.describe(),
+        "budgets": list(task.budgets),
+        "smaller_budget": task.smaller_budget,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def describe_searcher(searcher: Searcher) -> dict[str, Any]:
+    kind = type(searcher)
+    settings = {}
+    if dataclasses.is_dataclass(searcher):
+        fields = dataclasses.fields(searcher)
+        settings = {f.name: getattr(searcher, f.name) for f in fields if f.name != "name"}
+    return {
+        "name": searcher.name,
+        "kind": "black-box" if isinstance(searcher, BlackBoxSearcher) else "gradient-based",
+        "class": f"{kind.__module__}:{kind.__qualname__}",
+        "settings": json.loads(json.dumps(settings, default=str)),
+        "summary": (kind.__doc__ or "").strip().split("\n")[0],
+    }
+
+
+def rebuild(record: dict[str, Any]) -> Study:
+    """The study of a ``study.json``: from its source file, or else from the catalogues."""
+    source = record.get("source")
+    if source is not None:
+        from hpobench.loading_studies import load_file
+
+        found = load_file(Path(source))
+        tasks = {task.name: task for task in found.tasks}
+        searchers = {searcher.name: searcher for searcher in found.searchers}
+    else:
+        tasks, searchers = {}, {}
+    study = Study(
+        record["name"],
+        [tasks.get(t["name"]) or find_task(t["name"]) for t in record["tasks"]],
+        [searchers.get(s["name"]) or _searcher(s) for s in record["searchers"]],
+        record["seeds"],
+        Budget(record["budget"]["amount"], record["budget"]["kind"]),
+        record["width"],
+        record["slot"]["cpus"],
+        record["slot"]["gpus"],
+        record["yardstick_draws"],
+    )
+    check_same(study, record)
+    return study
+
+
+def check_same(study: Study, record: dict[str, Any]) -> None:
+    """Refuse to go on with a study that is not the one the folder holds."""
+    now = json.loads(json.dumps(definition(study)))
+    for key, value in now.items():
+        if record.get(key) != value:
+            raise RunError(
+                f"study {study.name}: its {key} changed since this run began;"
+                " start a new run, or go back to the code of then"
+            )
+
+
+def _searcher(record: dict[str, Any]) -> Searcher:
+    module, _, name = record["class"].partition(":")
+    try:
+        kind = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        raise RunError(
+            f"searcher {record['name']}: {record['class']} cannot be imported;"
+            " resume from Python with Study.resume(folder)"
+        ) from None
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in record["settings"].items()}
+    fields = {field.name for field in dataclasses.fields(kind)}
+    return kind(**settings, **({"name": record["name"]} if "name" in fields else {}))
+
+
+def _commit() -> str | None:
+    """The commit of the project's own checkout, "+" if it has changes; None outside of one."""
+    here = Path(__file__).resolve().parent.parent
+    if not (here / ".git").exists():
+        return None
+    try:
+        run = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"]
+        return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,157 @@
+"""What a study is: tasks × searchers × seeds under one budget."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from hpobench.budget import Budget
+from hpobench.errors import StudyError
+from searchers.catalog import find_searcher
+from searchers.protocols import BlackBoxSearcher, GradientSearcher, Searcher
+from trainables.seeds import derive
+from trainables.task import Task
+from trainables.tasks import find_task
+
+if TYPE_CHECKING:
+    from hpobench.results import Results
+
+T = TypeVar("T", Task, Searcher)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (task, searcher, seed): runs alone on its slots, on its own clock."""
+
+    task: Task
+    searcher: Searcher
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.task.name}__{self.searcher.name}__s{self.seed}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Tasks × searchers × seeds under one budget for each cell.
+
+    Tasks and searchers may be given by name. ``seeds`` is how many (0, 1, …) or which. A bare
+    number as ``budget`` means seconds. A cell has ``width`` slots of ``cpus`` cores and ``gpus``
+    GPUs (which may be a fraction). ``yardstick_draws``: how often the reference's and the
+    default's configurations are trained on each split, outside every cell's clock.
+
+    >>> study = Study("mine", ["digits"], ["random", "fds"], seeds=2, budget=8)
+    >>> [cell.name for cell in study.cells()][:1]
+    ['digits__fds__s0']
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    searchers: tuple[Searcher, ...]
+    seeds: tuple[int, ...]
+    budget: Budget
+    width: int = 1
+    cpus: int = 1
+    gpus: float = 0.0
+    yardstick_draws: int = 5
+
+    def __init__(
+        self,
+        name: str,
+        tasks: Iterable[Task | str],
+        searchers: Iterable[Searcher | str],
+        seeds: int | Iterable[int],
+        budget: Budget | float,
+        width: int = 1,
+        cpus: int = 1,
+        gpus: float = 0.0,
+        yardstick_draws: int = 5,
+    ) -> None:
+        def put(field: str, value: object) -> None:
+            object.__setattr__(self, field, value)
+
+        put("name", name)
+        put("tasks", tuple(find_task(t) if isinstance(t, str) else t for t in _several(tasks)))
+        put(
+            "searchers",
+            tuple(find_searcher(s) if isinstance(s, str) else s for s in _several(searchers)),
+        )
+        put("seeds", _seeds(seeds))
+        put("budget", budget if isinstance(budget, Budget) else Budget(budget))
+        put("width", width)
+        put("cpus", cpus)
+        put("gpus", gpus)
+        put("yardstick_draws", yardstick_draws)
+        self._check()
+
+    def cells(self) -> list[Cell]:
+        """All cells, in the order in which they run.
+
+        Seed by seed, each seed's cells shuffled (by the study's name): whatever drifts on the
+        machine meets every searcher alike, and a study cut short has whole seeds.
+        """
+        order: list[Cell] = []
+        for seed in self.seeds:
+            block = [Cell(task, s, seed) for task in self.tasks for s in self.searchers]
+            random.Random(derive(self.name, seed, "order")).shuffle(block)
+            order += block
+        return order
+
+    def run(self, out: str | Path | None = None, wandb: str = "offline") -> Results:
+        """Run every cell and write the results; ``out`` is the run's own folder.
+
+        Without ``out`` the folder is ``runs/<name>-<time>``. ``wandb`` is offline, online or off.
+        """
+        from hpobench.runner import run
+
+        return run(self, out, wandb)
+
+    def resume(self, folder: str | Path, wandb: str = "offline") -> Results:
+        """Run what is not complete in the folder of an earlier run of this study."""
+        from hpobench.runner import resume
+
+        return resume(folder, wandb, self)
+
+    def _check(self) -> None:
+        if not isinstance(self.name, str) or not self.name or set(self.name) & set("/\\\0 "):
+            raise StudyError(f"a study's name has no spaces or slashes: {self.name!r}")
+        for what, items in (("task", self.tasks), ("searcher", self.searchers)):
+            if not items:
+                raise StudyError(f"study {self.name}: needs at least one {what}")
+            twice = [name for name, n in Counter(i.name for i in items).items() if n > 1]
+            if twice:
+                raise StudyError(f"study {self.name}: two {what}s are called {twice[0]}")
+        for task in self.tasks:
+            if not isinstance(task, Task):
+                raise StudyError(f"study {self.name}: {task!r} is not a Task")
+        for searcher in self.searchers:
+            if not isinstance(searcher, (BlackBoxSearcher, GradientSearcher)):
+                raise StudyError(
+                    f"study {self.name}: {searcher!r} is not a searcher:"
+                    " it has neither suggester(brief) nor search(problem, brief, chain)"
+                )
+            if not str(searcher.name).replace("-", "_").isidentifier():
+                raise StudyError(f"study {self.name}: searcher name {searcher.name!r}: use a word")
+        for what, count in (("width", self.width), ("cpus", self.cpus)):
+            if not isinstance(count, int) or count < 1:
+                raise StudyError(f"study {self.name}: {what} is a whole number ≥ 1, not {count!r}")
+        if self.gpus < 0:
+            raise StudyError(f"study {self.name}: gpus is not negative")
+        if self.yardstick_draws < 2:
+            raise StudyError(f"study {self.name}: yardstick_draws is at least 2")
+
+
+def _several(items: Iterable[T | str]) -> tuple[T | str, ...]:
+    return (items,) if isinstance(items, str) else tuple(items)
+
+
+def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
+    which = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if not which or len(set(which)) < len(which) or not all(isinstance(s, int) for s in which):
+        raise StudyError(f"seeds are a number above 0 or different whole numbers, not {seeds!r}")
+    return which

@@ -1,0 +1,123 @@
+"""FDS: gradient descent on a shared schedule of hyperparameters, through whole trainings.
+
+Micaelli & Storkey, "Gradient-based Hyperparameter Optimization Over Long Horizons" (NeurIPS 2021).
+Their hypergradient comes from forward mode; the adjoint used here gives the same numbers at a cost
+that does not depend on the number of hyperparameters.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from searchers.inner import InnerProblem
+from searchers.outer import SignState, by_unit, sign_descent, sign_start
+from searchers.protocols import Brief, Chain, Evaluation
+from searchers.reverse import hypergradient
+from searchers.schedules import Horizon, check_update_rule
+from searchers.space import Flat
+
+
+@dataclass(frozen=True)
+class FDS:
+    """Sign-based outer steps from the task's initial configuration, halved when a sign flips.
+
+    ``first_step``: the first step of every hyperparameter, as a fraction of its range in its own
+    scale. ``warm_steps``: outer steps at each budget below the full one, before the full ones.
+    ``tolerance``: a step whose training ends this many times above the loss before it, or nowhere
+    finite, went over the edge, where hypergradients say nothing: it is taken back, the point
+    before it too, and every step is halved. ``last_step``: once every step is below it, the search
+    has converged; it goes on from where it stands with half the first step and hypergradients
+    averaged over twice the draws.
+
+    Each outer step is an evaluation. At width w, w chains run side by side, chain k from the
+    task's initial configuration k (modulo their number) with its own draws.
+    """
+
+    first_step: float = 0.1
+    last_step: float = 0.01
+    warm_steps: int = 1
+    tolerance: float = 2.0
+    name: str = "fds"
+
+    def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
+        check_update_rule(brief.space)
+        training, draws, first_step = chain.index, 1, self.first_step
+        initial = brief.initial[chain.index % len(brief.initial)]
+        state = sign_start(brief.space.to_unit(initial), first_step)
+        accepted: list[Accepted] = []
+        for epochs in self._budgets(brief):
+            flat = brief.space.from_unit(state.point)
+            losses, derivatives = [], []
+            for _ in range(draws):
+                evaluation, derivative = evaluate(problem, brief, flat, epochs, training)
+                losses.append(evaluation.metrics.loss)
+                derivatives.append(derivative)
+                training += chain.of
+                yield evaluation
+            loss, derivative = float(np.mean(losses)), np.mean(derivatives, axis=0)
+            if self._over_the_edge(loss, derivative, accepted):
+                if len(accepted) > 1:
+                    accepted.pop()
+                back = accepted[-1] if accepted else Accepted(state, loss, derivative)
+                state = back.state._replace(step=np.minimum(back.state.step, state.step) / 2)
+                state = sign_descent(state, back.derivative)
+            else:
+                accepted.append(Accepted(state, loss, derivative))
+                state = sign_descent(state, derivative)
+            if np.all(state.step < self.last_step):
+                draws, first_step = 2 * draws, first_step / 2
+                state = sign_start(state.point, first_step)
+
+    def _over_the_edge(self, loss: float, derivative: np.ndarray, accepted: list[Accepted]) -> bool:
+        if not np.isfinite(loss) or not np.isfinite(derivative).any():
+            return True
+        return bool(accepted) and loss - accepted[-1].loss > (self.tolerance - 1) * abs(
+            accepted[-1].loss
+        )
+
+    def _budgets(self, brief: Brief) -> Iterator[int]:
+        for epochs in brief.budgets[:-1]:
+            yield from [epochs] * self.warm_steps
+        while True:
+            yield brief.horizon
+
+
+class Accepted(NamedTuple):
+    """An outer step that was kept: where, at which mean loss, with which hypergradient (D,)."""
+
+    state: SignState
+    loss: float
+    derivative: np.ndarray
+
+
+def evaluate(
+    problem: InnerProblem, brief: Brief, flat: Flat, epochs: int, training: int
+) -> tuple[Evaluation, np.ndarray]:
+    """Train to a budget and differentiate: the measured point, and the hypergradient.
+
+    The hypergradient is by the fraction of each range, in the order of the space, shape (D,).
+    """
+    horizon = Horizon.of(brief, epochs, problem.steps_per_epoch)
+    result = hypergradient(problem, problem.draw(training), horizon.values(brief.space, flat))
+    began = time.perf_counter()
+    metrics = problem.validation(result.trained.weights)
+    validated = time.perf_counter()
+    derivative = by_unit(brief.space, flat, horizon.pull_back(brief.space, result.by_step))
+    names = np.array(list(brief.space.scalars))
+    nonfinite = names[~np.isfinite(derivative)].tolist()
+    evaluation = Evaluation(
+        training=training,
+        configuration=flat,
+        epochs=epochs,
+        metrics=metrics,
+        steps=result.steps,
+        weights=result.trained.weights,
+        seconds={**result.seconds, "validation": validated - began},
+        notes={"nonfinite": nonfinite} if nonfinite else {},
+    )
+    return evaluation, derivative

@@ -1,0 +1,72 @@
+"""Outer optimizers: how a hypergradient moves the hyperparameters.
+
+They work on the unit cube: fractions of each range in its own scale, so that the same step is
+additive on a linear range and multiplicative on a log one. All are pure.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from searchers.space import Flat, Float, Space
+
+
+class SignState(NamedTuple):
+    """A point of the unit cube, its step sizes, and the last signs; each of shape (D,)."""
+
+    point: np.ndarray
+    step: np.ndarray
+    sign: np.ndarray
+
+
+def sign_start(point: np.ndarray, first_step: float) -> SignState:
+    return SignState(point, np.full(len(point), first_step), np.zeros(len(point)))
+
+
+def sign_descent(state: SignState, derivative: np.ndarray) -> SignState:
+    """One step against the sign of each derivative; a step size is halved when its sign flips.
+
+    After Micaelli & Storkey (2021), section 4. A NaN moves nothing: the caller reports it.
+    """
+    sign = np.sign(np.nan_to_num(derivative, nan=0.0))
+    step = np.where(sign * state.sign < 0, state.step / 2, state.step)
+    point = np.clip(state.point - step * sign, 0.0, 1.0)
+    return SignState(point, step, np.where(sign != 0, sign, state.sign))
+
+
+class AdamState(NamedTuple):
+    """A point of the unit cube with the moments of its derivatives; each of shape (D,)."""
+
+    point: np.ndarray
+    mean: np.ndarray
+    square: np.ndarray
+    count: int
+
+
+def adam_start(point: np.ndarray) -> AdamState:
+    return AdamState(point, np.zeros_like(point), np.zeros_like(point), 0)
+
+
+def adam_descent(
+    state: AdamState, derivative: np.ndarray, step: float, betas: tuple[float, float] = (0.9, 0.99)
+) -> AdamState:
+    """One step of Adam (Kingma & Ba 2015), clipped to the cube; non-finite entries count as 0."""
+    finite = np.nan_to_num(derivative, nan=0.0, posinf=0.0, neginf=0.0)
+    count = state.count + 1
+    mean = betas[0] * state.mean + (1 - betas[0]) * finite
+    square = betas[1] * state.square + (1 - betas[1]) * finite**2
+    unbiased = mean / (1 - betas[0] ** count)
+    scale = np.sqrt(square / (1 - betas[1] ** count))
+    move = np.divide(unbiased, scale, out=np.zeros_like(mean), where=scale > 0)
+    return AdamState(np.clip(state.point - step * move, 0.0, 1.0), mean, square, count)
+
+
+def by_unit(space: Space, flat: Flat, derivative: np.ndarray) -> np.ndarray:
+    """Derivatives by the values → derivatives by the fractions of their ranges, shape (D,)."""
+    slopes = []
+    for name, domain in space.scalars.items():
+        assert isinstance(domain, Float)
+        slopes.append(domain.unit_slope(float(flat[name])))
+    return derivative * np.array(slopes)
