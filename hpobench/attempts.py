@@ -130,6 +130,7 @@ class CellRun:
             address=address,
             slice=piece.resource,
             cores=piece.cores,
+            runner=os.getpid(),
         )
 
     def _test(self, piece: Slice) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class Order:
     address: str
     slice: str
     cores: tuple[int, ...]
+    runner: int
 
     @property
     def scratch(self) -> Path:
@@ -117,11 +119,19 @@ def run_cell(order: Order) -> tuple[Control, float]:
     return control, (control.started or time.monotonic()) - began
 
 
+def _end_with(runner: int) -> None:
+    """End this process when its runner is gone: nobody would wait for the cell."""
+    while os.getppid() == runner:
+        time.sleep(1)
+    os._exit(1)
+
+
 def main() -> None:
     from ray import cloudpickle
 
     order: Order = cloudpickle.load(sys.stdin.buffer)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides when a cell is given up
+    threading.Thread(target=_end_with, args=(order.runner,), daemon=True).start()
     if order.cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, order.cores)
     outcome: dict[str, Any] = {"ended": None, "ledger": None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -35,9 +35,7 @@ class Plan:
         self._settled: dict[str, str] = {}
         self._started: dict[str, float] = {}
         self._walls: list[float] = []
-        self._done_before = 0
         self.statuses()
-        self._done_before = len(self._settled)
 
     def statuses(self) -> dict[str, str]:
         """Each cell's status by name; what is settled is not read again."""
@@ -53,7 +51,8 @@ class Plan:
                 self._settled[name] = status
                 if name in self._started:
                     self._walls.append(now - self._started[name])
-        return {run.cell.name: self._settled.get(run.cell.name) or run.status() for run in self.runs}
+        names = [(run, run.cell.name) for run in self.runs]
+        return {name: self._settled.get(name) or run.status() for run, name in names}
 
     def seconds_left(self) -> float | None:
         """An estimate; None for a budget without seconds before the first cell is done."""
@@ -75,7 +74,7 @@ class Plan:
 class Display(Protocol):
     """Shows a plan while it is carried out."""
 
-    def showing(self, plan: Plan) -> object:
+    def showing(self, plan: Plan) -> AbstractContextManager[None]:
         """A context in which `refresh` may be called."""
 
     def refresh(self, plan: Plan) -> None: ...

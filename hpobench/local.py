@@ -43,14 +43,14 @@ def cut(study: Study, cores: tuple[int, ...], gpus: int) -> tuple[Slice, ...]:
         per_gpu = study.width * study.gpus
         count = min(count, int(gpus / per_gpu + 1e-9))
     if count < 1:
-        wanted = f"{study.width} × {study.cpus} cores" + (f" and {study.gpus:g} GPU" * bool(study.gpus))
+        wanted = f"{study.width} × {study.cpus} cores"
+        if study.gpus:
+            wanted += f" and {study.width} × {study.gpus:g} GPUs"
         raise StudyError(
             f"study {study.name}: a cell needs {wanted}; this machine has {len(cores)} cores"
             f" and {gpus} GPUs; lower the width, or the resources of a slot"
         )
-    return tuple(
-        Slice(f"slice_{i}", cores[i * wide : (i + 1) * wide]) for i in range(count)
-    )
+    return tuple(Slice(f"slice_{i}", cores[i * wide : (i + 1) * wide]) for i in range(count))
 
 
 @contextmanager

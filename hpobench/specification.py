@@ -49,7 +49,7 @@ def describe(study: Study, source: Path | None) -> dict[str, Any]:
             "cores": os.cpu_count(),
             "python": platform.python_version(),
         },
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -96,7 +96,7 @@ def task_hash(task: Task) -> str:
 
 def describe_searcher(searcher: Searcher) -> dict[str, Any]:
     kind = type(searcher)
-    settings = {}
+    settings: dict[str, Any] = {}
     if dataclasses.is_dataclass(searcher):
         fields = dataclasses.fields(searcher)
         settings = {f.name: getattr(searcher, f.name) for f in fields if f.name != "name"}
@@ -113,7 +113,7 @@ def rebuild(record: dict[str, Any]) -> Study:
     """The study of a ``study.json``: from its source file, or else from the catalogues."""
     source = record.get("source")
     if source is not None:
-        from hpobench.loading_studies import load_file
+        from hpobench.finding import load_file
 
         found = load_file(Path(source))
         tasks = {task.name: task for task in found.tasks}
@@ -160,7 +160,7 @@ def _searcher(record: dict[str, Any]) -> Searcher:
     return kind(**settings, **({"name": record["name"]} if "name" in fields else {}))
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The commit of the project's own checkout, "+" if it has changes; None outside of one."""
     here = Path(__file__).resolve().parent.parent
     if not (here / ".git").exists():

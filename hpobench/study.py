@@ -20,7 +20,7 @@ from trainables.tasks import find_task
 if TYPE_CHECKING:
     from hpobench.results import Results
 
-T = TypeVar("T", Task, Searcher)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""How hyperparameters are chosen: search spaces, gradient-based and black-box searchers."""
+
+from searchers.bayesian import TPE, BayesianOptimization
+from searchers.bohb import BOHB
+from searchers.catalog import SEARCHERS, find_searcher
+from searchers.errors import SearcherError
+from searchers.fds import FDS
+from searchers.grid import GridSearch
+from searchers.hd import HD
+from searchers.hyperband import Hyperband
+from searchers.protocols import Brief, Chain, Evaluation, Job
+from searchers.random_search import RandomSearch
+from searchers.rmd import RMD
+from searchers.space import Categorical, Float, Int, Space, SpaceError, Vector
+from searchers.zero_search import Default, DefaultCosine
+
+__all__ = [
+    "BOHB",
+    "FDS",
+    "HD",
+    "RMD",
+    "SEARCHERS",
+    "TPE",
+    "BayesianOptimization",
+    "Brief",
+    "Categorical",
+    "Chain",
+    "Default",
+    "DefaultCosine",
+    "Evaluation",
+    "Float",
+    "GridSearch",
+    "Hyperband",
+    "Int",
+    "Job",
+    "RandomSearch",
+    "SearcherError",
+    "Space",
+    "SpaceError",
+    "Vector",
+    "find_searcher",
+]

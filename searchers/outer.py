@@ -42,7 +42,7 @@ class AdamState(NamedTuple):
     point: np.ndarray
     mean: np.ndarray
     square: np.ndarray
-    count: int
+    steps: int
 
 
 def adam_start(point: np.ndarray) -> AdamState:
@@ -54,13 +54,13 @@ def adam_descent(
 ) -> AdamState:
     """One step of Adam (Kingma & Ba 2015), clipped to the cube; non-finite entries count as 0."""
     finite = np.nan_to_num(derivative, nan=0.0, posinf=0.0, neginf=0.0)
-    count = state.count + 1
+    steps = state.steps + 1
     mean = betas[0] * state.mean + (1 - betas[0]) * finite
     square = betas[1] * state.square + (1 - betas[1]) * finite**2
-    unbiased = mean / (1 - betas[0] ** count)
-    scale = np.sqrt(square / (1 - betas[1] ** count))
+    unbiased = mean / (1 - betas[0] ** steps)
+    scale = np.sqrt(square / (1 - betas[1] ** steps))
     move = np.divide(unbiased, scale, out=np.zeros_like(mean), where=scale > 0)
-    return AdamState(np.clip(state.point - step * move, 0.0, 1.0), mean, square, count)
+    return AdamState(np.clip(state.point - step * move, 0.0, 1.0), mean, square, steps)
 
 
 def by_unit(space: Space, flat: Flat, derivative: np.ndarray) -> np.ndarray:

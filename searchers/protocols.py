@@ -76,6 +76,12 @@ class Suggester(Protocol):
 
 @runtime_checkable
 class BlackBoxSearcher(Protocol):
+    """A way to choose hyperparameters from validation losses alone.
+
+    It may also have a method ``warm_up()``, called before the clock starts, that loads what the
+    search needs (libraries, compiled code); it is told nothing of the task.
+    """
+
     @property
     def name(self) -> str: ...
 
@@ -118,6 +124,8 @@ class Evaluation:
 
 @runtime_checkable
 class GradientSearcher(Protocol):
+    """A way to choose hyperparameters by differentiating through the training."""
+
     @property
     def name(self) -> str: ...
 

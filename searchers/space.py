@@ -47,7 +47,7 @@ class Float:
             value = math.exp(math.log(self.low) + u * span)
         else:
             value = self.low + u * (self.high - self.low)
-        return min(max(value, self.low), self.high)
+        return float(min(max(value, self.low), self.high))
 
     def to_unit(self, value: Value) -> float:
         """The fraction of the range below ``value``, in the domain's own scale."""
@@ -81,6 +81,8 @@ class Int:
     def __post_init__(self) -> None:
         if not all(isinstance(b, int) and not isinstance(b, bool) for b in (self.low, self.high)):
             raise SpaceError(f"Int needs whole bounds, not {self.low!r} and {self.high!r}")
+        if max(abs(self.low), abs(self.high)) > 2**52:  # beyond, floats skip halves, then wholes
+            raise SpaceError(f"Int bounds are within ±2**52, not {self.low} and {self.high}")
         _check_range(self.low, self.high, self.log)
 
     def from_unit(self, u: float) -> int:
@@ -116,8 +118,13 @@ class Categorical:
         if len(self.choices) < 2:
             raise SpaceError(f"Categorical needs at least two choices, not {self.choices!r}")
         if any(not isinstance(c, (str, bool, int, float)) for c in self.choices):
-            raise SpaceError(f"Categorical choices are strings, numbers or booleans: {self.choices!r}")
-        if len(set(self.choices)) < len(self.choices):  # True == 1: libraries cannot tell them apart
+            raise SpaceError(
+                f"Categorical choices are strings, numbers or booleans: {self.choices!r}"
+            )
+        if any(isinstance(c, float) and not math.isfinite(c) for c in self.choices):
+            raise SpaceError(f"Categorical choices are finite: {self.choices!r}")
+        # True == 1, and libraries cannot tell them apart
+        if len(set(self.choices)) < len(self.choices):
             raise SpaceError(f"Categorical has a choice twice: {self.choices!r}")
 
     def from_unit(self, u: float) -> Value:
@@ -127,7 +134,8 @@ class Categorical:
         return (self.choices.index(value) + 0.5) / len(self.choices)
 
     def problem_with(self, value: Any) -> str | None:
-        return None if value in self.choices else f"is {value!r}, not one of {self.choices!r}"
+        known = isinstance(value, (str, int, float, np.generic)) and value in self.choices
+        return None if known else f"is {value!r}, not one of {self.choices!r}"
 
 
 Scalar: TypeAlias = Float | Int | Categorical
@@ -172,7 +180,9 @@ class Space:
             if not isinstance(name, str) or not name.isidentifier():
                 raise SpaceError(f"a name in a space is an identifier, not {name!r}")
             if not isinstance(domain, (Float, Int, Categorical, Vector)):
-                raise SpaceError(f"{name}: expected Float, Int, Categorical or Vector, not {domain!r}")
+                raise SpaceError(
+                    f"{name}: expected Float, Int, Categorical or Vector, not {domain!r}"
+                )
         object.__setattr__(self, "domains", domains)
         scalars: dict[str, Scalar] = {}
         for name, domain in domains.items():
@@ -204,7 +214,8 @@ class Space:
             value = nested[name]
             if isinstance(domain, Vector):
                 if not isinstance(value, (tuple, list)) or len(value) != domain.length:
-                    raise SpaceError(f"{name} needs {domain.length} values, not {value!r}")
+                    given = " ".join(repr(value).split())
+                    raise SpaceError(f"{name} needs {domain.length} values, not {given}")
                 flat |= {f"{name}_{i}": v for i, v in enumerate(value)}
             else:
                 flat[name] = value  # type: ignore[assignment]
@@ -218,7 +229,7 @@ class Space:
         for name, domain in scalars.items():
             problem = domain.problem_with(flat[name])
             if problem:
-                raise SpaceError(f"{name} {problem}")
+                raise SpaceError(" ".join(f"{name} {problem}".split()))  # arrays print in lines
             value = flat[name]
             if isinstance(domain, Float):
                 checked[name] = float(value)
@@ -271,10 +282,13 @@ def _check_range(low: float, high: float, log: bool) -> None:
         raise SpaceError(f"the lower bound {low!r} is not below the upper bound {high!r}")
     if log and low <= 0:
         raise SpaceError(f"a log range starts above 0, not at {low!r}")
+    if not math.isfinite(high - low) or (log and not math.log(low) < math.log(high)):
+        raise SpaceError(f"the range {low!r} … {high!r} is too wide or too narrow for floats")
 
 
 def _check_names(given: Any, expected: Any) -> None:
-    missing, unknown = sorted(set(expected) - set(given)), sorted(set(given) - set(expected))
+    missing = [name for name in expected if name not in given]
+    unknown = [str(name) for name in given if name not in expected]
     if missing:
         raise SpaceError(f"missing: {', '.join(missing)}")
     if unknown:

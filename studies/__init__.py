@@ -1,0 +1,1 @@
+"""Ready-made studies, one file each; a file's study is its variable ``study``."""

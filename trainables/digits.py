@@ -8,7 +8,6 @@ searches decides much of any comparison, so both are shown.
 from __future__ import annotations
 
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from searchers.space import Float, Space, Vector
@@ -33,6 +32,8 @@ def four_layer_net() -> nn.Module:
 
 
 def _images() -> tuple[Tensor, Tensor]:
+    from sklearn.datasets import load_digits  # takes a second: not to be paid by other tasks
+
     inputs, labels = load_digits(return_X_y=True)
     return torch.tensor(inputs, dtype=torch.float32) / 16.0, torch.tensor(labels)
 
@@ -62,9 +63,7 @@ DIGITS = Task(
             "weight_decay": Float(1e-6, HIGHEST_WEIGHT_DECAY, log=True),
         }
     ),
-    initial=(
-        {"learning_rate": (0.055,) * WINDOWS, "momentum": 0.5, "weight_decay": 1e-5},
-    ),
+    initial=({"learning_rate": (0.055,) * WINDOWS, "momentum": 0.5, "weight_decay": 1e-5},),
     default={"learning_rate": (0.055,) * WINDOWS, "momentum": 0.9, "weight_decay": 1e-5},
     budgets=(1, 3, 9),
     smaller_budget="compress",

@@ -1,0 +1,194 @@
+"""The command line: ``hpobench list | run | resume | status | report | reference``."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import hpobench
+from hpobench.budget import Budget
+from hpobench.errors import StudyError
+from hpobench.finding import USER_ERRORS, find_study, study_names
+
+app = typer.Typer(
+    name="hpobench",
+    help="Which way of choosing hyperparameters gets closest to the best, how soon, how surely?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""Click's own, or that of the copy of click which newer typers carry."""
+
+Folder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
+Wandb = Annotated[str, typer.Option(help="Weights & Biases: offline, online or off.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """List tasks, searchers and ready-made studies."""
+    from searchers.catalog import SEARCHERS
+    from trainables.tasks import TASKS
+
+    console = Console()
+    console.print(_listing("tasks", {name: task.summary for name, task in TASKS.items()}))
+    summaries = {name: _first_line(searcher) for name, searcher in SEARCHERS.items()}
+    console.print(_listing("searchers", summaries))
+    studies = {}
+    for name in study_names():
+        study, _ = find_study(name)
+        tasks = ", ".join(task.name for task in study.tasks)
+        studies[name] = (
+            f"{tasks}: {len(study.searchers)} searchers, {len(study.seeds)} seeds,"
+            f" {study.budget} each"
+        )
+    console.print(_listing("studies", studies))
+
+
+@app.command(
+    epilog="""Examples:
+
+`hpobench run digits --budget 8 --seeds 1 --searchers random,fds`
+
+`hpobench run my_study.py --out results/first --wandb off`"""
+)
+def run(
+    study: Annotated[str, typer.Argument(help="A ready-made study, or a Python file with one.")],
+    budget: Annotated[float | None, typer.Option(help="Seconds for each cell.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many seeds, from 0.")] = None,
+    searchers: Annotated[str | None, typer.Option(help="Only these: a,b,…")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Only these: a,b,…")] = None,
+    width: Annotated[int | None, typer.Option(help="Slots of a cell: trainings at once.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's own folder.")] = None,
+    wandb: Wandb = "offline",
+) -> None:
+    """Run a study: every searcher on every task, regret against wall-clock."""
+    from hpobench import runner
+
+    found, source = find_study(study)
+    changes: dict[str, Any] = {
+        "budget": Budget(budget) if budget is not None else None,
+        "seeds": seeds,
+        "searchers": _chosen(searchers, found.searchers, "searchers"),
+        "tasks": _chosen(tasks, found.tasks, "tasks"),
+        "width": width,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    results = runner.run(dataclasses.replace(found, **given), out, wandb, source=source)
+    _show(results)
+
+
+@app.command(epilog="Example: `hpobench resume runs/digits-20260102-030405`")
+def resume(folder: Folder, wandb: Wandb = "offline") -> None:
+    """Run what is not complete in a run's folder; complete cells stay as they are."""
+    from hpobench import runner
+
+    _show(runner.resume(folder, wandb))
+
+
+@app.command(epilog="Example: `hpobench report runs/digits-20260102-030405`")
+def report(folder: Folder) -> None:
+    """Make the tables, figures and the page again from the records, and show the table."""
+    from hpobench.publishing import publish
+
+    results = hpobench.Results.load(folder)
+    publish(results)
+    _show(results)
+
+
+@app.command(epilog="Example: `hpobench status runs/digits-20260102-030405`")
+def status(folder: Folder) -> None:
+    """Show how far a run is, cell by cell."""
+    results = hpobench.Results.load(folder)
+    counts = results.evaluations.groupby("cell").size()
+    table = Table(title=str(folder), title_justify="left")
+    for column in ("cell", "status", "evaluations", "attempts", "cause"):
+        table.add_column(column, justify="right" if column == "evaluations" else "left")
+    for cell in results.cells.to_dict("records"):
+        attempts = cell["attempts"] if isinstance(cell["attempts"], list) else []
+        cause = cell["cause"] if isinstance(cell["cause"], str) else ""
+        count = str(counts.get(cell["cell"], 0))
+        table.add_row(cell["cell"], cell["status"], count, str(len(attempts)), cause)
+    console = Console()
+    console.print(table)
+    for note in results.notes:
+        console.print(note, markup=False)
+
+
+@app.command(epilog="Example: `hpobench reference digits --budget 60`")
+def reference(
+    task: Annotated[str, typer.Argument(help="The task to find the best hyperparameters of.")],
+    budget: Annotated[float, typer.Option(help="Seconds for each search.")] = 60.0,
+    seeds: Annotated[int, typer.Option(help="Splits to search on.")] = 2,
+    out: Annotated[Path | None, typer.Option(help="Where to write the reference (JSON).")] = None,
+) -> None:
+    """Search a task long, train the ten best again on fresh seeds, and keep the best of them."""
+    from hpobench.referencing import make_reference
+
+    file, found = make_reference(task, budget, seeds, out)
+    console = Console()
+    measured = found["provenance"]["fresh_test_loss"]
+    console.print(f"test loss {measured:.4f} ± {found['standard_error']:.4f} (standard error)")
+    console.print(str(file), soft_wrap=True)
+
+
+def main() -> None:
+    """The console script: a user's mistake is one line and exit code 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to interrupt
+    try:
+        app(standalone_mode=False)
+    except UsageError as error:
+        _say(error.format_message(), 2)  # type: ignore[attr-defined]
+    except USER_ERRORS as error:
+        _say(str(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted; what is complete is kept: hpobench resume FOLDER goes on", 130)
+
+
+def _say(line: str, status: int) -> None:
+    print(f"hpobench: {line}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _show(results: hpobench.Results) -> None:
+    from hpobench.terminal_table import summary_table
+
+    console = Console()
+    console.print(summary_table(results))
+    for note in results.notes:
+        console.print(note, markup=False)
+    console.print(f"report: {results.path / 'report.html'}", soft_wrap=True, highlight=False)
+
+
+def _chosen(names: str | None, items: Any, what: str) -> list[Any] | None:
+    """The items of a study with these names; a name from the catalogue may be added."""
+    if names is None:
+        return None
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if not wanted:
+        raise StudyError(f"--{what} is empty; give names, separated by commas")
+    own = {item.name: item for item in items}
+    return [own.get(name, name) for name in wanted]
+
+
+def _listing(title: str, rows: dict[str, str]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False)
+    for name, words in rows.items():
+        table.add_row(name, words)
+    return table
+
+
+def _first_line(thing: object) -> str:
+    return (type(thing).__doc__ or "").strip().split("\n")[0]
+
+
+if __name__ == "__main__":
+    main()

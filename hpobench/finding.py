@@ -1,0 +1,97 @@
+"""Finding a study: by the name of a file in ``studies/``, or by the path of a user's own."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import os
+import pkgutil
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from hpobench.errors import HpobenchError, StudyError
+from hpobench.study import Study
+from searchers.errors import SearcherError
+from searchers.space import SpaceError
+from trainables.task import TaskError
+
+USER_ERRORS = (HpobenchError, SearcherError, SpaceError, TaskError)
+"""Errors whose message is for the user as it stands."""
+
+
+def study_names() -> list[str]:
+    """The ready-made studies."""
+    package = importlib.import_module("studies")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def find_study(name: str) -> tuple[Study, Path | None]:
+    """A study by name, or from a file, with that file's path."""
+    if name.endswith(".py") or os.sep in name:
+        return load_file(Path(name)), Path(name)
+    if name not in study_names():
+        close = difflib.get_close_matches(name, study_names(), n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        known = ", ".join(study_names())
+        raise StudyError(f"no study {name!r}.{hint} There are: {known}; or give a .py file")
+    return _only_study(importlib.import_module(f"studies.{name}"), f"studies/{name}.py"), None
+
+
+def load_file(path: Path) -> Study:
+    """The study in a user's Python file.
+
+    What the file defines is sent to the cells' processes by value; its folder is on their path.
+    """
+    if not path.is_file():
+        raise StudyError(f"{path}: there is no such file")
+    place = path.resolve()
+    name = f"study_{place.stem}_{hashlib.sha256(str(place).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    _offer_folder(str(place.parent))
+    try:
+        spec.loader.exec_module(module)
+    except USER_ERRORS as error:
+        raise StudyError(f"{path}{_line_in(place, error)}: {error}") from None
+    except SyntaxError as error:
+        raise StudyError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise StudyError(f"{path}{_line_in(place, error)}: {what}") from None
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(module)
+    return _only_study(module, str(path))
+
+
+def _only_study(module: ModuleType, where: str) -> Study:
+    named = getattr(module, "study", None)
+    if isinstance(named, Study):
+        return named
+    found = [value for value in vars(module).values() if isinstance(value, Study)]
+    if len(found) == 1:
+        return found[0]
+    problem = "no Study in it" if not found else f"{len(found)} studies in it"
+    raise StudyError(f"{where}: {problem}; call the one to run `study`")
+
+
+def _offer_folder(folder: str) -> None:
+    """Let the file, and the processes that cells run in, import what lies beside it."""
+    if folder not in sys.path:
+        sys.path.append(folder)
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if folder not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, paths), folder])
+
+
+def _line_in(path: Path, error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    return f", line {lines[-1]}" if lines else ""

@@ -1,0 +1,305 @@
+"""Studies on a real local Ray, most of them through the real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hpobench import Results, RunError, Study, StudyError, evaluations
+from hpobench.display import Silent
+from hpobench.local import cut
+from hpobench.records import read_json, read_lines
+from hpobench.runner import resume, run
+
+pytestmark = pytest.mark.ray
+
+MEASURED = ["seconds", "slot_seconds", "parts"]
+
+FAULTS = '''
+"""A study of faults: what a user's own searchers and tasks may do wrong."""
+
+import dataclasses
+import math
+import os
+from pathlib import Path
+
+from hpobench import Study, evaluations
+from searchers import Job, RandomSearch
+from trainables.tasks import find_task
+from trainables.task import Instance
+
+HERE = Path(__file__).parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Raises:
+    """Proposes two trainings, then raises."""
+
+    name: str = "raises"
+
+    def suggester(self, brief):
+        inner = RandomSearch().suggester(brief)
+        jobs = []
+
+        class Suggester:
+            def ask(self):
+                if len(jobs) == 2:
+                    raise RuntimeError("out of ideas")
+                jobs.append(inner.ask())
+                return jobs[-1]
+
+            def tell(self, job, loss):
+                inner.tell(job, loss)
+
+        return Suggester()
+
+
+class Poor:
+    """An inner problem that goes wrong for some trainings."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def draw(self, training):
+        if training == 1:
+            raise ValueError("bad batch")
+        if training == 3 and not (HERE / "died").exists():
+            (HERE / "died").touch()
+            os._exit(1)  # a worker that is gone, once
+        self.training = training
+        return self.inner.draw(training)
+
+    def validation(self, weights):
+        metrics = self.inner.validation(weights)
+        return dataclasses.replace(metrics, loss=math.nan) if self.training == 2 else metrics
+
+
+quadratic = find_task("quadratic")
+
+
+def build(seed, device):
+    instance = quadratic.build(seed, device)
+    return Instance(Poor(instance.inner), instance.test)
+
+
+poor = dataclasses.replace(quadratic, name="poor", build=build)
+study = Study("faults", [poor], [RandomSearch(), Raises()], seeds=1, budget=evaluations(6))
+'''
+
+
+def command(*arguments: str | Path, **more) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hpobench.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        **more,
+    )
+
+
+def lines(folder: Path, cell: str) -> list[dict]:
+    return read_lines(folder / "cells" / cell / "evaluations.jsonl").records
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    place = tmp_path_factory.mktemp("faults")
+    (place / "faults.py").write_text(FAULTS)
+    done = command("run", place / "faults.py", "--out", place / "run", "--wandb", "off")
+    assert done.returncode == 0, done.stderr
+    return place / "run", done.stdout
+
+
+def test_a_searcher_that_raises_shows_as_failed_and_loses_nothing(faults) -> None:
+    folder, out = faults
+    record = read_json(folder / "cells/poor__raises__s0/cell.json")
+    assert record["status"] == "failed"
+    assert record["cause"] == "raises failed: RuntimeError: out of ideas"
+    assert len(lines(folder, "poor__raises__s0")) == 2
+    assert "poor__raises__s0: failed (raises failed: RuntimeError: out of ideas)" in out
+    assert "Traceback" not in out
+
+
+def test_nan_and_exceptions_are_data(faults) -> None:
+    folder, _ = faults
+    found = lines(folder, "poor__random__s0")
+    by_training = {line["training"]: line for line in found}
+    assert by_training[1]["status"] == "failed"
+    assert by_training[1]["error"] == "ValueError: bad batch"
+    assert by_training[2]["status"] == "diverged"
+    ceiling = read_json(folder / "study.json")["tasks"][0]["loss_ceiling"]
+    assert by_training[1]["validation_loss"] == by_training[2]["validation_loss"] == ceiling
+    assert [line["evaluation"] for line in found] == list(range(6))
+
+
+def test_a_lost_worker_voids_the_attempt_and_the_cell_is_run_again(faults) -> None:
+    folder, _ = faults
+    record = read_json(folder / "cells/poor__random__s0/cell.json")
+    assert record["status"] == "complete"
+    assert [attempt["status"] for attempt in record["attempts"]] == ["void", "ok"]
+    assert record["attempts"][0]["cause"] == "a worker was lost"
+    kept = read_lines(folder / "cells/poor__random__s0/attempts/1.jsonl").records
+    assert [line["attempt"] for line in kept] == [1] * len(kept)
+    assert {line["attempt"] for line in lines(folder, "poor__random__s0")} == {2}
+
+
+def test_results_hold_no_pickles_and_no_scratch(faults) -> None:
+    folder, _ = faults
+    suffixes = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert suffixes <= {".json", ".jsonl", ".csv", ".parquet", ".png", ".svg", ".html", ".txt"}
+
+
+def test_report_and_status_of_a_run(faults) -> None:
+    folder, _ = faults
+    shown = command("status", folder)
+    assert shown.returncode == 0
+    assert "failed" in shown.stdout
+    (folder / "report.html").unlink()
+    again = command("report", folder)
+    assert again.returncode == 0, again.stderr
+    assert (folder / "report.html").exists()
+
+
+def deterministic_study(**changes) -> Study:
+    searchers = ["default", "random", "grid", "tpe", "hyperband", "bohb", "hd", "fds", "rmd"]
+    settings = {"seeds": 1, "budget": evaluations(9), **changes}
+    return Study("same", ["quadratic"], searchers, **settings)
+
+
+def test_two_runs_of_a_deterministic_study_give_equal_tables(tmp_path: Path) -> None:
+    tables = []
+    for name in ("a", "b"):
+        results = run(deterministic_study(), tmp_path / name, wandb="off", display=Silent())
+        table = results.evaluations.drop(columns=MEASURED)
+        tables.append(table.sort_values(["cell", "evaluation"], ignore_index=True))
+        assert (results.cells["status"] == "complete").all()
+        counts = table.groupby("searcher").size()
+        assert counts.drop("default").eq(9).all()
+        assert counts["default"] == 1
+    pd.testing.assert_frame_equal(*tables)
+
+
+@pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])
+def test_a_study_cut_short_is_resumed_to_the_same_tables(tmp_path: Path, interrupt) -> None:
+    study = Study("same", ["quadratic"], ["random", "fds"], 1, evaluations(100))
+    whole = run(study, tmp_path / "whole", wandb="off", display=Silent())
+    (tmp_path / "cut.py").write_text(
+        textwrap.dedent(
+            """
+            from hpobench import Study, evaluations
+            study = Study("same", ["quadratic"], ["random", "fds"], 1, evaluations(100))
+            """
+        )
+    )
+    out = tmp_path / "cut"
+    runner = subprocess.Popen(
+        [sys.executable, "-m", "hpobench.cli", "run", str(tmp_path / "cut.py")]
+        + ["--out", str(out), "--wandb", "off"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(interrupt, signal.SIG_DFL),  # a shell's "&" ignores it
+    )
+    until(lambda: any(f.stat().st_size for f in out.glob("cells/*/evaluations.jsonl")))
+    runner.send_signal(interrupt)
+    _, said = runner.communicate(timeout=60)
+    assert runner.returncode == 130, said
+    assert said.strip().count("\n") == 0
+    assert "resume" in said
+    states = [read_json(file)["status"] for file in out.glob("cells/*/cell.json")]
+    assert "interrupted" in states
+    done = command("resume", out, "--wandb", "off")
+    assert done.returncode == 0, done.stderr
+    columns = ["attempt", *MEASURED]
+    pd.testing.assert_frame_equal(
+        Results.load(out).evaluations.drop(columns=columns),
+        whole.evaluations.drop(columns=columns),
+    )
+
+
+def test_a_cell_killed_from_outside_leaves_no_orphans_and_is_run_again(tmp_path: Path) -> None:
+    """The runner itself dies: its cells end too, and a resume starts them afresh."""
+    (tmp_path / "long.py").write_text(
+        "from hpobench import Study\n"
+        'study = Study("long", ["quadratic"], ["random"], seeds=1, budget=60)\n'
+    )
+    out = tmp_path / "out"
+    runner = subprocess.Popen(
+        [sys.executable, "-m", "hpobench.cli", "run", str(tmp_path / "long.py")]
+        + ["--out", str(out), "--wandb", "off"],
+        stdout=subprocess.DEVNULL,
+    )
+    file = out / "cells/quadratic__random__s0/evaluations.jsonl"
+    until(lambda: file.exists() and file.stat().st_size > 0)
+    os.kill(runner.pid, signal.SIGKILL)
+    runner.wait()
+    until(lambda: not cell_processes(out), seconds=20)
+    assert Results.load(out).cells["status"].tolist() == ["running"]
+
+
+def cell_processes(folder: Path) -> list[str]:
+    found = []
+    for log in Path("/proc").glob("[0-9]*/fd/1"):
+        try:
+            if os.readlink(log).startswith(str(folder)):
+                found.append(str(log))
+        except OSError:
+            continue
+    return found
+
+
+def until(condition, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_width_two_uses_both_slots(tmp_path: Path) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    study = Study("wide", ["quadratic"], ["random", "bohb", "fds"], 1, evaluations(30), width=2)
+    results = run(study, tmp_path / "wide", wandb="off", display=Silent())
+    assert (results.cells["status"] == "complete").all()
+    for searcher, records in results.evaluations.groupby("searcher"):
+        assert len(records) == 30
+        assert len(set(records["training"])) == len(records) or searcher == "bohb"
+    chains = results.evaluations.query("searcher == 'fds'").groupby("trial").size()
+    assert len(chains) == 2
+
+
+def test_a_study_too_wide_for_the_machine_is_refused() -> None:
+    study = Study("wide", ["quadratic"], ["random"], 1, 1.0, width=3)
+    with pytest.raises(StudyError, match="needs 3 × 1 cores; this machine has 2 cores"):
+        cut(study, cores=(0, 1), gpus=0)
+    assert [s.cores for s in cut(study, cores=tuple(range(7)), gpus=0)] == [(0, 1, 2), (3, 4, 5)]
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    study = deterministic_study()
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(RunError, match="already holds a run"):
+        run(study, tmp_path)
+    with pytest.raises(RunError, match="holds no run"):
+        resume(tmp_path / "nowhere")
+
+
+def test_a_changed_study_does_not_resume(faults, tmp_path: Path) -> None:
+    folder, _ = faults
+    record = json.loads((folder / "study.json").read_text())
+    (tmp_path / "study.json").write_text(json.dumps({**record, "width": 2, "source": None}))
+    other = Study("faults", ["quadratic"], ["random"], 1, evaluations(6))
+    with pytest.raises(RunError, match="changed since this run began"):
+        resume(tmp_path, study=other)
