@@ -28,6 +28,8 @@ app = typer.Typer(
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Click's own, or that of the copy of click which newer typers carry."""
 
+INTERRUPTED = 130
+
 Folder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
 Wandb = Annotated[str, typer.Option(help="Weights & Biases: offline, online or off.")]
 
@@ -144,13 +146,16 @@ def main() -> None:
     """The console script: a user's mistake is one line and exit code 2."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to interrupt
     try:
-        app(standalone_mode=False)
+        status = app(standalone_mode=False)
     except UsageError as error:
         _say(error.format_message(), 2)  # type: ignore[attr-defined]
     except USER_ERRORS as error:
         _say(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted; what is complete is kept: hpobench resume FOLDER goes on", 130)
+        status = INTERRUPTED
+    if status == INTERRUPTED:  # typer may have turned the interrupt into a status
+        _say("interrupted; what is complete is kept: hpobench resume FOLDER goes on", status)
+    sys.exit(status)
 
 
 def _say(line: str, status: int) -> None:

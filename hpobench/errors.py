@@ -13,3 +13,7 @@ class RunError(HpobenchError):
 
 class StudyError(HpobenchError):
     """A study that makes no sense, or that this machine cannot run."""
+
+
+class TrackingError(HpobenchError):
+    """Weights & Biases could not be written to, or could not be reached; the results are whole."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from hpobench.errors import StudyError
 from hpobench.study import Study
@@ -63,6 +66,7 @@ def local_machine(study: Study) -> Iterator[Machine]:
 
     gpus = _gpus() if study.gpus else 0
     slices = cut(study, available_cores(), gpus)
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # Slices meter the slots; a few CPUs more let the runner's own tasks start beside them.
@@ -75,10 +79,18 @@ def local_machine(study: Study) -> Iterator[Machine]:
         log_to_driver=False,
         logging_level="ERROR",
     )
+    _restore(signals)
     try:
         yield Machine(context.address_info["address"], slices)
     finally:
         ray.shutdown()
+
+
+def _restore(signals: Mapping[signal.Signals, Any]) -> None:
+    """Undo what `ray.init` does to signals: SIGTERM would abort without a word to the runner."""
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in signals.items():
+            signal.signal(number, handler)
 
 
 def _gpus() -> int:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from searchers.inner import InnerProblem
-from searchers.outer import SignState, by_unit, sign_descent, sign_start
+from searchers.outer import SignState, by_unit, over_the_edge, sign_descent, sign_start
 from searchers.protocols import Brief, Chain, Evaluation
 from searchers.reverse import hypergradient
 from searchers.schedules import Horizon, check_update_rule
@@ -41,7 +41,7 @@ class FDS:
     first_step: float = 0.1
     last_step: float = 0.01
     warm_steps: int = 1
-    tolerance: float = 2.0
+    tolerance: float = 4.0
     name: str = "fds"
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
@@ -60,7 +60,8 @@ class FDS:
                 training += chain.of
                 yield evaluation
             loss, derivative = float(np.mean(losses)), np.mean(derivatives, axis=0)
-            if self._over_the_edge(loss, derivative, accepted):
+            last = accepted[-1].loss if accepted else None
+            if over_the_edge(loss, derivative, last, self.tolerance):
                 if len(accepted) > 1:
                     accepted.pop()
                 back = accepted[-1] if accepted else Accepted(state, loss, derivative)
@@ -72,13 +73,6 @@ class FDS:
             if np.all(state.step < self.last_step):
                 draws, first_step = 2 * draws, first_step / 2
                 state = sign_start(state.point, first_step)
-
-    def _over_the_edge(self, loss: float, derivative: np.ndarray, accepted: list[Accepted]) -> bool:
-        if not np.isfinite(loss) or not np.isfinite(derivative).any():
-            return True
-        return bool(accepted) and loss - accepted[-1].loss > (self.tolerance - 1) * abs(
-            accepted[-1].loss
-        )
 
     def _budgets(self, brief: Brief) -> Iterator[int]:
         for epochs in brief.budgets[:-1]:

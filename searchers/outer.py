@@ -36,6 +36,10 @@ def sign_descent(state: SignState, derivative: np.ndarray) -> SignState:
     return SignState(point, step, np.where(sign != 0, sign, state.sign))
 
 
+SQUARABLE = 1e150
+"""Derivatives beyond it, whose squares would overflow, count as this."""
+
+
 class AdamState(NamedTuple):
     """A point of the unit cube with the moments of its derivatives; each of shape (D,)."""
 
@@ -54,6 +58,7 @@ def adam_descent(
 ) -> AdamState:
     """One step of Adam (Kingma & Ba 2015), clipped to the cube; non-finite entries count as 0."""
     finite = np.nan_to_num(derivative, nan=0.0, posinf=0.0, neginf=0.0)
+    finite = np.clip(finite, -SQUARABLE, SQUARABLE)
     steps = state.steps + 1
     mean = betas[0] * state.mean + (1 - betas[0]) * finite
     square = betas[1] * state.square + (1 - betas[1]) * finite**2
@@ -61,6 +66,19 @@ def adam_descent(
     scale = np.sqrt(square / (1 - betas[1] ** steps))
     move = np.divide(unbiased, scale, out=np.zeros_like(mean), where=scale > 0)
     return AdamState(np.clip(state.point - step * move, 0.0, 1.0), mean, square, steps)
+
+
+def over_the_edge(
+    loss: float, derivative: np.ndarray, last: float | None, tolerance: float
+) -> bool:
+    """Whether an outer step went over the edge of stability, where hypergradients say nothing.
+
+    That is: no finite loss, or no finite derivative, or a loss ``tolerance`` times the ``last``
+    accepted one (as a difference, so that it makes sense for any sign; None if there is none).
+    """
+    if not np.isfinite(loss) or not np.isfinite(derivative).any():
+        return True
+    return last is not None and loss - last > (tolerance - 1) * abs(last)
 
 
 def by_unit(space: Space, flat: Flat, derivative: np.ndarray) -> np.ndarray:

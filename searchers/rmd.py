@@ -15,7 +15,7 @@ import numpy as np
 from searchers.fds import evaluate
 from searchers.hd import significant
 from searchers.inner import InnerProblem
-from searchers.outer import adam_descent, adam_start
+from searchers.outer import adam_descent, adam_start, over_the_edge
 from searchers.protocols import Brief, Chain, Evaluation
 from searchers.schedules import check_update_rule, schedule, window_means
 from searchers.space import Flat, Space, Vector
@@ -26,8 +26,9 @@ class RMD:
     """Adam on per-step schedules of the hyperparameters that the task has schedules for.
 
     Hyperparameters that are vectors in the task's space get one value a step, the others one
-    value. Adam works on fractions of each range in its own scale, with ``step`` as its step size;
-    a step whose hypergradient is not finite goes back to the last safe point and is halved.
+    value. Adam works on fractions of each range in its own scale, with ``step`` as its step size.
+    A step whose training ends ``tolerance`` times above the loss before it, or nowhere finite,
+    went over the edge: it is taken back, the step size halved and Adam started afresh.
 
     Each outer step is a full evaluation; its configuration holds the mean of each window, its
     ``schedule`` note the value of each step. At width w, w chains run side by side, chain k from
@@ -35,6 +36,7 @@ class RMD:
     """
 
     step: float = 0.05
+    tolerance: float = 4.0
     name: str = "rmd"
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
@@ -43,17 +45,19 @@ class RMD:
         initial = fine.initial[chain.index % len(fine.initial)]
         state = adam_start(fine.space.to_unit(initial))
         safe, size, training = state.point, self.step, chain.index
+        accepted: float | None = None
         while True:
             flat = fine.space.from_unit(state.point)
             evaluation, derivative = evaluate(problem, fine, flat, brief.horizon, training)
             yield _in_windows(evaluation, brief.space, fine.space)
             training += chain.of
-            if np.isfinite(derivative).any():
-                safe = state.point if np.isfinite(derivative).all() else safe
-                state = adam_descent(state, derivative, size)
-            else:  # beyond the edge: back to safe ground, with smaller steps
+            loss = evaluation.metrics.loss
+            if over_the_edge(loss, derivative, accepted, self.tolerance):
                 size /= 2
                 state = adam_start(safe)
+            else:
+                safe, accepted = state.point, loss
+                state = adam_descent(state, derivative, size)
 
 
 def per_step(brief: Brief, steps: int) -> Brief:

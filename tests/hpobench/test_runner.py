@@ -22,6 +22,7 @@ from hpobench.runner import resume, run
 
 pytestmark = pytest.mark.ray
 
+COMMAND = [sys.executable, "-m", "hpobench.cli"]
 MEASURED = ["seconds", "slot_seconds", "parts"]
 
 FAULTS = '''
@@ -101,7 +102,7 @@ study = Study("faults", [poor], [RandomSearch(), Raises()], seeds=1, budget=eval
 
 def command(*arguments: str | Path, **more) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "hpobench.cli", *map(str, arguments)],
+        [*COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=200,
@@ -205,8 +206,7 @@ def test_a_study_cut_short_is_resumed_to_the_same_tables(tmp_path: Path, interru
     )
     out = tmp_path / "cut"
     runner = subprocess.Popen(
-        [sys.executable, "-m", "hpobench.cli", "run", str(tmp_path / "cut.py")]
-        + ["--out", str(out), "--wandb", "off"],
+        [*COMMAND, "run", str(tmp_path / "cut.py"), "--out", str(out), "--wandb", "off"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -237,8 +237,7 @@ def test_a_cell_killed_from_outside_leaves_no_orphans_and_is_run_again(tmp_path:
     )
     out = tmp_path / "out"
     runner = subprocess.Popen(
-        [sys.executable, "-m", "hpobench.cli", "run", str(tmp_path / "long.py")]
-        + ["--out", str(out), "--wandb", "off"],
+        [*COMMAND, "run", str(tmp_path / "long.py"), "--out", str(out), "--wandb", "off"],
         stdout=subprocess.DEVNULL,
     )
     file = out / "cells/quadratic__random__s0/evaluations.jsonl"

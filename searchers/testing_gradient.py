@@ -1,0 +1,136 @@
+"""The contract of a gradient-based searcher, as a check to run on one's own.
+
+from searchers.testing_gradient import check_gradient
+check_gradient(MySearcher())
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from searchers.inner import Batch, Buffers, Metrics, Weights
+from searchers.protocols import Brief, Chain, Evaluation, GradientSearcher
+from searchers.space import Float, Space, Vector
+
+FIRST = 12
+"""Evaluations looked at."""
+
+SPACES = {
+    "log": Space(
+        {
+            "learning_rate": Vector(3, Float(1e-3, 10.0, log=True)),
+            "momentum": Float(0.0, 0.99),
+            "weight_decay": Float(1e-6, 1e-1, log=True),
+        }
+    ),
+    "linear": Space({"learning_rate": Vector(3, Float(0.0, 10.0)), "momentum": Float(0.0, 0.99)}),
+    "scalar": Space({"learning_rate": Float(1e-3, 10.0, log=True)}),
+}
+
+
+@dataclass(frozen=True)
+class Valley:
+    """½ Σ hᵢ wᵢ² with noisy gradients, three steps an epoch; diverges above a rate of 2."""
+
+    seed: int = 0
+    steps_per_epoch: int = 3
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    def draw(self, training: int) -> ValleyDraw:
+        return ValleyDraw(self.seed, training)
+
+    def training_loss(self, vector: Tensor, buffers: Buffers, batch: Batch) -> Tensor:
+        return self.validation_loss(vector, buffers) + batch @ vector
+
+    def validation_loss(self, vector: Tensor, buffers: Buffers) -> Tensor:
+        curvature = torch.linspace(0.2, 1.0, len(vector), dtype=vector.dtype)
+        return (curvature * vector.square()).sum() / 2
+
+    def validation(self, weights: Weights) -> Metrics:
+        return Metrics(float(self.validation_loss(*weights)))
+
+
+@dataclass(frozen=True)
+class ValleyDraw:
+    seed: int
+    training: int
+
+    def _noise(self, stream: int) -> Tensor:
+        generator = torch.Generator().manual_seed(
+            self.seed * 1_000_003 + self.training * 1_009 + stream
+        )
+        return torch.randn(4, generator=generator, dtype=torch.float64)
+
+    def initial(self) -> Weights:
+        return Weights(2 + 0.1 * self._noise(0), {})
+
+    def batch(self, step: int) -> Tensor:
+        return 0.01 * self._noise(1 + step)
+
+
+def example_brief(space: str = "log", *, compress: bool = True, seed: int = 0) -> Brief:
+    """A brief for the valley, with two initial configurations and three budgets."""
+    chosen = SPACES[space]
+    low, high = ({n: d.from_unit(u) for n, d in chosen.scalars.items()} for u in (0.3, 0.4))
+    return Brief(chosen, (low, high), high, (1, 3, 9), compress, seed)
+
+
+def check_gradient(searcher: GradientSearcher) -> None:
+    """AssertionError, in one line, if a gradient-based searcher breaks the contract."""
+    for space in SPACES:
+        for compress in (True, False):
+            brief = example_brief(space, compress=compress)
+            alone = _run(searcher, brief, Chain())
+            _check_evaluations(searcher, alone, brief)
+            _check_trainings(searcher, alone, Chain())
+            again = _run(searcher, brief, Chain())
+            _require(_points(alone) == _points(again), f"{searcher.name}: equal seeds differ")
+    wide = replace(example_brief(), width=2)
+    chains = [_run(searcher, wide, Chain(k, 2)) for k in range(2)]
+    for k, evaluations in enumerate(chains):
+        _check_trainings(searcher, evaluations, Chain(k, 2))
+    _require(_points(chains[0]) != _points(chains[1]), f"{searcher.name}: its chains are equal")
+
+
+def _run(searcher: GradientSearcher, brief: Brief, chain: Chain) -> list[Evaluation]:
+    return list(islice(searcher.search(Valley(brief.seed), brief, chain), FIRST))
+
+
+def _check_evaluations(searcher: GradientSearcher, found: list[Evaluation], brief: Brief) -> None:
+    _require(bool(found), f"{searcher.name}: no evaluation")
+    _require(found[-1].epochs == brief.horizon, f"{searcher.name}: never a full evaluation")
+    first = found[0].configuration
+    near = all(abs(float(first[n]) / float(v) - 1) < 1e-6 for n, v in brief.initial[0].items())
+    adapts = "beta" in found[0].notes  # its values move during the training
+    _require(near or adapts, f"{searcher.name}: does not begin at the first initial configuration")
+    for evaluation in found:
+        brief.space.check(evaluation.configuration)
+        json.dumps([evaluation.configuration, dict(evaluation.notes)], allow_nan=False)
+        _require(evaluation.epochs in brief.budgets, f"{searcher.name}: a budget of its own")
+        _require(evaluation.steps > 0, f"{searcher.name}: an evaluation that cost no step")
+        measured = Valley(brief.seed).validation(evaluation.weights)
+        same = measured == evaluation.metrics or measured.loss != measured.loss
+        _require(same, f"{searcher.name}: its weights have another loss than it says")
+
+
+def _check_trainings(searcher: GradientSearcher, found: list[Evaluation], chain: Chain) -> None:
+    expected = [chain.index + i * chain.of for i in range(len(found))]
+    numbers = [evaluation.training for evaluation in found]
+    _require(numbers == expected, f"{searcher.name}: trainings {numbers}, not {expected}")
+
+
+def _points(found: list[Evaluation]) -> list[tuple[object, float]]:
+    return [(evaluation.configuration, evaluation.metrics.loss) for evaluation in found]
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(otherwise)

@@ -1,0 +1,152 @@
+"""The gradient-based searchers: the contract, and what each of them is for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from searchers.errors import SearcherError
+from searchers.fds import FDS, evaluate
+from searchers.hd import HD, descend
+from searchers.inner import Metrics
+from searchers.protocols import Brief, Chain
+from searchers.rmd import RMD, per_step
+from searchers.space import Categorical, Float, Space, Vector
+from searchers.testing_gradient import Valley, check_gradient, example_brief
+
+SEARCHERS = [FDS(), RMD(), HD()]
+
+
+@pytest.mark.parametrize("searcher", SEARCHERS, ids=lambda s: s.name)
+def test_contract(searcher) -> None:
+    check_gradient(searcher)
+
+
+@pytest.mark.parametrize("searcher", [FDS(), RMD()], ids=lambda s: s.name)
+@pytest.mark.parametrize("space", ["log", "linear"])
+def test_improves_on_where_it_began(searcher, space: str) -> None:
+    brief = example_brief(space)
+    brief = replace(brief, initial=(brief.space.from_unit(np.full(len(brief.space), 0.15)),))
+    found = list(islice(searcher.search(Valley(), brief, Chain()), 25))
+    first, *_ = evaluate(Valley(), brief, brief.initial[0], 9, 0)
+    best = min(e.metrics.loss for e in found if e.epochs == 9)
+    assert best < first.metrics.loss / 3
+
+
+@dataclass(frozen=True)
+class Cliff(Valley):
+    """A valley whose validation loss is infinite for a long way of weights."""
+
+    def validation(self, weights) -> Metrics:
+        metrics = super().validation(weights)
+        return Metrics(math.inf) if metrics.loss > 1e3 else metrics
+
+
+@pytest.mark.parametrize("searcher", [FDS(first_step=0.4), RMD(step=0.6)], ids=lambda s: s.name)
+def test_comes_back_from_beyond_the_edge(searcher) -> None:
+    brief = example_brief("linear")
+    brief = replace(brief, initial=(brief.space.from_unit(np.array([0.17, 0.17, 0.17, 0.5])),))
+    found = list(islice(searcher.search(Cliff(), brief, Chain()), 30))
+    losses = [e.metrics.loss for e in found]
+    assert max(losses) > 100  # it did go over
+    assert losses[-1] < 1
+
+
+def test_a_nan_hypergradient_is_reported() -> None:
+    @dataclass(frozen=True)
+    class Broken(Valley):
+        def validation_loss(self, vector, buffers):
+            return super().validation_loss(vector, buffers) * (math.nan if len(buffers) else 1)
+
+        def training_loss(self, vector, buffers, batch):
+            return (
+                super().training_loss(vector, buffers, batch) + 0 * (vector - vector).sqrt().sum()
+            )
+
+    evaluation, derivative = evaluate(Broken(), example_brief(), example_brief().initial[0], 1, 0)
+    assert not np.isfinite(derivative).all()
+    assert set(evaluation.notes["nonfinite"]) <= set(example_brief().space.scalars)
+    assert evaluation.notes["nonfinite"]
+
+
+def test_smaller_budgets_come_first_in_fds() -> None:
+    epochs = [
+        e.epochs for e in islice(FDS(warm_steps=2).search(Valley(), example_brief(), Chain()), 7)
+    ]
+    assert epochs == [1, 1, 3, 3, 9, 9, 9]
+
+
+def test_fds_averages_over_more_draws_once_it_has_converged() -> None:
+    found = list(islice(FDS(warm_steps=0).search(Valley(), example_brief(), Chain()), 200))
+    configurations = [tuple(e.configuration.values()) for e in found]
+    repeats = [a == b for a, b in pairwise(configurations)]
+    assert any(repeats)
+    assert not any(repeats[:4])
+
+
+def test_rmd_has_a_value_for_each_step() -> None:
+    brief = example_brief()
+    fine = per_step(brief, 27)
+    assert len(fine.space) == 27 + 2
+    found = list(islice(RMD().search(Valley(), brief, Chain()), 5))
+    schedule = found[-1].notes["schedule"]["learning_rate"]
+    assert len(schedule) == 27
+    assert len(set(schedule)) > 3  # more freedom than the windows have
+    windows = np.log(np.reshape(schedule, (3, 9))).mean(axis=1)
+    said = [found[-1].configuration[f"learning_rate_{i}"] for i in range(3)]
+    np.testing.assert_allclose(np.exp(windows), said, rtol=1e-5)
+
+
+def test_hd_is_the_additive_rule_of_baydin() -> None:
+    """α ← α + β⟨gₜ, uₜ₋₁⟩, by hand on the valley without momentum."""
+    brief = example_brief("linear")
+    flat = dict.fromkeys(brief.space.scalars, 0.05) | {"momentum": 0.0}
+    trained, rates = descend(Valley(), Valley().draw(3), brief, flat, beta=1e-3)
+    curvature = torch.linspace(0.2, 1.0, 4, dtype=torch.float64)
+    draw = Valley().draw(3)
+    weights, last, rate = draw.initial().vector, torch.zeros(4).double(), 0.05
+    for step in range(27):
+        gradient = curvature * weights + draw.batch(step)
+        rate += 1e-3 * float(gradient @ last)
+        assert rates[step] == pytest.approx(rate, rel=1e-12)
+        weights, last = weights - rate * gradient, gradient
+    torch.testing.assert_close(trained.state.weights, weights)
+
+
+def test_hd_restarts_from_draws_of_the_prior_and_stays_in_range() -> None:
+    brief = example_brief()
+    found = list(islice(HD().search(Valley(), brief, Chain()), 20))
+    momenta = [e.configuration["momentum"] for e in found]
+    assert momenta[:2] == pytest.approx([c["momentum"] for c in brief.initial])
+    assert len(set(momenta)) == 20
+    for evaluation in found:
+        rates = evaluation.notes["schedule"]["learning_rate"]
+        assert 1e-3 <= min(rates) <= max(rates) <= 10.0
+
+
+@pytest.mark.parametrize("searcher", SEARCHERS, ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "space",
+    [
+        Space({"layers": Float(1, 2)}),
+        Space({"learning_rate": Categorical((0.1, 0.2))}),
+    ],
+)
+def test_a_space_without_derivatives_is_refused_in_one_line(searcher, space: Space) -> None:
+    flat = space.from_unit(np.zeros(1))
+    brief = Brief(space, (flat,), flat, (1,), True, 0)
+    with pytest.raises(SearcherError) as caught:
+        next(searcher.search(Valley(), brief, Chain()))
+    assert "\n" not in str(caught.value)
+
+
+def test_hd_needs_a_learning_rate() -> None:
+    space = Space({"momentum": Vector(2, Float(0.0, 0.9))})
+    flat = space.from_unit(np.zeros(2))
+    with pytest.raises(SearcherError, match="adapts a learning rate"):
+        next(HD().search(Valley(), Brief(space, (flat,), flat, (1,), True, 0), Chain()))
