@@ -1,0 +1,111 @@
+"""How figures look: a light and a dark palette, and one line style for each searcher.
+
+Six colours that stay apart without red or green cones, each with a contrast of at least 3 to the
+background; a dash pattern and a marker tell apart what colour alone would not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import matplotlib
+
+StyleName: TypeAlias = Literal["light", "dark"]
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), (0, (6, 1.4, 1, 1.4)))
+
+
+@dataclass(frozen=True)
+class Style:
+    """Colours of one theme."""
+
+    background: str
+    text: str
+    faint: str
+    grid: str
+    lines: tuple[str, ...]
+
+
+STYLES: dict[StyleName, Style] = {
+    "light": Style(
+        background="#ffffff",
+        text="#1d2229",
+        faint="#59626e",
+        grid="#e3e6ea",
+        lines=("#0072b2", "#9c2f00", "#00875c", "#97316f", "#a98c00", "#222222"),
+    ),
+    "dark": Style(
+        background="#15181d",
+        text="#e8eaed",
+        faint="#a3abb6",
+        grid="#2c323a",
+        lines=("#4a9be8", "#f5a058", "#2f9a68", "#e884b9", "#f0e442", "#f2f2f2"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How the curves of one searcher are drawn."""
+
+    colour: str
+    dashes: Any
+    marker: str
+
+    def line(self, width: float) -> dict[str, Any]:
+        return {"color": self.colour, "linestyle": self.dashes, "linewidth": width}
+
+    def points(self, size: float) -> dict[str, Any]:
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "markersize": size,
+            "markeredgewidth": 0,
+        }
+
+
+def line_style(place: int, style: StyleName) -> LineStyle:
+    """The style of a study's searcher number ``place``, counted from 0; all differ up to 12."""
+    colours = STYLES[style].lines
+    return LineStyle(
+        colour=colours[place % len(colours)],
+        dashes=DASHES[place // len(colours) % len(DASHES)],
+        marker=MARKERS[place % len(MARKERS)],
+    )
+
+
+@contextmanager
+def themed(style: StyleName) -> Iterator[Style]:
+    """Matplotlib's settings while a figure is drawn or saved."""
+    theme = STYLES[style]
+    settings: dict[Any, Any] = {
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "figure.facecolor": theme.background,
+        "savefig.facecolor": theme.background,
+        "axes.facecolor": theme.background,
+        "axes.edgecolor": theme.faint,
+        "axes.labelcolor": theme.text,
+        "axes.linewidth": 0.8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "grid.color": theme.grid,
+        "grid.linewidth": 0.7,
+        "text.color": theme.text,
+        "xtick.color": theme.faint,
+        "ytick.color": theme.faint,
+        "xtick.labelcolor": theme.text,
+        "ytick.labelcolor": theme.text,
+        "text.parse_math": False,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "hpobench",
+        "path.simplify": False,
+    }
+    with matplotlib.rc_context(settings):
+        yield theme

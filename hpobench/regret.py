@@ -1,0 +1,173 @@
+"""Regret and its statistics, as pure functions of arrays.
+
+Words: the *incumbent* is the best validation loss so far; *regret* is its test loss minus the
+reference's on the same split, signed and never clipped; *normalised regret* divides by what the
+default loses to the reference, so 1 is the default and 0 the reference.
+
+NaN stands for "not measured" and is carried along: no function here skips it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+FEWEST_SEEDS_FOR_A_BAND = 5
+CONFIDENCE = 0.95
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class StepCurve:
+    """A right-continuous step function: ``values[i]`` holds from ``times[i]`` until the next time.
+
+    ``times``: shape (k,), k ≥ 1, ascending; of equal times the last one counts. ``values``: (k,).
+    """
+
+    times: Array
+    values: Array
+
+    def __post_init__(self) -> None:
+        times, values = (np.asarray(a, dtype=float) for a in (self.times, self.values))
+        if times.ndim != 1 or times.shape != values.shape or len(times) == 0:
+            raise ValueError(f"times {times.shape} and values {values.shape} are not both (k,)")
+        if not np.all(np.diff(times) >= 0):
+            raise ValueError("times are not ascending")
+        last_of_equals = np.append(np.diff(times) > 0, True)
+        object.__setattr__(self, "times", times[last_of_equals])
+        object.__setattr__(self, "values", values[last_of_equals])
+
+    def at(self, grid: ArrayLike) -> Array:
+        """The values at the points of a grid, same shape; NaN before the first time."""
+        index = np.searchsorted(self.times, np.asarray(grid, dtype=float), side="right") - 1
+        return np.where(index < 0, np.nan, self.values[np.maximum(index, 0)])
+
+    @property
+    def last(self) -> float:
+        return float(self.values[-1])
+
+
+class Estimate(NamedTuple):
+    """A mean over n seeds with its standard error, which is NaN for fewer than two."""
+
+    mean: float
+    standard_error: float
+    n: int
+
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % t-interval, from five seeds on; None below."""
+        if self.n < FEWEST_SEEDS_FOR_A_BAND:
+            return None
+        reach = t_quantile(self.n) * self.standard_error
+        return self.mean - reach, self.mean + reach
+
+
+def incumbents(losses: ArrayLike, eligible: ArrayLike | None = None) -> NDArray[np.int64]:
+    """Which evaluations of a sequence became the incumbent when they arrived.
+
+    ``losses``: validation losses in order of arrival, shape (n,). ``eligible``: shape (n,), which
+    of them may (all, unless told). An equal loss does not replace the incumbent. Returns
+    ascending indices, shape (m,), m ≤ n; their losses fall strictly.
+    """
+    losses = np.asarray(losses, dtype=float)
+    eligible = np.ones(len(losses), bool) if eligible is None else np.asarray(eligible, bool)
+    candidates = np.where(eligible & ~np.isnan(losses), losses, np.inf)
+    best_before = np.concatenate([[np.inf], np.minimum.accumulate(candidates)[:-1]])
+    return np.flatnonzero(candidates < best_before)
+
+
+def regret(test_loss: ArrayLike, reference: float) -> Array:
+    """Test loss minus the reference's mean test loss on the same split, any shape."""
+    return np.asarray(test_loss, dtype=float) - reference
+
+
+def normalised(regret: ArrayLike, default_regret: float) -> Array:
+    """Regret ÷ the default's regret, any shape; NaN where the default does not lose."""
+    scale = default_regret if default_regret > 0 else np.nan
+    return np.asarray(regret, dtype=float) / scale
+
+
+def zero_tolerance(reference_draws: ArrayLike, own_standard_error: float | None = None) -> float:
+    """How far above the reference still counts as zero regret: the reference's standard error.
+
+    The standard error of the mean of its draws on the split (shape (k,)) and, where known, its
+    own, as the root of the sum of squares. A single draw has no standard error and adds nothing.
+    """
+    draws = np.asarray(reference_draws, dtype=float)
+    on_split = standard_error(draws) if len(draws) > 1 else 0.0
+    return math.hypot(on_split, own_standard_error or 0.0)
+
+
+def time_to_target(curve: StepCurve, target: float) -> float | None:
+    """When the curve came to at or below the target to stay; None if it ends above (censored).
+
+    A target that was reached and lost again counts from the last crossing.
+    """
+    above = np.flatnonzero(~(curve.values <= target))  # NaN is not below anything
+    if len(above) == 0:
+        return float(curve.times[0])
+    if above[-1] == len(curve.values) - 1:
+        return None
+    return float(curve.times[above[-1] + 1])
+
+
+def median_time(times: Sequence[float | None]) -> float | None:
+    """The time by which at least half of the seeds had reached a target; None if fewer did.
+
+    ``times``: one for each seed, None where the target was not reached (censored, and counted).
+    """
+    if not times:
+        return None
+    ordered = sorted(math.inf if time is None else time for time in times)
+    median = ordered[math.ceil(len(ordered) / 2) - 1]
+    return median if math.isfinite(median) else None
+
+
+def estimate(values: ArrayLike) -> Estimate:
+    """Mean and standard error of one number per seed, shape (n,)."""
+    values = np.asarray(values, dtype=float)
+    mean = float(values.mean()) if len(values) else math.nan
+    return Estimate(mean, float(standard_error(values)), len(values))
+
+
+def standard_error(values: ArrayLike) -> Array:
+    """Standard error of the mean over the first axis (seeds): (n, …) → (…); NaN for n < 2."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return np.full(values.shape[1:], np.nan)
+    return np.asarray(values.std(axis=0, ddof=1) / math.sqrt(len(values)))
+
+
+def t_quantile(n: int) -> float:
+    """How many standard errors a two-sided 95 % interval of a mean over n ≥ 2 seeds reaches."""
+    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
+
+
+def mean_curve(curves: Sequence[StepCurve]) -> StepCurve:
+    """The mean over seeds, exact: it steps wherever one of the curves does."""
+    grid = _common_grid(curves)
+    return StepCurve(grid, np.mean([curve.at(grid) for curve in curves], axis=0))
+
+
+def t_band(curves: Sequence[StepCurve]) -> tuple[StepCurve, StepCurve] | None:
+    """Lower and upper end of the mean's 95 % t-interval at each time; None below five seeds."""
+    if len(curves) < FEWEST_SEEDS_FOR_A_BAND:
+        return None
+    grid = _common_grid(curves)
+    values = np.array([curve.at(grid) for curve in curves])
+    mean, reach = values.mean(axis=0), t_quantile(len(curves)) * standard_error(values)
+    return StepCurve(grid, mean - reach), StepCurve(grid, mean + reach)
+
+
+def _common_grid(curves: Sequence[StepCurve]) -> Array:
+    """Every time at which a curve steps, from when all of them have begun."""
+    start = max(curve.times[0] for curve in curves)
+    grid = np.unique(np.concatenate([curve.times for curve in curves]))
+    return grid[grid >= start]

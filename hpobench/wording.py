@@ -1,0 +1,87 @@
+"""Numbers as people read them, for the page, the terminal and sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+UNKNOWN = "–"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number to three significant digits, with a true minus sign; a dash if not known."""
+    if not math.isfinite(value):
+        return UNKNOWN
+    if value and not 1e-4 <= abs(value) < 1e6:
+        text = f"{value:.{digits - 1}e}"
+    elif abs(value) >= 10 ** (digits - 1):
+        text = f"{value:.0f}"
+    else:
+        text = f"{value:.{digits}g}"
+    return text.replace("-", "−")
+
+
+def plus_minus(mean: float, error: float) -> str:
+    """Mean ± standard error, to the error's second digit; the mean alone without an error."""
+    if not math.isfinite(mean) or not math.isfinite(error) or error <= 0:
+        return number(mean)
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    if decimals > 6:
+        return f"{number(mean)} ± {number(error, 2)}"
+    return f"{mean:.{decimals}f} ± {error:.{decimals}f}".replace("-", "−")
+
+
+def seconds(value: float) -> str:
+    """Seconds, to hundredths below one and to three digits above."""
+    return f"{value:.2f}" if 0 < value < 1 else number(value)
+
+
+def percent(share: float) -> str:
+    """A share of a whole as a percentage."""
+    if not math.isfinite(share):
+        return UNKNOWN
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
+
+
+def plural(count: int, noun: str) -> str:
+    """1 seed, 2 seeds."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a; a and b; a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def budget(budget: dict[str, Any]) -> str:
+    """A study's budget for each cell: 60 seconds, 100 evaluations, 5000 training steps."""
+    unit = {"steps": "training steps"}.get(budget["kind"], budget["kind"])
+    return f"{budget['amount']:g} {unit}"
+
+
+def configuration(flat: dict[str, Any]) -> str:
+    """A flat configuration on one line; a vector of equal values is written once."""
+    return ", ".join(f"{name} = {value}" for name, value in _vectors(flat))
+
+
+def _vectors(flat: dict[str, Any]) -> list[tuple[str, str]]:
+    """Names with their values, those of a vector (name_0, name_1, …) together."""
+    groups: dict[str, list[Any]] = {}
+    for name, value in flat.items():
+        stem, _, index = name.rpartition("_")
+        vector = stem and index.isdigit() and f"{stem}_0" in flat
+        groups.setdefault(stem if vector else name, []).append(value)
+    return [(name, _values(values)) for name, values in groups.items()]
+
+
+def _values(values: list[Any]) -> str:
+    texts = [
+        f"{v:.4g}" if isinstance(v, (int, float)) and v is not True and v is not False else str(v)
+        for v in values
+    ]
+    if len(texts) == 1:
+        return texts[0]
+    return f"{len(texts)} × {texts[0]}" if len(set(texts)) == 1 else f"({', '.join(texts)})"

@@ -1,0 +1,200 @@
+"""Writes run folders of invented numbers, to test what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpobench.ledger import PARTS
+from hpobench.records import append_line, write_json
+
+GRADIENT_BASED = {"hd", "fds", "rmd", "fds_published"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation; ``test`` None leaves it out of tests.jsonl."""
+
+    seconds: float
+    validation: float
+    test: float | None
+    full: bool = True
+    status: str = "ok"
+
+
+def write_study(
+    folder: Path,
+    tasks: Sequence[str] = ("digits",),
+    searchers: Sequence[str] = ("fds", "random"),
+    seeds: Sequence[int] = (0, 1),
+    budget: float = 60.0,
+    kind: str = "seconds",
+) -> Path:
+    """study.json alone: every cell is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = {"learning_rate_0": 0.055, "learning_rate_1": 0.055, "momentum": 0.5}
+    study = {
+        "schema": 1,
+        "name": "example",
+        "created": "2025-01-01T12:00:00+00:00",
+        "budget": {"kind": kind, "amount": budget},
+        "width": 1,
+        "seeds": list(seeds),
+        "tasks": [
+            {
+                "name": task,
+                "summary": "four tanh layers of 32, 9 epochs",
+                "metric": "cross-entropy",
+                "space": {"learning_rate": "2 × log 0.001 … 3", "momentum": "linear 0 … 0.99"},
+                "initial": [configuration],
+                "default": {**configuration, "momentum": 0.9},
+                "budgets": [1, 3, 9],
+                "smaller_budget": "compress",
+                "loss_ceiling": 10.0,
+                "hash": "a1b2c3",
+            }
+            for task in tasks
+        ],
+        "searchers": [
+            {
+                "name": searcher,
+                "kind": "gradient-based" if searcher in GRADIENT_BASED else "black-box",
+                "settings": {"windows": 2, "first_step": 0.1} if searcher == "fds" else {},
+                "summary": f"what {searcher} does, in one line",
+            }
+            for searcher in searchers
+        ],
+        "cells": [
+            {"cell": f"{t}__{s}__s{seed}", "task": t, "searcher": s, "seed": seed}
+            for seed in seeds
+            for t in tasks
+            for s in searchers
+        ],
+        "versions": {"hpobench": "0.1.0", "torch": "2.13.0", "python": "3.11.2"},
+        "hardware": {"cpu": "an invented processor", "cores": 2, "gpu": None},
+        "commit": None,
+    }
+    write_json(folder / "study.json", study)
+    write_references(folder, tasks)
+    return folder
+
+
+def write_references(
+    folder: Path, tasks: Iterable[str], without: Iterable[str] = (), error: float | None = None
+) -> None:
+    reference = {
+        "kind": "searched",
+        "hyperparameters": {"learning_rate_0": 0.2, "learning_rate_1": 0.02, "momentum": 0.93},
+        "standard_error": error,
+        "provenance": {"how": "a grid, then a long random search", "trainings": 4000},
+    }
+    write_json(
+        folder / "references.json", {t: None if t in set(without) else reference for t in tasks}
+    )
+
+
+def write_yardsticks(
+    folder: Path,
+    task: str,
+    seed: int,
+    reference: Sequence[float | None] = (0.10, 0.10),
+    default: Sequence[float | None] = (0.30, 0.30),
+    accuracy: float | None = 0.9,
+) -> None:
+    """Test losses of the reference's and the default's draws on one split."""
+    for row, losses in (("reference", reference), ("default", default)):
+        for draw, loss in enumerate(losses):
+            line = {"task": task, "seed": seed, "row": row, "draw": draw}
+            line |= {"validation_loss": loss, "test_loss": loss, "test_accuracy": accuracy}
+            append_line(folder / "yardsticks.jsonl", line)
+
+
+def write_cell(
+    folder: Path,
+    task: str,
+    searcher: str,
+    seed: int,
+    points: Sequence[Point] = (),
+    status: str = "complete",
+    cause: str | None = None,
+    wall: float = 60.0,
+    thinking: float = 0.25,
+    accuracy: float | None = 0.9,
+    **unknown: Any,
+) -> Path:
+    """A cell's folder; ``unknown`` keys go into every evaluation."""
+    names = {"cell": f"{task}__{searcher}__s{seed}", "task": task, "searcher": searcher}
+    names |= {"seed": seed}
+    cell = folder / "cells" / names["cell"]
+    cell.mkdir(parents=True)
+    for number, point in enumerate(points):
+        line = {"schema": 1, **names, "trial": f"t{number}", "attempt": 1, "evaluation": number}
+        line |= {"training": number, "budget": 9 if point.full else 3, "full": point.full}
+        line |= {"hyperparameters": {"learning_rate_0": 0.1, "momentum": 0.9}}
+        line |= {"validation_loss": point.validation, "validation_accuracy": accuracy}
+        line |= {"seconds": point.seconds, "slot_seconds": point.seconds}
+        line |= {"steps": 100 * (number + 1), "status": point.status, **unknown}
+        append_line(cell / "evaluations.jsonl", line)
+        if point.test is not None:
+            test = {"evaluation": number, "test_loss": point.test, "test_accuracy": accuracy}
+            append_line(cell / "tests.jsonl", test)
+    shares = dict.fromkeys(PARTS, 0.0) | {"search": thinking, "train": 1 - thinking}
+    ledger = {"wall": wall, "slots": 1, "startup": 2.5}
+    ledger |= {"parts": {part: share * wall for part, share in shares.items()}}
+    attempts = [{"attempt": 1, "status": status}]
+    content = {"schema": 1, **names, "status": status, "cause": cause, "attempts": attempts}
+    write_json(cell / "cell.json", content | {"ledger": ledger})
+    return cell
+
+
+FLOORS = (-0.004, 0.001, 0.003, 0.006, 0.01, 0.012, 0.02, 0.03, 0.05, 0.08, 0.15, 0.4)
+
+
+def invented(
+    searcher: str, seed: int, floor: float, reference: float, budget: float, evaluations: int = 25
+) -> list[Point]:
+    """A search that falls from the default's level to ``floor`` above the reference."""
+    rng = np.random.default_rng([sum(map(ord, searcher)), seed])
+    times = np.sort(budget * (0.005 + 0.995 * rng.random(evaluations) ** 1.5))
+    points = []
+    for time in times:
+        above = floor * rng.lognormal(0, 0.2) + 0.5 * 10 ** (-4 * time / budget) * rng.random()
+        loss = reference + above
+        validation = loss + 0.001 * rng.standard_normal()
+        points.append(Point(float(time), float(validation), float(loss), bool(rng.random() < 0.7)))
+    return points
+
+
+def write_run(
+    folder: Path,
+    tasks: Sequence[str] = ("digits",),
+    searchers: Sequence[str] = ("fds", "random"),
+    seeds: Sequence[int] = (0, 1),
+    missing: Iterable[str] = (),
+    failed: Iterable[str] = (),
+    without_reference: Iterable[str] = (),
+    budget: float = 60.0,
+    **cell: Any,
+) -> Path:
+    """A whole run; ``missing`` and ``failed`` name cells (task__searcher__s0)."""
+    write_study(folder, tasks, searchers, seeds, budget)
+    write_references(folder, tasks, without_reference)
+    for task in tasks:
+        for seed in seeds:
+            rng = np.random.default_rng(seed)
+            reference = 0.1 + 0.01 * rng.standard_normal() + 0.002 * rng.standard_normal(5)
+            default = 0.45 + 0.02 * rng.standard_normal(5)
+            write_yardsticks(folder, task, seed, reference.tolist(), default.tolist())
+            for rank, searcher in enumerate(searchers):
+                name = f"{task}__{searcher}__s{seed}"
+                points = invented(searcher, seed, FLOORS[rank % 12], reference.mean(), budget)
+                if name in set(failed):
+                    cause = "ValueError: the surrogate's covariance is not positive definite"
+                    write_cell(folder, task, searcher, seed, points[:3], "failed", cause, **cell)
+                elif name not in set(missing):
+                    write_cell(folder, task, searcher, seed, points, wall=budget, **cell)
+    return folder

@@ -1,0 +1,407 @@
+"""What W&B is told: read back from its own files, and held against the run's records."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from fake_run import Point, write_cell, write_run, write_study, write_yardsticks
+from wandb_file import BLOCK, WandbFile
+from wandb_server import serving
+
+from hpobench import wandb_files
+from hpobench.errors import TrackingError
+from hpobench.records import read_json, write_json
+from hpobench.results import Results
+from hpobench.tracking import runs_of, track
+
+KEY = "0123456789abcdef" * 3
+FAILED, MISSING, LONG = "digits__random__s1", "digits__grid__s0", "digits__fds__s2"
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch, tmp_path):
+    """No key, no settings and no WANDB_ variables of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "home" / ".netrc"))
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory):
+    """A run with a failed cell, a missing one, and a long one whose regret ends above its best."""
+    folder = tmp_path_factory.mktemp("runs") / "example-20250101-120000"
+    write_run(
+        folder, searchers=("fds", "random", "grid"), failed=[FAILED], missing=[MISSING], budget=60
+    )
+    points = [Point(0.1 * n, 1 / n, 1 / n, full=n % 2 == 0) for n in range(1, 101)]
+    points[50] = Point(5.1, 10.0, None, status="diverged")
+    points[99] = Point(10.0, 0.001, 0.5)
+    study, names = read_json(folder / "study.json"), {"task": "digits", "searcher": "fds"}
+    study["cells"].append({"cell": LONG, **names, "seed": 2})
+    write_json(folder / "study.json", study)
+    write_yardsticks(folder, "digits", 2)
+    write_cell(folder, "digits", "fds", 2, points)
+    results = Results.load(folder)
+    results.write()
+    assert track(results, "offline") == folder / "wandb"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tracked_cell(tmp_path_factory):
+    folder = _one_cell(tmp_path_factory.mktemp("runs") / "run")
+    track(Results.load(folder), "offline")
+    return folder
+
+
+@pytest.fixture
+def small(tracked_cell, tmp_path):
+    """A run of one cell, tracked offline, to do with as one likes."""
+    return Path(shutil.copytree(tracked_cell, tmp_path / "run"))
+
+
+def _one_cell(folder, **study):
+    write_study(folder, searchers=("fds",), seeds=(0,))
+    write_json(folder / "study.json", read_json(folder / "study.json") | study)
+    write_yardsticks(folder, "digits", 0)
+    write_cell(folder, "digits", "fds", 0, [Point(1.0, 0.3, 0.3), Point(2.0, 0.1, 0.11)])
+    return folder
+
+
+def _files(folder):
+    return {WandbFile(path).run.display_name: path for path in folder.glob("wandb/*/*.wandb")}
+
+
+def _contents(folder):
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    return {p.relative_to(folder): (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
+
+
+def _lines(file):
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def _number(text):
+    return None if text == "" else float(text)
+
+
+def test_every_cell_that_ended_has_one_run(tracked):
+    ended = {f"digits__{s}__s{n}" for s in ("fds", "random", "grid") for n in (0, 1)} - {MISSING}
+    names = [WandbFile(path).run.display_name for path in tracked.glob("wandb/*/*.wandb")]
+    assert sorted(names) == sorted(ended | {LONG})
+
+
+def test_a_cell_under_way_has_no_run(tmp_path):
+    folder = _one_cell(tmp_path / "run")
+    cell = folder / "cells" / "digits__fds__s0" / "cell.json"
+    for status in ("running", "measured", "interrupted"):
+        write_json(cell, read_json(cell) | {"status": status})
+        assert track(Results.load(folder), "online") is None
+    assert not (folder / "wandb").exists()
+
+
+def test_a_run_says_what_it_is(tracked):
+    file = WandbFile(_files(tracked)["digits__fds__s1"])
+    run, config = file.run, file.config
+    assert (run.project, run.run_group, run.job_type) == ("hpobench", tracked.name, "fds")
+    assert list(run.tags) == ["example", "digits", "gradient-based"]
+    study = read_json(tracked / "study.json")
+    assert (config["task"], config["searcher"], config["seed"]) == ("digits", "fds", 1)
+    assert config["settings"] == {"windows": 2, "first_step": 0.1}
+    for name in ("budget", "width", "versions", "hardware", "created"):
+        assert config[name] == study[name]
+    for name in ("space", "initial", "default", "budgets", "smaller_budget", "metric"):
+        assert config[name] == study["tasks"][0][name]
+    assert config["reference"] == read_json(tracked / "references.json")["digits"]
+    assert not run.HasField("git")
+
+
+def test_evaluations_are_those_of_evaluations_jsonl(tracked):
+    files = _files(tracked)
+    assert files[LONG].stat().st_size > BLOCK  # so records cross blocks here
+    for cell, file in files.items():
+        told = [row for row in WandbFile(file).history if "evaluation/wallclock" in row]
+        lines = _lines(tracked / "cells" / cell / "evaluations.jsonl")
+        assert told == [
+            {
+                "evaluation/wallclock": line["seconds"],
+                "evaluation/number": line["evaluation"],
+                "evaluation/validation_loss": line["validation_loss"],
+                "evaluation/budget": line["budget"],
+                "evaluation/status": line["status"],
+                "hyperparameters/learning_rate_0": line["hyperparameters"]["learning_rate_0"],
+                "hyperparameters/momentum": line["hyperparameters"]["momentum"],
+            }
+            for line in sorted(lines, key=lambda line: line["seconds"])
+        ]
+
+
+def test_changes_are_those_of_regret_csv(tracked):
+    with open(tracked / "regret.csv", newline="") as file:
+        table = [row for row in csv.DictReader(file) if row["curve"] == "incumbent"]
+    names = ("steps", "regret", "normalised_regret", "validation_loss", "test_loss")
+    for cell, file in _files(tracked).items():
+        told = [row for row in WandbFile(file).history if "wallclock" in row]
+        expected = [
+            {"wallclock": float(row["seconds"])}
+            | {name: _number(row[name]) for name in (*names, "test_accuracy")}
+            for row in table
+            if row["cell"] == cell
+        ]
+        assert told == [{k: v for k, v in row.items() if v is not None} for row in expected]
+        assert len(told) > 1
+
+
+def test_rows_are_in_order_of_the_clock(tracked):
+    for file in _files(tracked).values():
+        history = WandbFile(file).history
+        clock = [row.get("wallclock", row.get("evaluation/wallclock")) for row in history]
+        assert clock == sorted(clock)
+        assert clock[0] == 0.0
+        for before, row in pairwise(history):
+            if "wallclock" in row:  # the evaluation that made the change comes just before it
+                assert before["evaluation/wallclock"] == row["wallclock"]
+                assert before["evaluation/validation_loss"] == row["validation_loss"]
+
+
+def test_curves_are_drawn_over_the_cells_clock(tracked):
+    metrics = WandbFile(_files(tracked)["digits__fds__s0"]).metrics
+    assert metrics["wallclock"].options.hidden
+    assert metrics["regret"].step_metric == "wallclock"
+    assert metrics["evaluation/*"].step_metric == "evaluation/wallclock"
+    assert metrics["hyperparameters/*"].step_metric == "evaluation/wallclock"
+
+
+def test_the_summary_is_that_of_the_results(small):
+    [file] = _files(small).values()
+    summary, [row] = WandbFile(file).summary, Results.load(small).summary().to_dict("records")
+    for name in ("final_regret", "seconds_to_10_percent", "thinking_share", "full_evaluations"):
+        assert summary[name] == row[name]
+    assert summary["final_regret"] == pytest.approx(0.01)
+    assert summary["seconds_to_10_percent"] == 2.0
+    assert summary["thinking_share"] == 0.25
+    assert "seconds_to_zero" not in summary  # not reached
+    assert summary["status"] == "complete"
+    assert summary["slot_seconds/search"] == 15.0
+
+
+def test_the_final_regret_is_the_last_one_not_the_smallest(tracked):
+    for cell, file in _files(tracked).items():
+        summary = WandbFile(file).summary
+        regrets = [row["regret"] for row in WandbFile(file).history if "regret" in row]
+        assert summary["regret"] == regrets[-1]
+        assert cell == FAILED or summary["final_regret"] == regrets[-1]
+        assert cell != LONG or min(regrets) < 0.0 < regrets[-1]
+
+
+def test_a_failed_cell_is_a_failed_run_without_a_final_regret(tracked):
+    files = _files(tracked)
+    file = WandbFile(files[FAILED])
+    assert [end.exit_code for end in file.exits] == [1]
+    assert file.summary["status"] == "failed"
+    assert "not positive definite" in file.summary["cause"]
+    assert "final_regret" not in file.summary
+    assert [end.exit_code for end in WandbFile(files["digits__fds__s0"]).exits] == [0]
+
+
+def test_what_was_not_measured_is_left_out(tmp_path):
+    folder = write_study(tmp_path / "run", searchers=("fds",), seeds=(0,))
+    write_json(folder / "references.json", {"digits": None})
+    points = [Point(1.0, 0.3, 0.3), Point(2.0, 0.2, None), Point(3.0, None, None, status="failed")]
+    write_cell(folder, "digits", "fds", 0, points, accuracy=None)
+    [run] = runs_of(Results.load(folder))
+    history = run.history
+    assert [sorted(row) for row in history if "wallclock" in row] == [
+        ["steps", "wallclock"],
+        ["steps", "test_loss", "validation_loss", "wallclock"],
+        ["steps", "validation_loss", "wallclock"],
+    ]
+    [failed] = [row for row in history if row.get("evaluation/status") == "failed"]
+    assert "evaluation/validation_loss" not in failed
+    assert run.config["reference"] is None
+    assert "final_regret" not in run.summary
+    json.dumps([run.history, run.summary], allow_nan=False)
+
+
+def test_tracking_again_changes_nothing(tracked):
+    before = _contents(tracked)
+    track(Results.load(tracked), "offline")
+    assert _contents(tracked) == before
+
+
+def test_what_changed_is_written_again_in_place(small):
+    [first] = _files(small).values()
+    write_yardsticks(small, "digits", 0, reference=(0.2, 0.2))  # measured anew
+    track(Results.load(small), "offline")
+    [second] = small.glob("wandb/*/*.wandb")
+    assert second.name == first.name  # of the same id
+    assert WandbFile(second).summary["final_regret"] == pytest.approx(-0.09)
+
+
+def test_what_was_cut_off_is_written_again_in_place(small):
+    [file] = _files(small).values()
+    file.write_bytes(file.read_bytes()[:1000])
+    (file.parent / wandb_files.FINGERPRINT).unlink()  # which comes last
+    track(Results.load(small), "offline")
+    [file] = small.glob("wandb/*/*.wandb")
+    assert len(WandbFile(file).history) == 5
+
+
+def test_an_id_belongs_to_one_cell_of_one_run(tmp_path):
+    folders = [tmp_path / name for name in "abc"]
+    studies: list[dict] = [{}, {}, {"created": "x"}]
+    for folder, study in zip(folders, studies, strict=True):
+        _one_cell(folder, **study)
+    [here], [moved], [later] = (runs_of(Results.load(folder)) for folder in folders)
+    assert here.id == moved.id != later.id
+    folder = write_run(tmp_path / "d")
+    ids = [run.id for run in runs_of(Results.load(folder))]
+    assert len(set(ids)) == len(ids) == 4
+
+
+def test_offline_needs_nothing_tells_nobody_and_obeys_its_argument(tmp_path, monkeypatch, capfd):
+    folder = _one_cell(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    with serving() as server:
+        hostile = {"MODE": "disabled", "API_KEY": KEY, "RUN_ID": "theirs", "PROJECT": "theirs"}
+        hostile |= {"DIR": str(tmp_path / "theirs"), "RESUME": "must", "BASE_URL": server.url}
+        hostile |= {"NAME": "theirs", "RUN_GROUP": "theirs", "TAGS": "theirs", "SWEEP_ID": "theirs"}
+        for name, value in hostile.items():
+            monkeypatch.setenv(f"WANDB_{name}", value)
+        environment = dict(os.environ)
+        track(Results.load(Path("run")), "offline")
+    assert dict(os.environ) == environment
+    assert server.requests == []
+    assert capfd.readouterr() == ("", "")
+    [file] = _files(folder).values()
+    assert b"theirs" not in file.read_bytes()
+    assert not (tmp_path / "theirs").exists()
+    assert all(KEY.encode() not in content for content, _ in _contents(tmp_path).values())
+    assert sorted(p.name for p in file.parent.iterdir()) == ["files", "fingerprint", file.name]
+
+
+@pytest.fixture
+def account(monkeypatch):
+    """A server, and a key for it."""
+    with serving() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        monkeypatch.setenv("WANDB_MODE", "offline")
+        monkeypatch.setenv("WANDB_RESUME", "must")
+        yield server
+
+
+def test_online_uploads_each_run_once(tracked, tmp_path, account, capfd):
+    folder = Path(shutil.copytree(tracked, tmp_path / tracked.name))
+    results = Results.load(folder)
+    track(results, "online")
+    told = runs_of(results)
+    assert sorted(account.runs) == sorted(run.id for run in told)
+    for run in told:
+        rows = [row for _, row in sorted(account.history[run.id].items())]
+        assert [{k: v for k, v in r.items() if k[0] != "_"} for r in rows] == run.history
+        assert account.runs[run.id]["displayName"] == run.name
+        assert account.runs[run.id]["exitcode"] == int(run.failed)
+    account.requests.clear()
+    before = _contents(folder)
+    track(Results.load(folder), "online")
+    track(Results.load(folder), "offline")
+    assert _contents(folder) == before
+    assert account.requests == []
+    assert capfd.readouterr() == ("", "")
+    assert all(KEY.encode() not in content for content, _ in _contents(tmp_path).values())
+
+
+def test_an_upload_of_changed_content_replaces_the_run(small, account):
+    track(Results.load(small), "online")
+    write_yardsticks(small, "digits", 0, reference=(0.2, 0.2))  # measured anew
+    track(Results.load(small), "online")
+    [run] = runs_of(Results.load(small))
+    assert list(account.runs) == [run.id]
+    assert [row.get("regret") for row in account.history[run.id].values()] == [
+        row.get("regret") for row in run.history
+    ]
+
+
+def test_what_the_server_refused_is_uploaded_next_time(small, account):
+    account.stream_status = 403
+    with pytest.raises(TrackingError, match="did not take every run"):
+        track(Results.load(small), "online")
+    account.stream_status = 200
+    track(Results.load(small), "online")
+    [run] = runs_of(Results.load(small))
+    assert len(account.history[run.id]) == len(run.history)
+
+
+def _refused(folder):
+    """Tracking online fails in one line, and leaves all as it was but W&B's notes on its trial."""
+    before = _contents(folder)
+    with pytest.raises(TrackingError) as caught:
+        track(Results.load(folder), "online")
+    line = str(caught.value)
+    assert "\n" not in line
+    assert KEY not in line
+    assert f"wandb sync {folder / 'wandb'}" in line
+    assert "--wandb offline" in line
+    after = _contents(folder)
+    assert after.items() >= before.items()
+    notes = [p.name for p in after.keys() - before.keys()]
+    assert all(n.startswith("debug-") or n.endswith(".syncstate") for n in notes)
+    assert all(KEY.encode() not in content for content, _ in after.values())
+    return line
+
+
+def test_no_key(small):
+    line = _refused(small)
+    assert "No API key" in line
+    assert "`wandb login`" in line
+
+
+@pytest.mark.slow
+def test_no_network(small, monkeypatch):
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB__GRAPHQL_RETRY_MAX", "1")
+    line = _refused(small)
+    assert "connection refused" in line
+    assert "check the network" in line
+
+
+@pytest.mark.slow
+def test_a_server_that_never_answers_is_given_up(small, account, monkeypatch):
+    account.silent = True
+    monkeypatch.setattr(wandb_files, "PATIENCE_SECONDS", 3.0)
+    began = time.monotonic()
+    assert "no answer for 3 s" in _refused(small)
+    assert time.monotonic() - began < 15
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where W&B would go instead
+    [run] = runs_of(Results.load(_one_cell(tmp_path / "run")))
+    (tmp_path / "file").touch()
+    with pytest.raises(TrackingError, match=r"could not write 1 of 1 runs .* cannot be written to"):
+        wandb_files.write(tmp_path / "file" / "wandb", [run])
+
+
+def test_another_mode_is_refused(tmp_path):
+    folder = _one_cell(tmp_path / "run")
+    with pytest.raises(TrackingError, match="offline or online, not 'off'"):
+        track(Results.load(folder), "off")
+    assert not (folder / "wandb").exists()
+
+
+def test_keys_unknown_here_do_no_harm(tmp_path):
+    folder = write_study(tmp_path / "run", searchers=("fds",), seeds=(0,))
+    write_json(folder / "study.json", read_json(folder / "study.json") | {"later": {"a": [1]}})
+    write_cell(folder, "digits", "fds", 0, [Point(1.0, 0.3, 0.3)], later=[None, {"b": 2}])
+    [run] = runs_of(Results.load(folder))
+    assert len(run.history) == 3
