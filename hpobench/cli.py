@@ -132,7 +132,7 @@ def reference(
     seeds: Annotated[int, typer.Option(help="Splits to search on.")] = 2,
     out: Annotated[Path | None, typer.Option(help="Where to write the reference (JSON).")] = None,
 ) -> None:
-    """Search a task long, train the ten best again on fresh seeds, and keep the best of them."""
+    """Search a task long, train the best again on fresh seeds, and keep the best of them."""
     from hpobench.referencing import make_reference
 
     file, found = make_reference(task, budget, seeds, out)

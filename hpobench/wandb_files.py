@@ -18,11 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hpobench import wandb_writer
 from hpobench.errors import TrackingError
 from hpobench.records import Record
-
-FINGERPRINT = "fingerprint"
-"""Beside a run's file once that is whole: the digest of what was written."""
 
 PATIENCE_SECONDS = 60.0
 """How long W&B may take over one run before it is given up."""
@@ -71,8 +69,9 @@ def write(folder: Path, runs: Sequence[WandbRun]) -> None:
     def left() -> int:
         return sum(_file(folder, run) is None for run in new)
 
-    module = ["hpobench.wandb_writer", str(folder.resolve())]
-    reason = _supervise(module, environment, left, "".join(lines))
+    # By its path: the package would import all that a study needs.
+    command = [str(Path(wandb_writer.__file__)), str(folder.resolve())]
+    reason = _supervise(command, environment, left, "".join(lines))
     if left():
         raise TrackingError(
             f"W&B could not write {left()} of {len(new)} runs into {folder}"
@@ -89,13 +88,13 @@ def upload(folder: Path, runs: Sequence[WandbRun]) -> None:
         return
     environment = RETRIES | {k: v for k, v in os.environ.items() if k not in OTHERS}
     entity = os.environ.get("WANDB_ENTITY")
-    module = ["wandb", "sync", *(["--entity", entity] if entity else [])]
-    module += [str(file.resolve()) for file in waiting]
+    command = ["-m", "wandb", "sync", *(["--entity", entity] if entity else [])]
+    command += [str(file.resolve()) for file in waiting]
 
     def left() -> int:
         return sum(not mark.exists() for mark in waiting.values())
 
-    reason = _supervise(module, environment, left, folder=folder.parent)
+    reason = _supervise(command, environment, left, folder=folder.parent)
     if reason is not None:  # W&B also marks a run whose data were refused
         for mark in waiting.values():
             mark.unlink(missing_ok=True)
@@ -110,7 +109,7 @@ def upload(folder: Path, runs: Sequence[WandbRun]) -> None:
 def _file(folder: Path, run: WandbRun) -> Path | None:
     """The run's file, if it was written to its end and holds what the run is now."""
     for place in folder.glob(f"offline-run-*-{run.id}*"):
-        file, fingerprint = place / f"run-{run.id}.wandb", place / FINGERPRINT
+        file, fingerprint = place / f"run-{run.id}.wandb", place / wandb_writer.FINGERPRINT
         if file.exists() and fingerprint.exists() and fingerprint.read_text() == run.fingerprint:
             return file
     return None
@@ -132,19 +131,19 @@ def _remove(folder: Path, run: WandbRun) -> None:
 
 
 def _supervise(
-    module: Sequence[str],
+    command: Sequence[str],
     environment: Mapping[str, str],
     left: Callable[[], int],
     text: str = "",
     folder: Path | None = None,
 ) -> str | None:
-    """Run a Python module to its end, or until a run takes it too long; what it complained of."""
+    """Run Python to its end, or until a run takes it too long; what it complained of."""
     with subprocess.Popen(
-        [sys.executable, "-m", *module],
+        [sys.executable, *command],
         stdin=subprocess.PIPE,  # never a terminal: W&B would ask there for a key
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=environment,
+        env={**environment, "PYTHONSAFEPATH": "1"},  # no imports from our own folder, or the user's
         cwd=folder,
         encoding="utf-8",
         errors="replace",

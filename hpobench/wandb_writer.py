@@ -1,6 +1,6 @@
-"""Writes W&B's offline files: ``python -m hpobench.wandb_writer FOLDER``, a JSON run a line.
+"""Writes W&B's offline files: ``python wandb_writer.py FOLDER``, with a run a line in JSON.
 
-It imports nothing of the project, to be at work at once; `hpobench.wandb_files` starts it.
+`hpobench.wandb_files` starts it as a process of its own. It imports nothing of the project.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+FINGERPRINT = "fingerprint"
+"""Beside a run's file once that is whole: the digest of what was written."""
 
 
 def write_run(folder: Path, record: dict[str, Any]) -> None:
@@ -39,7 +42,7 @@ def write_run(folder: Path, record: dict[str, Any]) -> None:
         run.log(row)
     run.summary.update(record["summary"])
     run.finish(exit_code=int(record["failed"]))
-    (place / "fingerprint").write_text(record["fingerprint"])
+    (place / FINGERPRINT).write_text(record["fingerprint"])
     for leftover in ("logs", "tmp"):  # they name folders of this machine
         shutil.rmtree(place / leftover, ignore_errors=True)
 

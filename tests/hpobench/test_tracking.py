@@ -20,6 +20,7 @@ from hpobench.errors import TrackingError
 from hpobench.records import read_json, write_json
 from hpobench.results import Results
 from hpobench.tracking import runs_of, track
+from hpobench.wandb_writer import FINGERPRINT
 
 KEY = "0123456789abcdef" * 3
 FAILED, MISSING, LONG = "digits__random__s1", "digits__grid__s0", "digits__fds__s2"
@@ -249,7 +250,7 @@ def test_what_changed_is_written_again_in_place(small):
 def test_what_was_cut_off_is_written_again_in_place(small):
     [file] = _files(small).values()
     file.write_bytes(file.read_bytes()[:1000])
-    (file.parent / wandb_files.FINGERPRINT).unlink()  # which comes last
+    (file.parent / FINGERPRINT).unlink()  # which comes last
     track(Results.load(small), "offline")
     [file] = small.glob("wandb/*/*.wandb")
     assert len(WandbFile(file).history) == 5
@@ -285,7 +286,7 @@ def test_offline_needs_nothing_tells_nobody_and_obeys_its_argument(tmp_path, mon
     assert b"theirs" not in file.read_bytes()
     assert not (tmp_path / "theirs").exists()
     assert all(KEY.encode() not in content for content, _ in _contents(tmp_path).values())
-    assert sorted(p.name for p in file.parent.iterdir()) == ["files", "fingerprint", file.name]
+    assert sorted(p.name for p in file.parent.iterdir()) == ["files", FINGERPRINT, file.name]
 
 
 @pytest.fixture
