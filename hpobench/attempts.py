@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from hpobench import measuring
-from hpobench.cell import EXIT_WORKER_LOST, Order
+from hpobench.cell import EXIT_DISK, EXIT_WORKER_LOST, Order
+from hpobench.errors import RunError
 from hpobench.local import Slice
 from hpobench.records import make_folder, read_json, write_json, write_whole
 from hpobench.study import Cell, Study
@@ -76,6 +77,11 @@ class CellRun:
         if status is None:
             self._write("interrupted", [*attempts, _attempt(number, "interrupted")], cause=None)
             raise Stopped
+        if status == EXIT_DISK:
+            raise RunError(
+                f"{self.folder}: the disk takes no more; what is complete is kept:"
+                f" free some space, then hpobench resume {self.folder.parent.parent}"
+            )
         outcome = read_json(order.outcome) if order.outcome.exists() else {}
         more = {"ended": outcome.get("ended"), "ledger": outcome.get("ledger")}
         if status == 0:

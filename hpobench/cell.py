@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpobench.budget import Budget
-from hpobench.control import Control, Fault, Header, WorkerLost
+from hpobench.control import Control, DiskFault, Fault, Header, WorkerLost
+from hpobench.errors import RunError
 from hpobench.records import write_json
 from hpobench.study import Cell
 
@@ -38,6 +40,11 @@ QUIET = {
 """Environment of every process that runs Tune: no chatter, nothing that costs the cell time."""
 
 EXIT_WORKER_LOST = 3
+EXIT_DISK = 4
+
+
+EXIT: dict[type[Fault], int] = {WorkerLost: EXIT_WORKER_LOST, DiskFault: EXIT_DISK, Fault: 1}
+"""The exit status of a cell's process, by what went wrong; the first kind that fits."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +152,15 @@ def main() -> None:
     except BaseException as error:
         traceback.print_exc()
         fault = Fault(f"{type(error).__name__}: {error}".splitlines()[0])
-    sys.stderr.flush()
-    write_json(order.outcome, {**outcome, "fault": str(fault) if fault else None})
-    status = 0 if fault is None else EXIT_WORKER_LOST if isinstance(fault, WorkerLost) else 1
+        if isinstance(error, (OSError, RunError)):
+            fault = DiskFault(str(fault))
+    with suppress(OSError):
+        sys.stderr.flush()
+    try:
+        write_json(order.outcome, {**outcome, "fault": str(fault) if fault else None})
+    except RunError:
+        fault = fault if isinstance(fault, DiskFault) else DiskFault("its outcome")
+    status = next((code for kind, code in EXIT.items() if isinstance(fault, kind)), 0)
     # Without waiting for Ray's goodbyes: everything is on disk.
     os._exit(status)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hpobench.budget import Budget
+from hpobench.errors import RunError
 from hpobench.ledger import Ledger
 from hpobench.records import append_line
 from searchers.protocols import BlackBoxSearcher, Chain, Job, Searcher, Suggester
@@ -117,6 +118,9 @@ class Control:
             return
         arrived = self.clock()
         job = self._jobs.get(trial)
+        if "disk" in report:
+            self.fault = DiskFault(report["disk"])
+            return
         if "failed" in report:
             self._last_failure = report["failed"]
             if job is None:
@@ -127,7 +131,11 @@ class Control:
         if self.budget.kind == "steps" and self._steps > self.budget.amount:
             self._end("budget")
             return
-        self._write(trial, report, arrived)
+        try:
+            self._write(trial, report, arrived)
+        except RunError as error:
+            self.fault = DiskFault(str(error))
+            return
         self.ledger.evaluation(report["parts"], arrived - self._busy_since[trial])
         self._busy_since[trial] = arrived
         if job is not None:
@@ -233,6 +241,10 @@ class Control:
         append_line(self.file, line)
         self._evaluations += 1
         self._ok += report["status"] == "ok"
+
+
+class DiskFault(Fault):
+    """The disk refuses what the cell has to write: the study stops, and can be resumed."""
 
 
 class WorkerLost(Fault):

@@ -95,7 +95,11 @@ class SlotTrainable(tune.Trainable):
             return {REPORT: json.dumps(failure), "done": True}
         if evaluation is None:
             return {REPORT: json.dumps("warm")}
-        report = self._describe(evaluation, time.perf_counter() - began)
+        try:
+            report = self._describe(evaluation, time.perf_counter() - began)
+        except OSError as error:
+            refusal = {"disk": f"{self._post.scratch}: {error.strerror or error}"}
+            return {REPORT: json.dumps(refusal), "done": True}
         return {REPORT: json.dumps(report, allow_nan=False), "done": self._single}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:

@@ -302,3 +302,48 @@ def test_a_changed_study_does_not_resume(faults, tmp_path: Path) -> None:
     other = Study("faults", ["quadratic"], ["random"], 1, evaluations(6))
     with pytest.raises(RunError, match="changed since this run began"):
         resume(tmp_path, study=other)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A disk of 16 megabytes of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("may not mount a small disk here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_stops_the_study_and_it_can_be_resumed(small_disk: Path, tmp_path) -> None:
+    (tmp_path / "long.py").write_text(
+        "from hpobench import Study, evaluations\n"
+        'study = Study("long", ["quadratic"], ["random", "default"], 1, evaluations(60))\n'
+    )
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * (16 * 2**20 - 60_000))
+    out = small_disk / "run"
+    stopped = command("run", tmp_path / "long.py", "--out", out, "--wandb", "off")
+    assert stopped.returncode == 2
+    assert stopped.stderr.startswith("hpobench: ")
+    assert stopped.stderr.count("\n") == 1
+    assert "No space left" in stopped.stderr or "takes no more" in stopped.stderr
+    for file in out.glob("cells/*/evaluations.jsonl"):
+        read_lines(file)  # nothing but whole lines, and perhaps a torn end
+    filler.unlink()
+    done = command("resume", out, "--wandb", "off")
+    assert done.returncode == 0, done.stderr
+    counts = Results.load(out).evaluations.groupby("searcher").size()
+    assert counts.to_dict() == {"random": 60, "default": 1}
+
+
+@pytest.mark.parametrize("place", ["file/run", "/proc/run"])
+def test_a_folder_that_cannot_be_made_is_one_line(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = command("run", "digits", "--out", tmp_path / place)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert place in done.stderr
