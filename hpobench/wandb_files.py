@@ -62,7 +62,7 @@ def write(folder: Path, runs: Sequence[WandbRun]) -> None:
     for run in new:
         _remove(folder, run)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
-    # Not for its own figures either: W&B sends those even from a process with an offline run.
+    # The process as a whole: for an offline run alone, W&B would still send its usage figures.
     environment |= {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
     lines = [json.dumps(asdict(run) | {"fingerprint": run.fingerprint}) + "\n" for run in new]
 

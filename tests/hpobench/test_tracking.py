@@ -277,6 +277,8 @@ def test_offline_needs_nothing_tells_nobody_and_obeys_its_argument(tmp_path, mon
         hostile |= {"NAME": "theirs", "RUN_GROUP": "theirs", "TAGS": "theirs", "SWEEP_ID": "theirs"}
         for name, value in hostile.items():
             monkeypatch.setenv(f"WANDB_{name}", value)
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, server.url)  # so that a call to anybody would be seen
         environment = dict(os.environ)
         track(Results.load(Path("run")), "offline")
     assert dict(os.environ) == environment

@@ -46,6 +46,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._answer({})
 
+    def do_CONNECT(self) -> None:
+        self.server.requests.append(self.path)  # as a proxy it lets nobody through
+        self._answer({}, 403)
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.requests.append(self.path)
