@@ -12,7 +12,7 @@ check_shadows()
 
 from hpobench.budget import Budget, evaluations, seconds, steps  # noqa: E402
 from hpobench.errors import HpobenchError, RunError, StudyError  # noqa: E402
-from hpobench.results import Results  # noqa: E402
+from hpobench.results.run import Results  # noqa: E402
 from hpobench.study import Cell, Study  # noqa: E402
 
 __all__ = [

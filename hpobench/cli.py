@@ -73,7 +73,7 @@ def run(
     wandb: Wandb = "offline",
 ) -> None:
     """Run a study: every searcher on every task, regret against wall-clock."""
-    from hpobench import runner
+    from hpobench.running import runner
 
     found, source = find_study(study)
     changes: dict[str, Any] = {
@@ -91,7 +91,7 @@ def run(
 @app.command(epilog="Example: `hpobench resume runs/digits-20260102-030405`")
 def resume(folder: Folder, wandb: Wandb = "offline") -> None:
     """Run what is not complete in a run's folder; complete cells stay as they are."""
-    from hpobench import runner
+    from hpobench.running import runner
 
     _show(runner.resume(folder, wandb))
 
@@ -99,7 +99,7 @@ def resume(folder: Folder, wandb: Wandb = "offline") -> None:
 @app.command(epilog="Example: `hpobench report runs/digits-20260102-030405`")
 def report(folder: Folder) -> None:
     """Make the tables, figures and the page again from the records, and show the table."""
-    from hpobench.publishing import publish
+    from hpobench.report.publishing import publish
 
     results = hpobench.Results.load(folder)
     publish(results)
@@ -133,7 +133,7 @@ def reference(
     out: Annotated[Path | None, typer.Option(help="Where to write the reference (JSON).")] = None,
 ) -> None:
     """Search a task long, train the best again on fresh seeds, and keep the best of them."""
-    from hpobench.referencing import make_reference
+    from hpobench.references.search import make_reference
 
     file, found = make_reference(task, budget, seeds, out)
     console = Console()
@@ -164,7 +164,7 @@ def _say(line: str, status: int) -> None:
 
 
 def _show(results: hpobench.Results) -> None:
-    from hpobench.terminal_table import summary_table
+    from hpobench.report.terminal_table import summary_table
 
     console = Console()
     console.print(summary_table(results))

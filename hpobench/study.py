@@ -18,7 +18,7 @@ from trainables.task import Task
 from trainables.tasks import find_task
 
 if TYPE_CHECKING:
-    from hpobench.results import Results
+    from hpobench.results.run import Results
 
 T = TypeVar("T")
 
@@ -107,13 +107,13 @@ class Study:
 
         Without ``out`` the folder is ``runs/<name>-<time>``. ``wandb`` is offline, online or off.
         """
-        from hpobench.runner import run
+        from hpobench.running.runner import run
 
         return run(self, out, wandb)
 
     def resume(self, folder: str | Path, wandb: str = "offline") -> Results:
         """Run what is not complete in the folder of an earlier run of this study."""
-        from hpobench.runner import resume
+        from hpobench.running.runner import resume
 
         return resume(folder, wandb, self)
 

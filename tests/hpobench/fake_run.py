@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hpobench.ledger import PARTS
-from hpobench.records import append_line, write_json
+from hpobench.results.records import append_line, write_json
+from hpobench.running.ledger import PARTS
 
 GRADIENT_BASED = {"hd", "fds", "rmd", "fds_published"}
 

@@ -1,8 +1,8 @@
 import pytest
 from fake_run import Point, write_cell, write_references, write_run, write_study, write_yardsticks
 
-from hpobench.answer import answer
-from hpobench.results import Results
+from hpobench.report.answer import answer
+from hpobench.results.run import Results
 
 
 def results_of(folder, finals, **study):
@@ -88,7 +88,7 @@ def test_the_answer_does_not_depend_on_the_order_of_searchers(tmp_path, seeds):
     before = answer(Results.load(one), "digits")
     record = Results.load(one).study
     record["searchers"].reverse()
-    from hpobench.records import write_json
+    from hpobench.results.records import write_json
 
     write_json(study, record)
     assert answer(Results.load(one), "digits") == before

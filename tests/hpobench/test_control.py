@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hpobench.budget import Budget
-from hpobench.control import Control, Header, WorkerLost
-from hpobench.records import read_lines
+from hpobench.results.records import read_lines
+from hpobench.running.control import Control, Header, WorkerLost
 from searchers.catalog import find_searcher
 from searchers.protocols import Brief, Job
 from trainables.tasks import find_task

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from hpobench.figures import STYLES, regret_figure, write_figures
-from hpobench.figures.panel import panel_of
-from hpobench.figures.scale import (
+from hpobench.report.figures import STYLES, regret_figure, write_figures
+from hpobench.report.figures.panel import panel_of
+from hpobench.report.figures.scale import (
     MOST_TICKS,
     log_ticks,
     loss_scale,
@@ -23,9 +23,9 @@ from hpobench.figures.scale import (
     spread,
     tick_text,
 )
-from hpobench.figures.style import line_style
-from hpobench.figures.write import render
-from hpobench.results import Results
+from hpobench.report.figures.style import line_style
+from hpobench.report.figures.write import render
+from hpobench.results.run import Results
 
 TWELVE = (
     "random",
@@ -282,8 +282,8 @@ def test_drawing_leaves_no_trace_in_matplotlib(tmp_path):
 import matplotlib
 from matplotlib._pylab_helpers import Gcf
 before = dict(matplotlib.rcParams)
-from hpobench.results import Results
-from hpobench.figures import write_figures
+from hpobench.results.run import Results
+from hpobench.report.figures import write_figures
 write_figures(Results.load({str(tmp_path)!r}))
 assert dict(matplotlib.rcParams) == before
 assert not Gcf.get_all_fig_managers()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpobench.errors import RunError
-from hpobench.records import append_line, make_folder, read_json, read_lines, write_json
+from hpobench.results.records import append_line, make_folder, read_json, read_lines, write_json
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 values = st.recursive(
@@ -87,7 +87,9 @@ def test_a_line_is_one_write(tmp_path, monkeypatch):
             return super().write(content)
 
     monkeypatch.setattr(
-        "hpobench.records.open", lambda path, mode, buffering: Counted(path, "a+"), raising=False
+        "hpobench.results.records.open",
+        lambda path, mode, buffering: Counted(path, "a+"),
+        raising=False,
     )
     append_line(tmp_path / "a.jsonl", {"a": "long " * 5000})
     assert len(writes) == 1

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hpobench.regret import (
+from hpobench.results.regret import (
     StepCurve,
     estimate,
     incumbents,

@@ -7,11 +7,11 @@ import pytest
 from fake_run import Point, write_cell, write_run, write_study, write_yardsticks
 from test_figures import contrast
 
-from hpobench.figures.inline import inline_svg
-from hpobench.figures.regret import regret_figure
-from hpobench.records import append_line, read_json, write_json
-from hpobench.report import render_report, write_report
-from hpobench.results import Results
+from hpobench.report.figures.inline import inline_svg
+from hpobench.report.figures.regret import regret_figure
+from hpobench.report.page import render_report, write_report
+from hpobench.results.records import append_line, read_json, write_json
+from hpobench.results.run import Results
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "path", "use", "rect", "image"}
 

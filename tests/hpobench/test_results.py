@@ -14,8 +14,8 @@ from fake_run import (
 )
 
 from hpobench.errors import RunError
-from hpobench.records import append_line, read_lines, write_json
-from hpobench.results import Results
+from hpobench.results.records import append_line, read_lines, write_json
+from hpobench.results.run import Results
 
 REGRET_COLUMNS = [
     "task",

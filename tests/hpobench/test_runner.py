@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 
 from hpobench import Results, RunError, Study, StudyError, evaluations
-from hpobench.display import Silent
-from hpobench.local import cut
-from hpobench.records import read_json, read_lines
-from hpobench.runner import resume, run
+from hpobench.results.records import read_json, read_lines
+from hpobench.running.display import Silent
+from hpobench.running.local import cut
+from hpobench.running.runner import resume, run
 
 pytestmark = pytest.mark.ray
 

@@ -4,9 +4,8 @@ import pytest
 from fake_run import write_run
 from rich.console import Console
 
-from hpobench.results import Results
-from hpobench.terminal_table import summary_table
-from hpobench.wording import (
+from hpobench.report.terminal_table import summary_table
+from hpobench.report.wording import (
     budget,
     configuration,
     listed,
@@ -16,6 +15,7 @@ from hpobench.wording import (
     plus_minus,
     seconds,
 )
+from hpobench.results.run import Results
 
 
 def shown(results, width=100):

@@ -15,12 +15,12 @@ from fake_run import Point, write_cell, write_run, write_study, write_yardsticks
 from wandb_file import BLOCK, WandbFile
 from wandb_server import serving
 
-from hpobench import wandb_files
 from hpobench.errors import TrackingError
-from hpobench.records import read_json, write_json
-from hpobench.results import Results
-from hpobench.tracking import runs_of, track
-from hpobench.wandb_writer import FINGERPRINT
+from hpobench.results.records import read_json, write_json
+from hpobench.results.run import Results
+from hpobench.tracking import files as wandb_files
+from hpobench.tracking.track import runs_of, track
+from hpobench.tracking.writer import FINGERPRINT
 
 KEY = "0123456789abcdef" * 3
 FAILED, MISSING, LONG = "digits__random__s1", "digits__grid__s0", "digits__fds__s2"

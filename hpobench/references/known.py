@@ -1,0 +1,55 @@
+"""References: the best hyperparameters known for a task, and how certain that is.
+
+A regret is measured from one of three, in this order: the optimum that a task knows in closed form
+("certified"); a frozen file that comes with the project ("searched"); or, for want of both, the
+best that the study itself came upon ("best observed").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hpobench.results.records import read_json
+from hpobench.specification import task_hash
+from trainables.task import Task
+
+FOLDER = Path(__file__).parent
+
+
+def known_reference(task: Task) -> dict[str, Any] | None:
+    """The certified or the searched reference of a task; None if there is none for it as it is."""
+    if task.optimum is not None:
+        return {
+            "kind": "certified",
+            "hyperparameters": task.space.flatten(task.optimum),
+            "standard_error": None,
+            "provenance": {"how": "known in closed form", "task_hash": task_hash(task)},
+        }
+    file = FOLDER / f"{task.name}.json"
+    if not file.exists():
+        return None
+    reference = read_json(file)
+    return reference if reference["provenance"]["task_hash"] == task_hash(task) else None
+
+
+def best_observed(
+    task: Task, study: str, records: Iterable[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """The full evaluation of a study with the best validation loss, as a reference."""
+    full = [r for r in records if r["full"] and r["status"] == "ok"]
+    if not full:
+        return None
+    best = min(full, key=lambda record: record["validation_loss"])
+    return {
+        "kind": "best observed",
+        "hyperparameters": best["hyperparameters"],
+        "standard_error": None,
+        "provenance": {
+            "how": f"the best single validation loss among {len(full)} full evaluations of {study}",
+            "cell": best["cell"],
+            "evaluation": best["evaluation"],
+            "task_hash": task_hash(task),
+        },
+    }

@@ -1,0 +1,1 @@
+"""What a reader sees: the answer in words, tables, figures, the page."""

@@ -1,0 +1,41 @@
+"""Figures as files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from hpobench.report.figures.regret import regret_figure
+from hpobench.report.figures.style import STYLES, StyleName, themed
+from hpobench.results.records import make_folder, write_whole
+
+if TYPE_CHECKING:
+    from hpobench.results.run import Results
+
+
+def render(figure: Figure, form: Literal["png", "svg"], style: StyleName) -> bytes:
+    """A figure as PNG (200 dots per inch) or SVG; the same bytes for the same numbers."""
+    buffer = io.BytesIO()
+    with themed(style):
+        if form == "png":
+            FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=200)
+        else:
+            FigureCanvasSVG(figure).print_figure(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def write_figures(results: Results) -> tuple[Path, ...]:
+    """Write `figures/regret.*` and `figures/regret_dark.*`, PNG and SVG, into the run's folder."""
+    folder = make_folder(results.path / "figures")
+    paths = []
+    for style in STYLES:
+        for form in ("png", "svg"):
+            path = folder / f"regret{'' if style == 'light' else '_dark'}.{form}"
+            write_whole(path, render(regret_figure(results, style=style), form, style))
+            paths.append(path)
+    return tuple(paths)

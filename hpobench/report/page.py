@@ -1,0 +1,296 @@
+"""The report of a run: one HTML page that stands on its own, without network or scripts."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hpobench.report.answer import answers
+from hpobench.report.figures.inline import inline_svg
+from hpobench.report.figures.regret import regret_figure
+from hpobench.report.figures.style import STYLES
+from hpobench.report.terminal_table import TARGETS, incomplete, reached
+from hpobench.report.wording import (
+    UNKNOWN,
+    budget,
+    configuration,
+    listed,
+    number,
+    percent,
+    plural,
+    plus_minus,
+    seconds,
+)
+from hpobench.results.curves import Curve, split_of
+from hpobench.results.records import Record, write_whole
+from hpobench.running.ledger import PARTS
+
+if TYPE_CHECKING:
+    from hpobench.results.run import Results
+
+LEDGER_TOLERANCE = 0.02
+MARKS = {"complete": "✓", "failed": "✗", "missing": "○"}
+
+
+def write_report(results: Results) -> Path:
+    """Write `report.html` into the run's folder."""
+    path = results.path / "report.html"
+    write_whole(path, render_report(results).encode())
+    return path
+
+
+def render_report(results: Results) -> str:
+    """The page as HTML. Whatever comes from the run's files is escaped."""
+    environment = Environment(
+        loader=PackageLoader("hpobench", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(_content(results))
+
+
+def _content(results: Results) -> Record:
+    study = results.study
+    counts = [(study["tasks"], "task"), (study["searchers"], "searcher"), (study["seeds"], "seed")]
+    return {
+        "name": study["name"],
+        "created": study["created"].replace("T", " ").replace("+00:00", " UTC"),
+        "size": " × ".join(plural(len(items), noun) for items, noun in counts),
+        "budget": budget(study["budget"]),
+        "slots": plural(study["width"], "slot"),
+        "answers": answers(results),
+        "notes": _notes(results),
+        "tasks": [_task(results, task) for task in results.tasks],
+        "given": _given(study),
+        "searchers": [_searcher(searcher) for searcher in study["searchers"]],
+        "cells": [_cell(results, cell) for cell in _in_order(results)],
+        "cell_counts": _cell_counts(results),
+        "made_with": _made_with(study),
+    }
+
+
+def _notes(results: Results) -> list[str]:
+    """What to keep in mind: what is missing, task by task, and what is amiss in the files."""
+    notes = []
+    for task in results.tasks:
+        reference = results.references[task]
+        if reference is None:
+            notes.append(f"{task} has no reference, so no regret; its losses are shown.")
+        elif reference["kind"] == "best observed":
+            notes.append(
+                f"The reference of {task} is the best that this study came upon: another searcher"
+                " or seed can change it, and with it every regret."
+            )
+        absent = incomplete(results, task)
+        if absent:
+            notes.append(f"Cells of {task} that are not complete: {'; '.join(absent)}.")
+        unmeasured = _unmeasured(results, task)
+        if unmeasured:
+            notes.append(
+                f"The reference of {task} has not been trained on the split of"
+                f" {listed([f'seed {seed}' for seed in unmeasured])}: no regret there."
+            )
+    return [*notes, *results.notes]
+
+
+def _unmeasured(results: Results, task: str) -> list[int]:
+    if results.references[task] is None:
+        return []
+    return [
+        seed
+        for seed in results.study["seeds"]
+        if math.isnan(_split(results, task, seed).reference_loss)
+    ]
+
+
+def _task(results: Results, name: str) -> Record:
+    reference = results.references[name]
+    summary = results.summary()
+    rows = summary[summary["task"] == name].to_dict("records")
+    return {
+        "name": name,
+        "has_reference": reference is not None,
+        "final": f"final {'regret' if reference is not None else 'test loss'}",
+        "measured_from": _measured_from(results, name),
+        "summary": [_row(row, reference is not None) for row in rows],
+        "figures": _figures(results, name),
+        "given": _given_by(results.task(name)),
+        "reference": _reference(results, name),
+    }
+
+
+def _given_by(task: Record) -> dict[str, list[str]]:
+    """What a task gives to every searcher, in lines."""
+    smaller = {
+        "compress": "the whole schedule in fewer steps",
+        "truncate": "the first part of the schedule",
+    }[task["smaller_budget"]]
+    epochs = listed([str(budget) for budget in task["budgets"]])
+    return {
+        "what is trained": [task["summary"]],
+        "ranges (the prior)": [f"{name}: {words}" for name, words in task["space"].items()],
+        "initial: offered first": [configuration(flat) for flat in task["initial"]],
+        "default": [configuration(task["default"])],
+        "budgets of a training": [f"{epochs} epochs; a smaller budget is {smaller}"],
+        "measured by": [f"{task['metric']}; above {number(task['loss_ceiling'])} it has diverged"],
+    }
+
+
+def _measured_from(results: Results, task: str) -> str:
+    reference = results.references[task]
+    if reference is None:
+        return f"{task} has no reference: losses are shown, and there is no regret."
+    metric = results.task(task)["metric"]
+    own = reference.get("standard_error")
+    certainty = "" if own is None else f", known to ± {number(own, 2)}"
+    return (
+        f"Regret in test {metric}, measured from the {reference['kind']} reference{certainty}."
+        " Best first; means are over complete seeds."
+    )
+
+
+def _row(row: dict[Any, Any], has_reference: bool) -> Record:
+    if has_reference:
+        outcome = [
+            plus_minus(row["final_regret"], row["final_regret_se"]),
+            _normalised(row["final_normalised_regret"]),
+            *(reached(row, target) for target in TARGETS),
+        ]
+    else:
+        outcome = [number(row["final_test_loss"]), number(row["final_validation_loss"])]
+    return {
+        "searcher": row["searcher"],
+        "absent": row["seeds_complete"] == 0,
+        "values": [
+            f"{row['seeds_complete']} of {row['seeds_planned']}",
+            *outcome,
+            f"{number(row['evaluations'])} ({number(row['full_evaluations'])})",
+            f"{number(row['diverged'])}, {number(row['failed'])}",
+            percent(row["thinking_share"]),
+        ],
+    }
+
+
+def _normalised(regret: float) -> str:
+    return UNKNOWN if math.isnan(regret) else f"{number(100 * regret)} %"
+
+
+def _figures(results: Results, task: str) -> list[Record]:
+    """The incumbents' figure, and folded away the one of the models in hand where it differs."""
+    figures = [_figure(results, task, "incumbent", "")]
+    if len(results.task(task)["budgets"]) > 1:
+        folded = "The same for the model in hand: the best at any budget, for those who keep it"
+        figures.append(_figure(results, task, "in_hand", folded))
+    return figures
+
+
+def _figure(results: Results, task: str, curve: Curve, folded: str) -> Record:
+    whose = "incumbent" if curve == "incumbent" else "model in hand"
+    shown = "regret" if results.references[task] is not None else "test loss"
+    label = f"{shown} of the {whose} over seconds on the cell's clock, on {task}"
+    drawn: Record = {
+        style: inline_svg(
+            regret_figure(results, [task], curve, style=style),
+            style,
+            f"{task}-{curve}-{style}-",
+            f"Figure: {label}; the table in the summary has the numbers",
+        )
+        for style in STYLES
+    }
+    caption = f"{label[0].upper()}{label[1:]}. Lower is better; a curve holds until the next step."
+    return {**drawn, "folded": folded, "label": f"Figure: {label}", "caption": caption}
+
+
+def _reference(results: Results, task: str) -> Record:
+    reference = results.references[task]
+    splits = []
+    for seed in results.study["seeds"]:
+        split = _split(results, task, seed)
+        loss = plus_minus(split.reference_loss, split.tolerance)
+        losses = f"{loss} | {number(split.default['test_loss'])}"
+        splits.append(f"seed {seed}: {losses}")
+    if reference is None:
+        empty = {"hyperparameters": UNKNOWN, "standard_error": UNKNOWN, "provenance": [UNKNOWN]}
+        return {"kind": "no reference", "splits": splits, **empty}
+    own = reference.get("standard_error")
+    return {
+        "kind": reference["kind"],
+        "hyperparameters": configuration(reference["hyperparameters"]),
+        "standard_error": "not given" if own is None else number(own, 2),
+        "splits": splits,
+        "provenance": [f"{k}: {v}" for k, v in (reference.get("provenance") or {}).items()],
+    }
+
+
+def _split(results: Results, task: str, seed: int) -> Any:
+    return split_of(task, seed, results.yardsticks, results.references)
+
+
+def _given(study: Record) -> list[tuple[str, str]]:
+    slot = study.get("slot")
+    given = [
+        ("budget", f"{budget(study['budget'])} for each cell"),
+        ("slots", f"{study['width']} for each cell"),
+        ("seeds", ", ".join(map(str, study["seeds"]))),
+    ]
+    if slot:
+        cpus, gpus = plural(slot["cpus"], "CPU core"), f"{slot['gpus']:g} GPU"
+        given.insert(2, ("a slot", f"{cpus}, {gpus}" if slot["gpus"] else cpus))
+    return given
+
+
+def _searcher(searcher: Record) -> Record:
+    settings = ", ".join(f"{key} = {value}" for key, value in searcher["settings"].items())
+    return {**searcher, "settings": settings or "none"}
+
+
+def _in_order(results: Results) -> list[dict[Any, Any]]:
+    """Cells by task, searcher and seed, as the study names them."""
+    tasks, searchers = list(results.tasks), list(results.searchers)
+    return sorted(
+        results.cells.to_dict("records"),
+        key=lambda c: (tasks.index(c["task"]), searchers.index(c["searcher"]), c["seed"]),
+    )
+
+
+def _cell(results: Results, cell: dict[Any, Any]) -> Record:
+    evaluations = int((results.evaluations["cell"] == cell["cell"]).sum())
+    slot_seconds = cell["wall"] * cell["slots"]
+    parts = {part: cell[part] / slot_seconds for part in PARTS if cell[part] > 0}
+    ranked = sorted(parts.items(), key=lambda item: -item[1])
+    off = sum(parts.values()) - 1
+    flag = abs(off) > LEDGER_TOLERANCE and bool(parts)
+    earlier = [f"attempt {a['attempt']}: {a['cause']}" for a in cell["attempts"] if a.get("cause")]
+    return {
+        **{key: cell[key] for key in ("task", "searcher", "seed", "status")},
+        "mark": MARKS.get(cell["status"], "…"),
+        "attempts": len(cell["attempts"]),
+        "evaluations": evaluations if cell["status"] != "missing" else UNKNOWN,
+        "seconds": seconds(cell["wall"]),
+        "parts": ", ".join(f"{part} {percent(share)}" for part, share in ranked if share >= 0.001),
+        "flag": f"The parts add up to {number(100 * (1 + off))} % of the cell's slot-seconds."
+        if flag
+        else "",
+        "cause": cell["cause"] or "; ".join(earlier),
+    }
+
+
+def _cell_counts(results: Results) -> str:
+    counts = results.cells["status"].value_counts()
+    listed_counts = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return f"{plural(len(results.cells), 'cell')} planned: {listed_counts}."
+
+
+def _made_with(study: Record) -> list[tuple[str, str]]:
+    hardware = study.get("hardware") or {}
+    versions = study.get("versions") or {}
+    return [
+        ("hardware", ", ".join(f"{k}: {v}" for k, v in hardware.items() if v is not None)),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ("commit", study.get("commit") or "not known"),
+    ]

@@ -1,0 +1,88 @@
+"""The summary as a table for the terminal, readable at 100 columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from hpobench.report.wording import UNKNOWN, number, percent, plus_minus, seconds
+
+if TYPE_CHECKING:
+    from hpobench.results.run import Results
+
+TARGETS = {"10_percent": "10 %", "1_percent": "1 %", "zero": "zero"}
+
+
+def summary_table(results: Results) -> Table:
+    """A table for each task, one under the other, the best searcher first.
+
+    A time to a target is the median over seeds in seconds, with how many seeds reached it.
+    """
+    summary = results.summary()
+    page = Table.grid()
+    for task in results.tasks:
+        without_reference = results.references[task] is None
+        note = "  no reference, so no regret" if without_reference else ""
+        page.add_row(Text.assemble((task, "bold"), (note, "dim")))
+        table = _headed("test loss" if without_reference else "regret")
+        for row in summary[summary["task"] == task].to_dict("records"):
+            style = None if row["seeds_complete"] else "dim"
+            table.add_row(*_cells(row, without_reference), style=style)
+        page.add_row(table)
+        absent = incomplete(results, task)
+        if absent:
+            page.add_row(Text(f" Not complete: {'; '.join(absent)}.\n", style="dim"))
+    return page
+
+
+def incomplete(results: Results, task: str) -> list[str]:
+    """For each searcher with cells of a task that are not complete: how many, and why not."""
+    cells = results.cells[(results.cells["task"] == task) & (results.cells["status"] != "complete")]
+    words = []
+    for searcher in results.searchers:
+        statuses = Counter(cells.loc[cells["searcher"] == searcher, "status"])
+        if statuses:
+            counts = ", ".join(f"{count} {status}" for status, count in statuses.items())
+            words.append(f"{searcher}: {counts}")
+    return words
+
+
+def _headed(quantity: str) -> Table:
+    """An empty table; its widths are fixed, so that those of several tasks line up."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    table.add_column("searcher", overflow="fold", width=18)
+    table.add_column("complete", justify="right", width=8)
+    table.add_column(f"final {quantity}", justify="right", width=21)
+    for target in TARGETS.values():
+        table.add_column(f"s to {target}", justify="right", width=10)
+    table.add_column("evals", justify="right", width=5)
+    table.add_column("thinking", justify="right", width=8)
+    return table
+
+
+def _cells(row: dict[Any, Any], without_reference: bool) -> list[str | Text]:
+    if without_reference:
+        final = number(row["final_test_loss"])
+    else:
+        final = plus_minus(row["final_regret"], row["final_regret_se"])
+    return [
+        Text(row["searcher"]),
+        f"{row['seeds_complete']} of {row['seeds_planned']}",
+        final,
+        *(reached(row, target) for target in TARGETS),
+        number(row["evaluations"]),
+        percent(row["thinking_share"]),
+    ]
+
+
+def reached(row: dict[Any, Any], target: str) -> str:
+    """The median time to a target in seconds, and in brackets how many seeds reached it."""
+    count = row[f"reached_{target}"]
+    if pd.isna(count):
+        return UNKNOWN
+    return f"{seconds(row[f'seconds_to_{target}'])} ({count})"

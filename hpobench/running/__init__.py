@@ -1,0 +1,1 @@
+"""Running a study's cells: the clock, processes, slices of the machine, the display."""

@@ -1,0 +1,209 @@
+"""What a person sees while a study runs: a live table in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from hpobench.running.attempts import CellRun
+from hpobench.study import Study
+
+OVERHEAD_SECONDS = 8.0
+"""A first guess of what a cell costs beside its budget; replaced by what is measured."""
+
+
+@dataclass
+class Plan:
+    """The study as it goes: what runs, what is done, what is still to come."""
+
+    study: Study
+    folder: Path
+    runs: Sequence[CellRun]
+    slices: int
+    began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._settled: dict[str, str] = {}
+        self._started: dict[str, float] = {}
+        self._walls: list[float] = []
+        self.statuses()
+
+    def statuses(self) -> dict[str, str]:
+        """Each cell's status by name; what is settled is not read again."""
+        now = time.monotonic()
+        for run in self.runs:
+            name = run.cell.name
+            if name in self._settled:
+                continue
+            status = run.status()
+            if status in ("running", "measured"):
+                self._started.setdefault(name, now)
+            elif status in ("complete", "failed"):
+                self._settled[name] = status
+                if name in self._started:
+                    self._walls.append(now - self._started[name])
+        names = [(run, run.cell.name) for run in self.runs]
+        return {name: self._settled.get(name) or run.status() for run, name in names}
+
+    def seconds_left(self) -> float | None:
+        """An estimate; None for a budget without seconds before the first cell is done."""
+        if self._walls:
+            each = sum(self._walls) / len(self._walls)
+        elif self.study.budget.kind == "seconds":
+            each = self.study.budget.amount + OVERHEAD_SECONDS
+        else:
+            return None
+        now = time.monotonic()
+        running = [name for name in self._started if name not in self._settled]
+        spent = sum(min(now - self._started[name], each) for name in running)
+        return max((len(self.runs) - len(self._settled)) * each - spent, 0.0) / self.slices
+
+    def running_for(self, run: CellRun) -> float:
+        return time.monotonic() - self._started.get(run.cell.name, time.monotonic())
+
+
+class Display(Protocol):
+    """Shows a plan while it is carried out."""
+
+    def showing(self, plan: Plan) -> AbstractContextManager[None]:
+        """A context in which `refresh` may be called."""
+
+    def refresh(self, plan: Plan) -> None: ...
+
+
+def make_display(console: Console | None = None) -> Display:
+    """The live table if there is a terminal, else plain lines."""
+    console = console or Console()
+    return LiveTable(console) if console.is_terminal else PlainLines(console)
+
+
+class Silent:
+    """Shows nothing."""
+
+    @contextmanager
+    def showing(self, plan: Plan) -> Iterator[None]:
+        yield
+
+    def refresh(self, plan: Plan) -> None:
+        pass
+
+
+class PlainLines:
+    """A line when a cell starts and when it ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said: dict[str, str] = {}
+
+    @contextmanager
+    def showing(self, plan: Plan) -> Iterator[None]:
+        self._said = plan.statuses()
+        self._say(f"{plan.study.name}: {_counts(plan, self._said)}, results in {plan.folder}")
+        yield
+
+    def refresh(self, plan: Plan) -> None:
+        statuses = plan.statuses()
+        for run in plan.runs:
+            name, status = run.cell.name, statuses[run.cell.name]
+            if status == self._said[name] or status == "measured":
+                continue
+            self._said[name] = status
+            if status == "running":
+                self._say(f"  {name}: started")
+            else:
+                count, incumbent = standing(run.evaluations)
+                cause = run.record().get("cause")
+                self._say(
+                    f"  {name}: {status}"
+                    + (f" ({cause})" if cause else "")
+                    + f", {count} evaluations, incumbent {_number(incumbent)};"
+                    + f" {_counts(plan, statuses)}, {_left(plan)}"
+                )
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class LiveTable:
+    """The running cells, and how far the study is."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+
+    @contextmanager
+    def showing(self, plan: Plan) -> Iterator[None]:
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            self._live = live
+            yield
+            self._live = None
+
+    def refresh(self, plan: Plan) -> None:
+        if self._live is not None:
+            self._live.update(self._table(plan), refresh=True)
+
+    def _table(self, plan: Plan) -> Table:
+        statuses = plan.statuses()
+        table = Table(
+            title=f"{plan.study.name}: {_counts(plan, statuses)}, {_left(plan)}",
+            caption=str(plan.folder),
+            title_justify="left",
+            caption_justify="left",
+        )
+        for column in ("cell", "status"):
+            table.add_column(column)
+        for column in ("time", "evaluations", "incumbent (validation loss)"):
+            table.add_column(column, justify="right")
+        for run in plan.runs:
+            status = statuses[run.cell.name]
+            if status in ("running", "measured"):
+                count, incumbent = standing(run.evaluations)
+                shown = "testing" if status == "measured" else status
+                time_ = f"{plan.running_for(run):.0f} s"
+                table.add_row(run.cell.name, shown, time_, str(count), _number(incumbent))
+        return table
+
+
+def standing(file: Path) -> tuple[int, float | None]:
+    """How many evaluations a cell has, and its incumbent's validation loss."""
+    count, best = 0, None
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError:
+        return 0, None
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:  # a line that is just being written
+            continue
+        count += 1
+        if record["full"] and record["status"] == "ok":
+            loss = record["validation_loss"]
+            best = loss if best is None else min(best, loss)
+    return count, best
+
+
+def _counts(plan: Plan, statuses: dict[str, str]) -> str:
+    settled = [status for status in statuses.values() if status in ("complete", "failed")]
+    failed = settled.count("failed")
+    return f"{len(settled)} of {len(plan.runs)} cells done" + (f", {failed} failed" * bool(failed))
+
+
+def _left(plan: Plan) -> str:
+    left = plan.seconds_left()
+    if left is None:
+        return "time left unknown"
+    return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
+
+
+def _number(loss: float | None) -> str:
+    return "none yet" if loss is None else f"{loss:.4g}"

@@ -1,0 +1,1 @@
+"""Weights & Biases runs of a finished study."""
