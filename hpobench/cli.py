@@ -167,6 +167,8 @@ def _show(results: hpobench.Results) -> None:
     from hpobench.report.terminal_table import summary_table
 
     console = Console()
+    if not console.is_terminal:  # a log has no width: leave the table room
+        console = Console(width=110)
     console.print(summary_table(results))
     for note in results.notes:
         console.print(note, markup=False)

@@ -3,4 +3,4 @@
 from hpobench import Study
 from studies.digits import SEARCHERS
 
-study = Study("demo", ["digits", "digits_weak_prior"], SEARCHERS, seeds=2, budget=12)
+study = Study("demo", ["digits", "digits_weak_prior"], SEARCHERS, seeds=2, budget=10)

@@ -113,7 +113,7 @@ def variables(css, start):
 
 @pytest.mark.parametrize("start", [":root", "(prefers-color-scheme: dark)", "@media print"])
 def test_text_has_a_contrast_of_four_and_a_half(start):
-    css = (files("hpobench") / "page" / "report.css").read_text()
+    css = (files("hpobench") / "report" / "page.css").read_text()
     colours = variables(css, start)
     for name in ("text", "faint", "good", "bad", "odd", "link"):
         for background in ("background", "raised"):
