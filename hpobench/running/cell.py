@@ -23,22 +23,6 @@ from hpobench.results.records import write_json
 from hpobench.running.control import Control, DiskFault, Fault, Header, WorkerLost
 from hpobench.study import Cell
 
-QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # cells are rerun, not restored
-    "TUNE_FORCE_TRIAL_CLEANUP_S": "1",  # what the budget cut off need not finish
-    "TUNE_WARN_THRESHOLD_S": "1000000",
-    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "PYTHONWARNINGS": "ignore",
-}
-"""Environment of every process that runs Tune: no chatter, nothing that costs the cell time."""
-
 EXIT_WORKER_LOST = 3
 EXIT_DISK = 4
 

@@ -14,6 +14,22 @@ from typing import Any
 from hpobench.errors import StudyError
 from hpobench.study import Study
 
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # cells are rerun, not restored
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "1",  # what the budget cut off need not finish
+    "TUNE_WARN_THRESHOLD_S": "1000000",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "PYTHONWARNINGS": "ignore",
+}
+"""Environment of every process that runs Tune: no chatter, nothing that costs the cell time."""
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -59,17 +75,21 @@ def cut(study: Study, cores: tuple[int, ...], gpus: int) -> tuple[Slice, ...]:
 @contextmanager
 def local_machine(study: Study) -> Iterator[Machine]:
     """A Ray of this study's own, stopped at the end."""
-    from hpobench.running.cell import QUIET
-
+    before = dict(os.environ)
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
     import ray
+
+    if ray.is_initialized():
+        raise StudyError(
+            f"study {study.name}: this process is already connected to a Ray, and a study starts"
+            " its own; call ray.shutdown() first"
+        )
 
     gpus = _gpus() if study.gpus else 0
     slices = cut(study, available_cores(), gpus)
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # Slices meter the slots; a few CPUs more let the runner's own tasks start beside them.
     context = ray.init(
         address="local",
         num_cpus=len(slices) * study.width * study.cpus,
@@ -84,6 +104,8 @@ def local_machine(study: Study) -> Iterator[Machine]:
         yield Machine(context.address_info["address"], slices)
     finally:
         ray.shutdown()
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _restore(signals: Mapping[signal.Signals, Any]) -> None:
