@@ -120,12 +120,6 @@ class Study:
     def _check(self) -> None:
         if not isinstance(self.name, str) or not self.name or set(self.name) & set("/\\\0 "):
             raise StudyError(f"a study's name has no spaces or slashes: {self.name!r}")
-        for what, items in (("task", self.tasks), ("searcher", self.searchers)):
-            if not items:
-                raise StudyError(f"study {self.name}: needs at least one {what}")
-            twice = [name for name, n in Counter(i.name for i in items).items() if n > 1]
-            if twice:
-                raise StudyError(f"study {self.name}: two {what}s are called {twice[0]}")
         for task in self.tasks:
             if not isinstance(task, Task):
                 raise StudyError(f"study {self.name}: {task!r} is not a Task")
@@ -135,6 +129,13 @@ class Study:
                     f"study {self.name}: {searcher!r} is not a searcher:"
                     " it has neither suggester(brief) nor search(problem, brief, chain)"
                 )
+        for what, items in (("task", self.tasks), ("searcher", self.searchers)):
+            if not items:
+                raise StudyError(f"study {self.name}: needs at least one {what}")
+            twice = [name for name, n in Counter(i.name for i in items).items() if n > 1]
+            if twice:
+                raise StudyError(f"study {self.name}: two {what}s are called {twice[0]}")
+        for searcher in self.searchers:
             if not str(searcher.name).replace("-", "_").isidentifier():
                 raise StudyError(f"study {self.name}: searcher name {searcher.name!r}: use a word")
         for what, count in (("width", self.width), ("cpus", self.cpus)):

@@ -1,0 +1,87 @@
+"""The command line's surface: what it lists, and one line with exit code 2 for every mistake."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from searchers.catalog import SEARCHERS
+from trainables.tasks import TASKS
+
+
+def command(*arguments: str | Path, **more) -> subprocess.CompletedProcess[str]:
+    run = [sys.executable, "-m", "hpobench.cli", *map(str, arguments)]
+    return subprocess.run(run, capture_output=True, text=True, timeout=60, **more)
+
+
+def test_list_names_everything() -> None:
+    shown = command("list")
+    assert shown.returncode == 0
+    for name in [*TASKS, *SEARCHERS, "demo", "digits"]:
+        assert f" {name} " in shown.stdout
+
+
+@pytest.mark.parametrize("of", [[], ["run"], ["resume"], ["report"], ["status"], ["reference"]])
+def test_help_has_an_example(of: list[str]) -> None:
+    shown = command(*of, "--help")
+    assert shown.returncode == 0
+    if of:
+        assert f"hpobench {of[0]}" in shown.stdout
+        assert "Example" in shown.stdout
+
+
+MISTAKES = {
+    "no study": (["run", "digit"], "no study 'digit'. Did you mean digits?"),
+    "no searcher": (["run", "digits", "--searchers", "fsd"], "no searcher 'fsd'"),
+    "no names": (["run", "digits", "--searchers", ","], "--searchers is empty"),
+    "no task": (["run", "digits", "--tasks", "digts"], "digts"),
+    "no budget": (["run", "digits", "--budget", "0"], "a budget is a number above 0"),
+    "endless budget": (["run", "digits", "--budget", "inf"], "a budget is a number above 0"),
+    "no number": (["run", "digits", "--budget", "soon"], "--budget"),
+    "no seeds": (["run", "digits", "--seeds", "0"], "seeds"),
+    "no width": (["run", "digits", "--width", "0"], "width"),
+    "wandb": (["run", "digits", "--wandb", "maybe"], "wandb is offline, online or off"),
+    "no file": (["run", "missing.py"], "missing.py: there is no such file"),
+    "no run": (["resume", "."], "holds no run"),
+    "no report": (["report", "nowhere"], "nowhere"),
+    "no command": (["rum"], "rum"),
+    "no reference": (["reference", "quadratic"], "known in closed form"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_two(mistake: str, tmp_path: Path) -> None:
+    arguments, said = MISTAKES[mistake]
+    done = command(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert done.stderr.startswith("hpobench: ")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())  # no half-written result
+
+
+BAD_FILES = {
+    "x = (": "line 1: '(' was never closed",
+    "import nothing_of_this_name": "line 1: ModuleNotFoundError",
+    "x = 1": "no Study in it",
+    "from hpobench import Study\nStudy('a', ['digits'], ['fds'], 1, -3)": "line 2: a budget",
+    "from hpobench import Study\n\nStudy('a', ['digits'], ['x'], 1, 1)": "line 3: no searcher 'x'",
+    "from hpobench import Study\na = Study('a', ['digits'], ['fds'], 1, 1)\nb = a": None,
+    "from hpobench import Study\na = Study('a', ['digits'], ['fds'], 1, 1)\n"
+    "b = Study('b', ['digits'], ['fds'], 1, 1)": "2 studies in it",
+}
+
+
+@pytest.mark.parametrize("content", [c for c, said in BAD_FILES.items() if said])
+def test_a_bad_study_file_is_one_line(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(content)
+    done = command("run", file, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert str(file) in done.stderr
+    assert BAD_FILES[content] in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
