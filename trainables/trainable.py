@@ -64,6 +64,10 @@ def chain_work(chain: Chain) -> dict[str, Any]:
     return {"work": "chain", "index": chain.index, "of": chain.of}
 
 
+class ScratchError(Exception):
+    """What a slot has to keep cannot be written."""
+
+
 class SlotTrainable(tune.Trainable):
     """Does the work that its trial's config names; reports evaluations."""
 
@@ -88,19 +92,17 @@ class SlotTrainable(tune.Trainable):
         began = time.perf_counter()
         try:
             evaluation = next(self._work)
+            if evaluation is None:
+                return {REPORT: json.dumps("warm")}
+            report = self._describe(evaluation, time.perf_counter() - began)
+            return {REPORT: json.dumps(report, allow_nan=False), "done": self._single}
         except StopIteration:
             return {REPORT: json.dumps(None), "done": True}
+        except ScratchError as error:
+            return {REPORT: json.dumps({"disk": str(error)}), "done": True}
         except Exception as error:  # an errored trial would take its actor with it
             failure = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
             return {REPORT: json.dumps(failure), "done": True}
-        if evaluation is None:
-            return {REPORT: json.dumps("warm")}
-        try:
-            report = self._describe(evaluation, time.perf_counter() - began)
-        except OSError as error:
-            refusal = {"disk": f"{self._post.scratch}: {error.strerror or error}"}
-            return {REPORT: json.dumps(refusal), "done": True}
-        return {REPORT: json.dumps(report, allow_nan=False), "done": self._single}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         return {}
@@ -125,7 +127,7 @@ class SlotTrainable(tune.Trainable):
     def _describe(self, evaluation: Evaluation, wall: float) -> dict[str, Any]:
         """The evaluation as JSON; a loss above the ceiling, or none, is a divergence."""
         task, metrics = self._post.task, evaluation.metrics
-        diverged = not metrics.loss <= task.loss_ceiling
+        diverged = not (math.isfinite(metrics.loss) and metrics.loss <= task.loss_ceiling)
         parts = dict(evaluation.seconds)
         parts["search"] = max(wall - sum(parts.values()), 0.0)
         began = time.perf_counter()
@@ -154,12 +156,12 @@ class SlotTrainable(tune.Trainable):
         in_hand = loss < min(self._best.values())
         incumbent = full and loss < self._best[True]
         if in_hand or incumbent:
-            save_weights(weights_path(self._post.scratch, evaluation), evaluation.weights)
+            path = kept_weights(self._post.scratch, evaluation.training, evaluation.epochs)
+            try:
+                save_weights(path, evaluation.weights)
+            except OSError as error:
+                raise ScratchError(f"{path}: {error.strerror or error}") from error
         self._best[full] = min(self._best[full], loss)
-
-
-def weights_path(scratch: Path, evaluation: Evaluation) -> Path:
-    return kept_weights(scratch, evaluation.training, evaluation.epochs)
 
 
 def kept_weights(scratch: Path, training: int, epochs: int) -> Path:

@@ -1,0 +1,128 @@
+"""A slot's work, step by step, without Ray's actors."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from searchers.catalog import find_searcher
+from searchers.inner import Metrics
+from searchers.protocols import Chain, Job
+from trainables.task import Instance
+from trainables.tasks import find_task
+from trainables.trainable import (
+    REPORT,
+    Post,
+    SlotTrainable,
+    chain_work,
+    job_work,
+    kept_weights,
+    warm_up_work,
+)
+
+QUADRATIC = find_task("quadratic")
+
+
+class Losses:
+    """The quadratic with validation losses of the test's own."""
+
+    def __init__(self, inner: Any, losses: list[float]):
+        self._inner, self._losses = inner, iter(losses)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def validation(self, weights: Any) -> Metrics:
+        return Metrics(next(self._losses))
+
+
+def slot(tmp_path: Path, searcher: str = "random", losses: list[float] | None = None):
+    task = QUADRATIC
+    if losses is not None:
+
+        def build(seed, device):
+            instance = QUADRATIC.build(seed, device)
+            return Instance(Losses(instance.inner, losses), instance.test)
+
+        task = dataclasses.replace(QUADRATIC, build=build)
+    post = Post(task, find_searcher(searcher), seed=0, width=1, scratch=tmp_path)
+    made = SlotTrainable.__new__(SlotTrainable)  # without Ray's own construction
+    made.setup(warm_up_work(), post)
+    return made
+
+
+def do(made: SlotTrainable, training: int, epochs: int = 9) -> dict[str, Any]:
+    configuration = QUADRATIC.space.flatten(QUADRATIC.initial[0])
+    made.reset_config(job_work(Job(training, configuration, epochs)))
+    result = made.step()
+    assert result["done"]
+    return json.loads(result[REPORT])
+
+
+def test_a_warm_up_goes_on_until_it_is_ended(tmp_path: Path) -> None:
+    made = slot(tmp_path)
+    for _ in range(3):
+        result = made.step()
+        assert json.loads(result[REPORT]) == "warm"
+        assert not result.get("done")
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf, 1e9])
+def test_what_is_no_loss_below_the_ceiling_is_a_divergence(loss: float, tmp_path: Path) -> None:
+    report = do(slot(tmp_path, losses=[loss]), 0)
+    assert report["status"] == "diverged"
+    assert report["validation_loss"] == QUADRATIC.loss_ceiling
+    assert not kept_weights(tmp_path, 0, 9).exists()
+
+
+def test_weights_are_kept_for_every_possible_incumbent_and_no_other(tmp_path: Path) -> None:
+    made = slot(tmp_path, losses=[5.0, 6.0, 4.0, 4.5, 3.0])
+    for training, epochs in enumerate([9, 9, 3, 9, 9]):
+        do(made, training, epochs)
+    kept = {path.stem for path in (tmp_path / "weights").iterdir()}
+    # 0: first; 2: model in hand; 3: incumbent, though 2 has a lower loss; 4: both
+    assert kept == {"t0_e9", "t2_e3", "t3_e9", "t4_e9"}
+
+
+def test_a_chain_reports_what_its_searcher_yields(tmp_path: Path) -> None:
+    made = slot(tmp_path, "fds")
+    made.reset_config(chain_work(Chain(0, 2)))
+    reports = [json.loads(made.step()[REPORT]) for _ in range(4)]
+    brief = dataclasses.replace(QUADRATIC.brief(0, 1))
+    problem = QUADRATIC.build(0, made._device).inner
+    expected = islice(find_searcher("fds").search(problem, brief, Chain(0, 2)), 4)
+    assert [r["validation_loss"] for r in reports] == [e.metrics.loss for e in expected]
+    assert [r["training"] for r in reports] == [0, 2, 4, 6]
+    assert set(reports[0]["parts"]) >= {"train", "hypergradient", "validation", "search"}
+
+
+def test_an_exception_in_a_training_is_a_report(tmp_path: Path) -> None:
+    made = slot(tmp_path, losses=[])
+    report = do(made, 0)
+    assert list(report) == ["failed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Babbler:
+    """A gradient-based searcher whose notes are not JSON."""
+
+    name: str = "babbler"
+
+    def search(self, problem, brief, chain):
+        for evaluation in find_searcher("rmd").search(problem, brief, chain):
+            yield dataclasses.replace(evaluation, notes={"gain": math.nan})
+
+
+def test_notes_that_are_not_json_are_the_searchers_failure(tmp_path: Path) -> None:
+    made = slot(tmp_path)
+    made._post = dataclasses.replace(made._post, searcher=Babbler())
+    made.reset_config(chain_work(Chain()))
+    result = made.step()
+    assert result["done"]
+    assert "ValueError" in json.loads(result[REPORT])["failed"]
