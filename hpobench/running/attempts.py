@@ -141,6 +141,7 @@ class CellRun:
 
     def _test(self, piece: Slice) -> None:
         lines = measuring.on_slice(
+            f"testing {self.cell.name}",
             measuring.test_cell,
             self._study,
             piece,

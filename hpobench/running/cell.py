@@ -6,6 +6,7 @@ input; it leaves ``evaluations.jsonl`` and ``cell.json`` in the cell's folder.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -25,6 +26,10 @@ from hpobench.study import Cell
 
 EXIT_WORKER_LOST = 3
 EXIT_DISK = 4
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+PATIENCE_SECONDS = 30.0
+"""How long after its budget a searcher may still be thinking before its cell is ended."""
 
 
 EXIT: dict[type[Fault], int] = {WorkerLost: EXIT_WORKER_LOST, DiskFault: EXIT_DISK, Fault: 1}
@@ -105,9 +110,20 @@ def run_cell(order: Order) -> tuple[Control, float]:
             verbose=0,
         ),
     )
+    threading.Thread(target=_end_a_thinker, args=(control, order), daemon=True).start()
     tuner.fit()
     control.close()
     return control, (control.started or time.monotonic()) - began
+
+
+def _end_a_thinker(control: Control, order: Order) -> None:
+    """End this process when its searcher thinks on and on after its budget of seconds."""
+    while order.budget.kind != "seconds" or control.overdue() < PATIENCE_SECONDS:
+        time.sleep(1)
+    why = f"still thinking {PATIENCE_SECONDS:g} s after its budget had ended"
+    fault = f"{order.cell.searcher.name} failed: {why}"
+    write_json(order.outcome, {"ended": "budget", "ledger": None, "fault": fault})
+    os._exit(1)
 
 
 def _end_with(runner: int) -> None:
@@ -136,7 +152,7 @@ def main() -> None:
     except BaseException as error:
         traceback.print_exc()
         fault = Fault(f"{type(error).__name__}: {error}".splitlines()[0])
-        if isinstance(error, (OSError, RunError)):
+        if isinstance(error, RunError) or getattr(error, "errno", None) in DISK_FULL:
             fault = DiskFault(str(fault))
     with suppress(OSError):
         sys.stderr.flush()

@@ -70,10 +70,15 @@ class Control:
         self._trials: dict[str, int] = {}
         self._evaluations = self._steps = self._ok = self._exhausted = 0
         self._last_failure = ""
+        self._thinking = False
 
     def clock(self) -> float:
         """Seconds since the cell's slots were warm; 0 before."""
         return 0.0 if self.started is None else self.now() - self.started
+
+    def overdue(self) -> float:
+        """Seconds for which a searcher has been thinking beyond a budget in seconds; 0 if not."""
+        return max(self.clock() - self.budget.amount, 0.0) if self._thinking else 0.0
 
     @property
     def over(self) -> bool:
@@ -202,6 +207,7 @@ class Control:
     def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Run the searcher's own code: its time is thinking, its exceptions are its failure."""
         began = self.now()
+        self._thinking = True
         try:
             return call(*arguments)
         except Exception as error:
@@ -210,6 +216,7 @@ class Control:
             self.fault.__cause__ = error
             return None
         finally:
+            self._thinking = False
             self.ledger.think(self.now() - began)
 
     def _failed(self, job: Job, why: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from hpobench.errors import HpobenchError
+from hpobench.errors import HpobenchError, StudyError
 from hpobench.results.records import read_lines
 from hpobench.running.local import Slice
 from hpobench.study import Study
@@ -107,8 +107,13 @@ def as_lines(records: Iterable[Mapping[str, Any]]) -> bytes:
     return b"".join(json.dumps(record, allow_nan=False).encode() + b"\n" for record in records)
 
 
-def on_slice(function: Callable[..., T], study: Study, piece: Slice, *arguments: Any) -> T:
-    """Run a function in a Ray worker on a whole slice, and wait for its value."""
+def on_slice(
+    what: str, function: Callable[..., T], study: Study, piece: Slice, *arguments: Any
+) -> T:
+    """Run a function in a Ray worker on a whole slice, and wait for its value.
+
+    An exception there is a StudyError in one line that begins with ``what``.
+    """
     import ray
 
     task = ray.remote(
@@ -117,5 +122,7 @@ def on_slice(function: Callable[..., T], study: Study, piece: Slice, *arguments:
     try:
         return ray.get(task.remote(*arguments))
     except ray.exceptions.RayTaskError as error:
-        known = isinstance(error.cause, (HpobenchError, TaskError))
-        raise (error.cause if known else error) from None
+        if isinstance(error.cause, (HpobenchError, TaskError)):
+            raise error.cause from None
+        line = f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
+        raise StudyError(f"study {study.name}: {what}: {line}") from error

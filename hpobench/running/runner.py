@@ -195,6 +195,7 @@ class Crew:
 
     def _measure(self, work: Yardstick, piece: Slice) -> None:
         lines = measuring.on_slice(
+            f"training {' and '.join(work.rows)} of {work.task.name}",
             measuring.yardsticks,
             self._study,
             piece,

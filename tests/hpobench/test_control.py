@@ -243,3 +243,23 @@ def test_the_books_add_up(tmp_path: Path) -> None:
     assert books["parts"]["train"] == 2
     assert books["parts"]["unfinished"] == pytest.approx(10 + 6)
     assert books["parts"]["orchestration"] == pytest.approx(0.5 + 1)
+
+
+def test_a_searcher_that_thinks_beyond_the_budget_is_noticed(tmp_path: Path) -> None:
+    clock = Clock()
+    seen = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Slow(Scripted):
+        def suggester(self, brief: Brief) -> ScriptedSuggester:
+            clock.time += 25
+            seen.append(cell.overdue())
+            return super().suggester(brief)
+
+    cell = control(tmp_path, clock, Slow())
+    warm_up(cell)
+    assert cell.overdue() == 0
+    cell.next_work("a")
+    assert seen == [15]
+    assert cell.overdue() == 0  # it has answered
+    assert cell.over
