@@ -153,6 +153,7 @@ def _several(items: Iterable[T | str]) -> tuple[T | str, ...]:
 
 def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
     which = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    if not which or len(set(which)) < len(which) or not all(isinstance(s, int) for s in which):
-        raise StudyError(f"seeds are a number above 0 or different whole numbers, not {seeds!r}")
+    whole = all(isinstance(s, int) and s >= 0 for s in which)
+    if not which or len(set(which)) < len(which) or not whole:
+        raise StudyError(f"seeds are a number above 0, or different whole numbers ≥ 0: {seeds!r}")
     return which

@@ -15,7 +15,15 @@ from typing import NamedTuple
 import numpy as np
 
 from searchers.inner import InnerProblem
-from searchers.outer import SignState, by_unit, over_the_edge, sign_descent, sign_start
+from searchers.outer import (
+    SignState,
+    by_unit,
+    converged,
+    over_the_edge,
+    sign_descent,
+    sign_start,
+    typical,
+)
 from searchers.protocols import Brief, Chain, Evaluation
 from searchers.reverse import hypergradient
 from searchers.schedules import Horizon, check_update_rule
@@ -28,11 +36,11 @@ class FDS:
 
     ``first_step``: the first step of every hyperparameter, as a fraction of its range in its own
     scale. ``warm_steps``: outer steps at each budget below the full one, before the full ones.
-    ``tolerance``: a step whose training ends this many times above the loss before it, or nowhere
+    ``tolerance``: a step whose training ends this many times above the best loss, or nowhere
     finite, went over the edge, where hypergradients say nothing: it is taken back, the point
     before it too, and every step is halved. ``last_step``: once every step is below it, the search
-    has converged; it goes on from where it stands with half the first step and hypergradients
-    averaged over twice the draws.
+    has converged; it goes on from where it stands with half the first step and the median of the
+    hypergradients of twice the draws, up to ``most_draws``.
 
     Each outer step is an evaluation. At width w, w chains run side by side, chain k from the
     task's initial configuration k (modulo their number) with its own draws.
@@ -42,13 +50,14 @@ class FDS:
     last_step: float = 0.01
     warm_steps: int = 1
     tolerance: float = 4.0
+    most_draws: int = 8
     name: str = "fds"
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
         check_update_rule(brief.space)
-        training, draws, first_step = chain.index, 1, self.first_step
+        training, draws = chain.index, 1
         initial = brief.initial[chain.index % len(brief.initial)]
-        state = sign_start(brief.space.to_unit(initial), first_step)
+        state = sign_start(brief.space.to_unit(initial), self.first_step)
         accepted: list[Accepted] = []
         for epochs in self._budgets(brief):
             flat = brief.space.from_unit(state.point)
@@ -59,9 +68,9 @@ class FDS:
                 derivatives.append(derivative)
                 training += chain.of
                 yield evaluation
-            loss, derivative = float(np.mean(losses)), np.mean(derivatives, axis=0)
-            last = accepted[-1].loss if accepted else None
-            if over_the_edge(loss, derivative, last, self.tolerance):
+            loss, derivative = float(np.mean(losses)), typical(derivatives)
+            best = min((point.loss for point in accepted), default=None)
+            if over_the_edge(loss, derivative, best, self.tolerance):
                 if len(accepted) > 1:
                     accepted.pop()
                 back = accepted[-1] if accepted else Accepted(state, loss, derivative)
@@ -70,9 +79,10 @@ class FDS:
             else:
                 accepted.append(Accepted(state, loss, derivative))
                 state = sign_descent(state, derivative)
-            if np.all(state.step < self.last_step):
-                draws, first_step = 2 * draws, first_step / 2
-                state = sign_start(state.point, first_step)
+            if converged(state, self.last_step):
+                draws = min(2 * draws, self.most_draws)
+                state = sign_start(state.point, self.first_step / 2)
+                accepted.clear()
 
     def _budgets(self, brief: Brief) -> Iterator[int]:
         for epochs in brief.budgets[:-1]:

@@ -17,9 +17,9 @@ import torch
 from searchers.errors import SearcherError
 from searchers.inner import Draw, InnerProblem
 from searchers.protocols import Brief, Chain, Evaluation
-from searchers.schedules import check_update_rule, window_means
+from searchers.schedules import check_update_rule, schedule, window_means
 from searchers.space import Flat, Float, Vector
-from searchers.training import Trained, clone, gradient, start
+from searchers.training import Trained, clone, gradient, rows, start
 from searchers.update_rules import SGD
 
 SIGNIFICANT_DIGITS = 7
@@ -55,8 +55,7 @@ class HD:
             trained, rates = descend(problem, problem.draw(training), brief, flat, beta)
             trained_at = time.perf_counter()
             metrics = problem.validation(trained.weights)
-            values = {name: np.full(len(rates), float(flat.get(name, 0))) for name in flat}
-            values["learning_rate"] = rates
+            values = {**schedule(brief.space, flat, len(rates)), "learning_rate": rates}
             yield Evaluation(
                 training=training,
                 configuration=window_means(brief.space, values),
@@ -88,15 +87,14 @@ def descend(
     steps = brief.horizon * problem.steps_per_epoch
     state, buffers = start(draw)
     buffers = clone(buffers)
-    rate = float(flat.get("learning_rate_0", flat.get("learning_rate", 0)))
-    fixed = {name: float(flat.get(name, 0)) for name in ("momentum", "weight_decay")}
-    rates = np.empty(steps)
-    for step in range(steps):
+    values = schedule(brief.space, flat, steps)
+    rate, rates = float(values["learning_rate"][0]), np.empty(steps)
+    for step, at in enumerate(rows(values, range(steps))):
         slope = gradient(problem, state.weights, buffers, draw.batch(step))
         if step:
             rate = _adapted(rate, slope, state.velocity, beta, domain)
         rates[step] = rate
-        state = SGD.update(state, slope, {"learning_rate": rate, **fixed})
+        state = SGD.update(state, slope, {**at, "learning_rate": rate})
     return Trained(state, buffers), rates
 
 

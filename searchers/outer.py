@@ -6,6 +6,7 @@ additive on a linear range and multiplicative on a log one. All are pure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,9 @@ SQUARABLE = 1e150
 """Derivatives beyond it, whose squares would overflow, count as this."""
 
 
+OUTLIER = 10.0
+
+
 class AdamState(NamedTuple):
     """A point of the unit cube with the moments of its derivatives; each of shape (D,)."""
 
@@ -56,9 +60,17 @@ def adam_start(point: np.ndarray) -> AdamState:
 def adam_descent(
     state: AdamState, derivative: np.ndarray, step: float, betas: tuple[float, float] = (0.9, 0.99)
 ) -> AdamState:
-    """One step of Adam (Kingma & Ba 2015), clipped to the cube; non-finite entries count as 0."""
+    """One step of Adam (Kingma & Ba 2015), clipped to the cube; non-finite entries count as 0.
+
+    A derivative beyond ten times its own running root mean square counts as that: one explosion
+    would otherwise fill the second moment, and hold the coordinate still for a hundred steps.
+    """
     finite = np.nan_to_num(derivative, nan=0.0, posinf=0.0, neginf=0.0)
     finite = np.clip(finite, -SQUARABLE, SQUARABLE)
+    if state.steps:
+        usual = np.sqrt(state.square / (1 - betas[1] ** state.steps))
+        limit = np.where(usual > 0, OUTLIER * usual, SQUARABLE)
+        finite = np.clip(finite, -limit, limit)
     steps = state.steps + 1
     mean = betas[0] * state.mean + (1 - betas[0]) * finite
     square = betas[1] * state.square + (1 - betas[1]) * finite**2
@@ -69,16 +81,41 @@ def adam_descent(
 
 
 def over_the_edge(
-    loss: float, derivative: np.ndarray, last: float | None, tolerance: float
+    loss: float, derivative: np.ndarray, best: float | None, tolerance: float
 ) -> bool:
     """Whether an outer step went over the edge of stability, where hypergradients say nothing.
 
-    That is: no finite loss, or no finite derivative, or a loss ``tolerance`` times the ``last``
+    That is: no finite loss, or no finite derivative, or a loss ``tolerance`` times the ``best``
     accepted one (as a difference, so that it makes sense for any sign; None if there is none).
+    Against the best, not the last: else a few steps, each within the tolerance, climb over it.
     """
     if not np.isfinite(loss) or not np.isfinite(derivative).any():
         return True
-    return last is not None and loss - last > (tolerance - 1) * abs(last)
+    return best is not None and loss - best > (tolerance - 1) * abs(best)
+
+
+def converged(state: SignState, last_step: float) -> bool:
+    """Whether every coordinate that can still move has a step below ``last_step``.
+
+    One that has no derivative, or that is pushed against a bound, cannot.
+    """
+    pinned = ((state.point <= 0) & (state.sign > 0)) | ((state.point >= 1) & (state.sign < 0))
+    free = (state.sign != 0) & ~pinned
+    return bool(np.all(state.step[free] < last_step))
+
+
+def typical(derivatives: Sequence[np.ndarray]) -> np.ndarray:
+    """The median over draws of each derivative, (draws, D) → (D,), of those that are finite.
+
+    Near the edge of stability one draw's derivative can be 10⁵ times the others': a mean would
+    hear it alone. NaN where no draw has a finite one.
+    """
+    stacked = np.stack(derivatives)
+    finite = np.where(np.isfinite(stacked), stacked, np.nan)
+    known = np.isfinite(finite).any(axis=0)
+    result = np.full(stacked.shape[1], np.nan)
+    result[known] = np.nanmedian(finite[:, known], axis=0)
+    return result
 
 
 def by_unit(space: Space, flat: Flat, derivative: np.ndarray) -> np.ndarray:

@@ -32,8 +32,8 @@ class Hypergradient(NamedTuple):
     """What one forward and backward sweep came to.
 
     ``by_step``: hyperparameter → derivative of the validation loss by its value at each step,
-    float64, shape (T,). ``steps``: the cost in training steps: one for each gradient, two for
-    each Hessian-vector product. ``seconds``: of the forward and of the backward sweep.
+    float64, shape (T,). ``steps``: the cost in training steps: one for each gradient, two more
+    for each Hessian-vector product. ``seconds``: of the forward and of the backward sweep.
     """
 
     by_step: dict[str, np.ndarray]
@@ -84,7 +84,7 @@ def hypergradient(
     return Hypergradient(
         {name: derivative.numpy() for name, derivative in by_step.items()},
         trained,
-        steps=total + recomputed + 2 * total,
+        steps=total + recomputed + 3 * total,
         seconds={
             "train": forward_ended - began,
             "hypergradient": time.perf_counter() - forward_ended,

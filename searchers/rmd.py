@@ -20,6 +20,8 @@ from searchers.protocols import Brief, Chain, Evaluation
 from searchers.schedules import check_update_rule, schedule, window_means
 from searchers.space import Flat, Space, Vector
 
+RECOVERY = 1.1
+
 
 @dataclass(frozen=True)
 class RMD:
@@ -27,8 +29,9 @@ class RMD:
 
     Hyperparameters that are vectors in the task's space get one value a step, the others one
     value. Adam works on fractions of each range in its own scale, with ``step`` as its step size.
-    A step whose training ends ``tolerance`` times above the loss before it, or nowhere finite,
-    went over the edge: it is taken back, the step size halved and Adam started afresh.
+    A step whose training ends ``tolerance`` times above the best loss, or nowhere finite, went
+    over the edge: it is taken back, the step size halved (it recovers by a tenth with each step
+    that holds) and Adam started afresh.
 
     Each outer step is a full evaluation; its configuration holds the mean of each window, its
     ``schedule`` note the value of each step. At width w, w chains run side by side, chain k from
@@ -45,18 +48,19 @@ class RMD:
         initial = fine.initial[chain.index % len(fine.initial)]
         state = adam_start(fine.space.to_unit(initial))
         safe, size, training = state.point, self.step, chain.index
-        accepted: float | None = None
+        best: float | None = None
         while True:
             flat = fine.space.from_unit(state.point)
             evaluation, derivative = evaluate(problem, fine, flat, brief.horizon, training)
             yield _in_windows(evaluation, brief.space, fine.space)
             training += chain.of
             loss = evaluation.metrics.loss
-            if over_the_edge(loss, derivative, accepted, self.tolerance):
+            if over_the_edge(loss, derivative, best, self.tolerance):
                 size /= 2
                 state = adam_start(safe)
             else:
-                safe, accepted = state.point, loss
+                safe, best = state.point, loss if best is None else min(best, loss)
+                size = min(RECOVERY * size, self.step)
                 state = adam_descent(state, derivative, size)
 
 

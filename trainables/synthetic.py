@@ -1,4 +1,4 @@
-"""Two tasks whose best schedule is known in closed form, so that a regret has an exact zero.
+"""Two tasks whose best schedule is known in closed form.
 
 `quadratic` is deterministic: gradient descent on ½ Σ hᵢ wᵢ² with as many steps as there are
 eigenvalues. A step of length 1/hᵢ removes the i-th component for good, so the learning rates

@@ -101,7 +101,8 @@ class SlotTrainable(tune.Trainable):
         except ScratchError as error:
             return {REPORT: json.dumps({"disk": str(error)}), "done": True}
         except Exception as error:  # an errored trial would take its actor with it
-            failure = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+            line = f"{type(error).__name__}: {error}".splitlines()[0]
+            failure = {"failed": line, "parts": {"train": time.perf_counter() - began}}
             return {REPORT: json.dumps(failure), "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,15 @@ import numpy as np
 import torch
 
 from hpobench.errors import StudyError
-from hpobench.references.known import FOLDER
+from hpobench.references.known import FOLDER, known_reference
 from hpobench.results.records import make_folder, write_json
 from hpobench.results.run import Results
 from hpobench.running import measuring, runner
 from hpobench.specification import commit, task_hash
 from hpobench.study import Study
-from searchers.space import Flat
+from searchers.space import Flat, SpaceError
 from trainables.task import Task
-from trainables.tasks import find_task
+from trainables.tasks import TASKS, find_task
 
 SEARCHERS = ("grid", "random", "tpe", "fds", "rmd")
 SEARCH_SEEDS = 1000
@@ -75,8 +76,8 @@ def choose(task: Task, results: Results) -> dict[str, Any]:
         "provenance": {
             "how": f"{len(results.evaluations)} evaluations of {', '.join(SEARCHERS)},"
             f" {study['budget']['amount']:g} s each on {len(study['seeds'])} splits; of them the"
-            f" {LONG_LIST} best, and the default, again on {len(FEW_SPLITS)} fresh splits, and the"
-            f" {SHORT_LIST} best of those on {len(MANY_SPLITS)} more: the best mean validation"
+            f" {LONG_LIST} best, the default, and references under other priors, again on"
+            f" {len(FEW_SPLITS)} fresh splits, and the {SHORT_LIST} best of those on {len(MANY_SPLITS)} more: the best mean validation"
             " loss there",
             "fresh_validation_loss": float(validation[best].mean()),
             "fresh_validation_standard_error": _standard_error(validation[best]),
@@ -96,7 +97,18 @@ def long_list(task: Task, results: Results) -> list[Flat]:
     full["rank"] = full.groupby("seed")["validation_loss"].rank(method="first")
     full = full.sort_values(["rank", "seed"])
     found = {json.dumps(h, sort_keys=True): h for h in full["hyperparameters"]}
-    return [task.space.flatten(task.default), *list(found.values())[:LONG_LIST]]
+    return [task.space.flatten(task.default), *kin(task), *list(found.values())[:LONG_LIST]]
+
+
+def kin(task: Task) -> list[Flat]:
+    """References of tasks that train the same thing under another prior, where they fit."""
+    found = []
+    for other in TASKS.values():
+        reference = known_reference(other) if other.build is task.build else None
+        if reference is not None and other.name != task.name:
+            with suppress(SpaceError):
+                found.append(task.space.check(reference["hyperparameters"]))
+    return found
 
 
 def on_splits(

@@ -64,7 +64,10 @@ def _lead(results: Results, task: str, lowest: str, values: list[float]) -> str:
     if abs(regret) <= zero:
         place = ", within the reference's standard error"
     else:
-        place = ", better than the reference" if regret < 0 else ""
+        interval = estimate(values).interval()
+        surely = interval is not None and interval[1] < 0
+        below = "better than the reference" if surely else "below the reference"
+        place = f", {below}" if regret < 0 else ""
     return f"On {task}, {lowest} ended lowest, with a regret of {_spread(values)}{place}"
 
 

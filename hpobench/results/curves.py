@@ -65,12 +65,16 @@ def regret_frame(
     """
     measured = _with_tests(evaluations, tests)
     rows: list[Record] = []
+    worth = {task: worth_of(task, yardsticks, references) for task in references}
     for cell in cells[cells["status"] != "missing"].to_dict("records"):
         split = split_of(str(cell["task"]), int(cell["seed"]), yardsticks, references)
         of_cell = measured[measured["cell"] == cell["cell"]]
         for curve in ("incumbent", "in_hand"):
             names = {name: cell[name] for name in ("task", "searcher", "seed", "cell", "status")}
-            rows += [row | names | {"curve": curve} for row in _changes(of_cell, curve, split)]
+            rows += [
+                row | names | {"curve": curve}
+                for row in _changes(of_cell, curve, split, worth[cell["task"]])
+            ]
     types = {name: object if name in _TEXT else float for name in COLUMNS}
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
     return table.astype({"seed": int, "evaluation": "Int64"})
@@ -91,8 +95,20 @@ def split_of(
     draws = here.loc[here["row"] == "reference", "test_loss"].to_numpy()
     if reference is None or len(draws) == 0:
         return Split(default, reference_loss=math.nan, tolerance=math.nan)
-    tolerance = zero_tolerance(draws, reference.get("standard_error"))
-    return Split(default, reference_loss=float(draws.mean()), tolerance=tolerance)
+    return Split(default, float(draws.mean()), zero_tolerance(draws))
+
+
+def worth_of(task: str, yardsticks: pd.DataFrame, references: Mapping[str, Record | None]) -> float:
+    """What a task's reference is worth: default − reference, the mean over its splits.
+
+    One number for all of a task's seeds: on a single split the difference can be as small as its
+    own noise, and a ratio by it says nothing.
+    """
+    seeds = yardsticks.loc[yardsticks["task"] == task, "seed"].unique().tolist()
+    splits = [split_of(task, int(seed), yardsticks, references) for seed in seeds]
+    gaps = [split.default["test_loss"] - split.reference_loss for split in splits]
+    known = [gap for gap in gaps if not math.isnan(gap)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def step_curves(
@@ -115,7 +131,7 @@ def _with_tests(evaluations: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _changes(evaluations: pd.DataFrame, curve: Curve, split: Split) -> list[Record]:
+def _changes(evaluations: pd.DataFrame, curve: Curve, split: Split, worth: float) -> list[Record]:
     """The default at 0 s, then each evaluation of a cell that became better than all before."""
     eligible = (evaluations["status"] == "ok").to_numpy()
     if curve == "incumbent":
@@ -124,9 +140,8 @@ def _changes(evaluations: pd.DataFrame, curve: Curve, split: Split) -> list[Reco
     start: Record = {"seconds": 0.0, "slot_seconds": 0.0, "steps": 0.0, **split.default}
     changes: list[Record] = evaluations.iloc[became].to_dict("records")  # type: ignore[assignment]
     rows = [start, *changes]
-    default_regret = split.default["test_loss"] - split.reference_loss
     for row in rows:
         row["regret"] = float(regret(row["test_loss"], split.reference_loss))
-        row["normalised_regret"] = float(normalised(row["regret"], default_regret))
+        row["normalised_regret"] = float(normalised(row["regret"], worth))
         row["zero_tolerance"] = split.tolerance
     return rows

@@ -94,15 +94,15 @@ def normalised(regret: ArrayLike, default_regret: float) -> Array:
     return np.asarray(regret, dtype=float) / scale
 
 
-def zero_tolerance(reference_draws: ArrayLike, own_standard_error: float | None = None) -> float:
+def zero_tolerance(reference_draws: ArrayLike) -> float:
     """How far above the reference still counts as zero regret: the reference's standard error.
 
-    The standard error of the mean of its draws on the split (shape (k,)) and, where known, its
-    own, as the root of the sum of squares. A single draw has no standard error and adds nothing.
+    That of the mean of its draws on the split, shape (k,): a regret is measured from that mean. (A
+    reference's own standard error is over splits, which a regret on one split does not have.) A
+    single draw has none.
     """
     draws = np.asarray(reference_draws, dtype=float)
-    on_split = standard_error(draws) if len(draws) > 1 else 0.0
-    return math.hypot(on_split, own_standard_error or 0.0)
+    return float(standard_error(draws)) if len(draws) > 1 else 0.0
 
 
 def time_to_target(curve: StepCurve, target: float) -> float | None:

@@ -90,9 +90,14 @@ class CellRun:
         disturbed = status == EXIT_WORKER_LOST or not outcome
         cause = outcome.get("fault") or f"its process ended with {_exit_words(status)}"
         attempts.append(_attempt(number, "void" if disturbed else "failed", cause))
-        if disturbed and number < ATTEMPTS:
-            self._void(number)
-            return False
+        if disturbed:
+            voids = sum(attempt["status"] == "void" for attempt in attempts)
+            if voids % ATTEMPTS:
+                self._void(number)
+                return False
+            # Not the searcher's failure: to be resumed once the machine is well.
+            self._write("interrupted", attempts, cause=f"void {ATTEMPTS} times: {cause}")
+            return True
         self._write("failed", attempts, cause=cause, **more)
         shutil.rmtree(self.scratch, ignore_errors=True)
         return True

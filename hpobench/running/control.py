@@ -131,7 +131,7 @@ class Control:
             if job is None:
                 self.fault = Fault(f"{self.searcher.name} failed: {report['failed']}")
                 return
-            report = self._failed(job, report["failed"])
+            report = self._failed(job, report["failed"], report["parts"])
         self._steps += report["steps"]
         if self.budget.kind == "steps" and self._steps > self.budget.amount:
             self._end("budget")
@@ -217,9 +217,12 @@ class Control:
             return None
         finally:
             self._thinking = False
-            self.ledger.think(self.now() - began)
+            ended = self.now()
+            if self.budget.kind == "seconds" and self.started is not None:
+                ended = min(ended, self.started + self.budget.amount)
+            self.ledger.think(max(ended - began, 0.0))
 
-    def _failed(self, job: Job, why: str) -> dict[str, Any]:
+    def _failed(self, job: Job, why: str, parts: dict[str, float]) -> dict[str, Any]:
         return {
             "training": job.training,
             "budget": job.epochs,
@@ -230,7 +233,7 @@ class Control:
             "steps": 0,
             "status": "failed",
             "error": why,
-            "parts": {},
+            "parts": parts,
         }
 
     def _write(self, trial: str, report: dict[str, Any], arrived: float) -> None:

@@ -34,8 +34,8 @@ class Ledger:
 
     def evaluation(self, parts: Mapping[str, float], occupied: float) -> None:
         """An evaluation that occupied its slot so long, of which ``parts`` are accounted for."""
-        for name, seconds in parts.items():
-            self._parts[name] += seconds
+        for name, seconds in parts.items():  # a searcher's own part is its search
+            self._parts[name if name in self._parts else "search"] += seconds
         self._parts["orchestration"] += max(occupied - sum(parts.values()), 0.0)
 
     def close(self, wall: float, busy_since: list[float]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -117,9 +117,11 @@ def _missing_yardsticks(study: Study, folder: Path, observed: bool = False) -> l
         if references.get(task.name) is None:
             references[task.name] = known_reference(task)
         if references[task.name] is None and observed:
-            references[task.name] = best_observed(task, study.name, _evaluations(folder, task))
+            references[task.name] = best_observed(
+                task, study.name, _evaluations(study, folder, task)
+            )
     write_json(file, references)
-    measured = _measured_yardsticks(folder)
+    measured = _measured_yardsticks(study, folder)
     missing = []
     for task in study.tasks:
         rows = {"default": task.space.flatten(task.default)}
@@ -132,15 +134,19 @@ def _missing_yardsticks(study: Study, folder: Path, observed: bool = False) -> l
     return missing
 
 
-def _measured_yardsticks(folder: Path) -> set[tuple[str, int, str]]:
+def _measured_yardsticks(study: Study, folder: Path) -> set[tuple[str, int, str]]:
+    """Task, seed and row of the yardsticks with all of their draws."""
     file = folder / "yardsticks.jsonl"
     lines = read_lines(file).records if file.exists() else []
-    return {(line["task"], line["seed"], line["row"]) for line in lines}
+    drawn = {(line["task"], line["seed"], line["row"], line["draw"]) for line in lines}
+    counts = Counter((task, seed, row) for task, seed, row, _ in drawn)
+    return {row for row, count in counts.items() if count >= study.yardstick_draws}
 
 
-def _evaluations(folder: Path, task: Task) -> list[dict[str, Any]]:
-    files = sorted(folder.glob(f"cells/{task.name}__*/evaluations.jsonl"))
-    return [record for file in files for record in read_lines(file).records]
+def _evaluations(study: Study, folder: Path, task: Task) -> list[dict[str, Any]]:
+    cells = [cell for cell in study.cells() if cell.task is task]
+    files = [folder / "cells" / cell.name / "evaluations.jsonl" for cell in cells]
+    return [record for f in files if f.exists() for record in read_lines(f).records]
 
 
 class Crew:

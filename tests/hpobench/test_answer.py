@@ -58,13 +58,17 @@ def test_only_a_searcher_with_all_of_its_cells_is_called_lowest(tmp_path):
 
 def test_a_beaten_reference_is_said(tmp_path):
     found = answer(results_of(tmp_path, {"a": [0.05], "b": [0.2]}), "digits")
-    assert "a regret of −0.05 (1 seed), better than the reference" in found
+    assert "a regret of −0.05 (1 seed), below the reference" in found
+    five = {"a": [0.05, 0.051, 0.049, 0.05, 0.05], "b": [0.2] * 5}
+    found = answer(results_of(tmp_path / "five", five), "digits")
+    assert "better than the reference" in found  # its interval is below zero
 
 
 def test_a_regret_within_the_references_error_is_said(tmp_path):
     results_of(tmp_path, {"a": [0.095], "b": [0.2]})
-    assert ", better than the reference;" in answer(Results.load(tmp_path), "digits")
-    write_references(tmp_path, ["digits"], error=0.01)
+    assert ", below the reference;" in answer(Results.load(tmp_path), "digits")
+    (tmp_path / "yardsticks.jsonl").unlink()
+    write_yardsticks(tmp_path, "digits", 0, (0.09, 0.11))
     found = answer(Results.load(tmp_path), "digits")
     assert "a regret of −0.005 (1 seed), within the reference's standard error;" in found
 

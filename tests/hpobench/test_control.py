@@ -193,7 +193,7 @@ def test_a_failed_training_is_data_and_all_failed_is_a_fault(tmp_path: Path) -> 
     warm_up(cell)
     for name in "ab":
         cell.next_work(name)
-        cell.report(name, {"failed": "ValueError: bad layer"})
+        cell.report(name, {"failed": "ValueError: bad layer", "parts": {"train": 0.1}})
         cell.done(name)
     cell.next_work("c")
     cell.close()

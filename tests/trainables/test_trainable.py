@@ -105,7 +105,8 @@ def test_a_chain_reports_what_its_searcher_yields(tmp_path: Path) -> None:
 def test_an_exception_in_a_training_is_a_report(tmp_path: Path) -> None:
     made = slot(tmp_path, losses=[])
     report = do(made, 0)
-    assert list(report) == ["failed"]
+    assert report["failed"].startswith("RuntimeError")  # a generator's StopIteration
+    assert report["parts"]["train"] > 0
 
 
 @dataclasses.dataclass(frozen=True)
