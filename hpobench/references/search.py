@@ -77,8 +77,8 @@ def choose(task: Task, results: Results) -> dict[str, Any]:
             "how": f"{len(results.evaluations)} evaluations of {', '.join(SEARCHERS)},"
             f" {study['budget']['amount']:g} s each on {len(study['seeds'])} splits; of them the"
             f" {LONG_LIST} best, the default, and references under other priors, again on"
-            f" {len(FEW_SPLITS)} fresh splits, and the {SHORT_LIST} best of those on {len(MANY_SPLITS)} more: the best mean validation"
-            " loss there",
+            f" {len(FEW_SPLITS)} fresh splits, and the {SHORT_LIST} best of those on"
+            f" {len(MANY_SPLITS)} more: the best mean validation loss there",
             "fresh_validation_loss": float(validation[best].mean()),
             "fresh_validation_standard_error": _standard_error(validation[best]),
             "fresh_test_loss": float(test[best].mean()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from searchers.errors import SearcherError
 from searchers.fds import FDS, evaluate
 from searchers.hd import HD, descend
 from searchers.inner import Metrics
+from searchers.outer import adam_descent, adam_start, typical
 from searchers.protocols import Brief, Chain
 from searchers.rmd import RMD, per_step
 from searchers.space import Categorical, Float, Space, Vector
@@ -87,6 +88,40 @@ def test_fds_averages_over_more_draws_once_it_has_converged() -> None:
     repeats = [a == b for a, b in pairwise(configurations)]
     assert any(repeats)
     assert not any(repeats[:4])
+
+
+@pytest.mark.parametrize("space", ["log", "linear"])
+def test_fds_never_comes_to_rest(space: str) -> None:
+    """Restart after restart it goes on moving, with no more draws than it may have."""
+    searcher = FDS(most_draws=4)
+    found = list(islice(searcher.search(Valley(), example_brief(space), Chain()), 400))
+    configurations = [tuple(e.configuration.values()) for e in found]
+    longest = max(len(list(same)) for _, same in groupby(configurations))
+    assert longest <= 4
+    assert len(set(configurations[-100:])) > 10
+
+
+def test_the_typical_derivative_hears_no_single_draw() -> None:
+    draws = [np.array([1.0, np.nan, 1e9]), np.array([2.0, -3.0, -1.0]), np.array([9.0, -5, -2.0])]
+    np.testing.assert_array_equal(typical(draws), [2.0, -4.0, -1.0])
+    assert np.isnan(typical([np.array([np.nan])])[0])
+
+
+def test_rmd_is_not_held_by_one_explosion() -> None:
+    state = adam_start(np.array([0.9]))
+    for step in range(40):
+        state = adam_descent(state, np.array([1e9 if step == 5 else 1.0]), 0.01)
+    assert state.point[0] < 0.75  # left to itself, 0.84
+
+
+def test_hd_follows_schedules_of_its_other_hyperparameters() -> None:
+    space = Space(
+        {"learning_rate": Float(1e-3, 1.0, log=True), "momentum": Vector(3, Float(0.0, 0.9))}
+    )
+    flat = {"learning_rate": 0.1, "momentum_0": 0.0, "momentum_1": 0.5, "momentum_2": 0.9}
+    brief = Brief(space, (flat,), flat, (1, 3), True, 0)
+    (first,) = islice(HD().search(Valley(), brief, Chain()), 1)
+    assert [first.configuration[f"momentum_{i}"] for i in range(3)] == [0.0, 0.5, 0.9]
 
 
 def test_rmd_has_a_value_for_each_step() -> None:
