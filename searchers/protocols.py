@@ -14,11 +14,12 @@ report. Neither knows of Ray, of data sets, or of the test set.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from searchers.errors import SearcherError
 from searchers.inner import InnerProblem, Metrics, Weights
-from searchers.space import Flat, Space
+from searchers.space import Flat, Space, SpaceError
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,16 @@ class Job:
     training: int
     configuration: Flat
     epochs: int
+
+
+def checked_job(job: object, brief: Brief) -> Job:
+    """A searcher's job as it may be run, in plain Python values; SearcherError if it may not."""
+    if not isinstance(job, Job):
+        raise SearcherError(f"it asked for {job!r}, which is not a Job")
+    whole = isinstance(job.training, int) and job.training >= 0
+    if not whole:
+        raise SearcherError(f"trainings are numbered 0, 1, 2, …, not {job.training!r}")
+    return replace(job, configuration=_checked_point(job.configuration, job.epochs, brief))
 
 
 class Suggester(Protocol):
@@ -120,6 +131,29 @@ class Evaluation:
     weights: Weights
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def checked_evaluation(evaluation: object, brief: Brief) -> Evaluation:
+    """A searcher's evaluation as it may be recorded; SearcherError if it may not."""
+    if not isinstance(evaluation, Evaluation):
+        raise SearcherError(f"it yielded {evaluation!r}, which is not an Evaluation")
+    for what, count in (("training", evaluation.training), ("steps", evaluation.steps)):
+        if not isinstance(count, int) or count < 0:
+            raise SearcherError(f"{what} is a whole number ≥ 0, not {count!r}")
+    point = _checked_point(evaluation.configuration, evaluation.epochs, brief)
+    return replace(evaluation, configuration=point)
+
+
+def _checked_point(configuration: Any, epochs: object, brief: Brief) -> Flat:
+    if not isinstance(configuration, Mapping):
+        raise SearcherError(f"a configuration is a flat dict, not {configuration!r}")
+    if epochs not in brief.budgets:
+        budgets = ", ".join(map(str, brief.budgets))
+        raise SearcherError(f"{epochs!r} epochs are none of the task's budgets, {budgets}")
+    try:
+        return brief.space.check(configuration)
+    except SpaceError as error:
+        raise SearcherError(f"configuration: {error}") from None
 
 
 @runtime_checkable

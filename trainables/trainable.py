@@ -21,7 +21,14 @@ from typing import Any
 import torch
 from ray import tune
 
-from searchers.protocols import BlackBoxSearcher, Chain, Evaluation, Job, Searcher
+from searchers.protocols import (
+    BlackBoxSearcher,
+    Chain,
+    Evaluation,
+    Job,
+    Searcher,
+    checked_evaluation,
+)
 from trainables.evaluation import evaluate_job, save_weights
 from trainables.task import Task
 from trainables.warm_up import warm_up
@@ -127,6 +134,7 @@ class SlotTrainable(tune.Trainable):
 
     def _describe(self, evaluation: Evaluation, wall: float) -> dict[str, Any]:
         """The evaluation as JSON; a loss above the ceiling, or none, is a divergence."""
+        evaluation = checked_evaluation(evaluation, self._brief)
         task, metrics = self._post.task, evaluation.metrics
         diverged = not (math.isfinite(metrics.loss) and metrics.loss <= task.loss_ceiling)
         parts = dict(evaluation.seconds)

@@ -84,7 +84,7 @@ class CellRun:
             )
         outcome = read_json(order.outcome) if order.outcome.exists() else {}
         more = {"ended": outcome.get("ended"), "ledger": outcome.get("ledger")}
-        if status == 0:
+        if status == 0 and outcome:
             self._write("measured", [*attempts, _attempt(number, "ok")], cause=None, **more)
             return True
         disturbed = status == EXIT_WORKER_LOST or not outcome

@@ -18,7 +18,14 @@ from hpobench.budget import Budget
 from hpobench.errors import RunError
 from hpobench.results.records import append_line
 from hpobench.running.ledger import Ledger
-from searchers.protocols import BlackBoxSearcher, Chain, Job, Searcher, Suggester
+from searchers.protocols import (
+    BlackBoxSearcher,
+    Chain,
+    Job,
+    Searcher,
+    Suggester,
+    checked_job,
+)
 from trainables.task import Task
 from trainables.trainable import chain_work, job_work, warm_up_work
 
@@ -185,13 +192,14 @@ class Control:
                 return None
             self._chains += 1
             return chain_work(Chain(self._chains - 1, self.width))
+        brief = self.task.brief(self.header.seed, self.width)
         if self._suggester is None:
-            brief = self.task.brief(self.header.seed, self.width)
             self._suggester = self.searcher.suggester(brief)
-        job = self._suggester.ask()
-        if job is None:
+        asked = self._suggester.ask()
+        if asked is None:
             self._exhausted = True
             return None
+        job = checked_job(asked, brief)
         self._jobs[trial] = job
         return job_work(job)
 

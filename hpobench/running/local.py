@@ -72,6 +72,12 @@ def cut(study: Study, cores: tuple[int, ...], gpus: int) -> tuple[Slice, ...]:
     return tuple(Slice(f"slice_{i}", cores[i * wide : (i + 1) * wide]) for i in range(count))
 
 
+def slices_of(study: Study) -> tuple[int, tuple[Slice, ...]]:
+    """This machine's GPUs, and its slices for a study. StudyError if it is too small."""
+    gpus = _gpus() if study.gpus else 0
+    return gpus, cut(study, available_cores(), gpus)
+
+
 @contextmanager
 def local_machine(study: Study) -> Iterator[Machine]:
     """A Ray of this study's own, stopped at the end."""
@@ -85,8 +91,7 @@ def local_machine(study: Study) -> Iterator[Machine]:
             " its own; call ray.shutdown() first"
         )
 
-    gpus = _gpus() if study.gpus else 0
-    slices = cut(study, available_cores(), gpus)
+    gpus, slices = slices_of(study)
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -21,7 +21,7 @@ from hpobench.results.run import Results
 from hpobench.running import measuring
 from hpobench.running.attempts import CellRun, Stopped
 from hpobench.running.display import Display, Plan, make_display
-from hpobench.running.local import Machine, Slice, local_machine
+from hpobench.running.local import Machine, Slice, local_machine, slices_of
 from hpobench.specification import SCHEMA, check_same, describe, rebuild
 from hpobench.study import Study
 from trainables.task import Task
@@ -45,6 +45,7 @@ def run(
     if folder.is_dir() and any(folder.iterdir()):
         raise RunError(f"{folder} is not empty; choose another folder for the run")
     _check_wandb(wandb)
+    slices_of(study)  # refuses a study too wide for this machine before anything is written
     make_folder(folder / "cells")
     write_json(folder / "study.json", describe(study, source))
     return _carry_out(study, folder, wandb, display)

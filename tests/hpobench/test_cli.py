@@ -43,6 +43,7 @@ MISTAKES = {
     "no number": (["run", "digits", "--budget", "soon"], "--budget"),
     "no seeds": (["run", "digits", "--seeds", "0"], "seeds"),
     "no width": (["run", "digits", "--width", "0"], "width"),
+    "too wide": (["run", "digits", "--width", "9999"], "a cell needs 9999 × 1 cores"),
     "wandb": (["run", "digits", "--wandb", "maybe"], "wandb is offline, online or off"),
     "no file": (["run", "missing.py"], "missing.py: there is no such file"),
     "no run": (["resume", "."], "holds no run"),

@@ -263,3 +263,26 @@ def test_a_searcher_that_thinks_beyond_the_budget_is_noticed(tmp_path: Path) -> 
     assert seen == [15]
     assert cell.overdue() == 0  # it has answered
     assert cell.over
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ("surprise", "it asked for 'surprise', which is not a Job"),
+        (Job(0, {}, 9), "configuration: missing: learning_rate_0"),
+        (Job(0, None, 9), "a configuration is a flat dict"),  # type: ignore[arg-type]
+        (Job(-1, {}, 9), "trainings are numbered"),
+        (Job(0, {}, 5), "5 epochs are none of the task's budgets, 1, 3, 9"),
+    ],
+)
+def test_a_job_that_makes_no_sense_is_the_searchers_failure(job, said, tmp_path: Path) -> None:
+    class Odd(Scripted):
+        def suggester(self, brief: Brief):
+            suggester = super().suggester(brief)
+            suggester.ask = lambda: job
+            return suggester
+
+    cell = control(tmp_path, Clock(), Odd())
+    warm_up(cell)
+    assert cell.next_work("a") is None
+    assert said in str(cell.fault)
