@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from searchers.hypergradients.auto import Auto
+from searchers.hypergradients.engines import Engine
+from searchers.hypergradients.schedules import check_space, schedule
 from searchers.inner import InnerProblem
 from searchers.outer import (
     SignState,
@@ -25,8 +28,6 @@ from searchers.outer import (
     typical,
 )
 from searchers.protocols import Brief, Chain, Evaluation
-from searchers.reverse import hypergradient
-from searchers.schedules import Horizon, check_update_rule
 from searchers.space import Flat
 
 
@@ -42,8 +43,9 @@ class FDS:
     has converged; it goes on from where it stands with half the first step and the median of the
     hypergradients of twice the draws, up to ``most_draws``.
 
-    Each outer step is an evaluation. At width w, w chains run side by side, chain k from the
-    task's initial configuration k (modulo their number) with its own draws.
+    ``engine`` computes the hypergradients. Each outer step is an evaluation. At width w, w chains
+    run side by side, chain k from the task's initial configuration k (modulo their number) with
+    its own draws.
     """
 
     first_step: float = 0.1
@@ -51,10 +53,11 @@ class FDS:
     warm_steps: int = 1
     tolerance: float = 4.0
     most_draws: int = 8
+    engine: Engine = Auto()
     name: str = "fds"
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
-        check_update_rule(brief.space)
+        check_space(brief, problem)
         training, draws = chain.index, 1
         initial = brief.initial[chain.index % len(brief.initial)]
         state = sign_start(brief.space.to_unit(initial), self.first_step)
@@ -63,7 +66,9 @@ class FDS:
             flat = brief.space.from_unit(state.point)
             losses, derivatives = [], []
             for _ in range(draws):
-                evaluation, derivative = evaluate(problem, brief, flat, epochs, training)
+                evaluation, derivative = evaluate(
+                    problem, brief, flat, epochs, training, self.engine
+                )
                 losses.append(evaluation.metrics.loss)
                 derivatives.append(derivative)
                 training += chain.of
@@ -100,18 +105,18 @@ class Accepted(NamedTuple):
 
 
 def evaluate(
-    problem: InnerProblem, brief: Brief, flat: Flat, epochs: int, training: int
+    problem: InnerProblem, brief: Brief, flat: Flat, epochs: int, training: int, engine: Engine
 ) -> tuple[Evaluation, np.ndarray]:
     """Train to a budget and differentiate: the measured point, and the hypergradient.
 
     The hypergradient is by the fraction of each range, in the order of the space, shape (D,).
     """
-    horizon = Horizon.of(brief, epochs, problem.steps_per_epoch)
-    result = hypergradient(problem, problem.draw(training), horizon.values(brief.space, flat))
+    along = schedule(brief, problem, flat, epochs)
+    result = engine.hypergradient(problem, problem.draw(training), along)
     began = time.perf_counter()
     metrics = problem.validation(result.trained.weights)
     validated = time.perf_counter()
-    derivative = by_unit(brief.space, flat, horizon.pull_back(brief.space, result.by_step))
+    derivative = by_unit(brief.space, flat, result.by_coefficient)
     names = np.array(list(brief.space.scalars))
     nonfinite = names[~np.isfinite(derivative)].tolist()
     evaluation = Evaluation(
@@ -119,9 +124,9 @@ def evaluate(
         configuration=flat,
         epochs=epochs,
         metrics=metrics,
-        steps=result.steps,
+        steps=round(result.steps),
         weights=result.trained.weights,
         seconds={**result.seconds, "validation": validated - began},
-        notes={"nonfinite": nonfinite} if nonfinite else {},
+        notes={"engine": result.engine, **({"nonfinite": nonfinite} if nonfinite else {})},
     )
     return evaluation, derivative

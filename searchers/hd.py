@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from searchers.errors import SearcherError
+from searchers.hypergradients.derivatives import direction
+from searchers.hypergradients.schedules import check_space, schedule, schedule_values, window_means
+from searchers.hypergradients.training import Trained, clone, gradient, rows, start
 from searchers.inner import Draw, InnerProblem
 from searchers.protocols import Brief, Chain, Evaluation
-from searchers.schedules import check_update_rule, schedule, window_means
 from searchers.space import Flat, Float, Vector
-from searchers.training import Trained, clone, gradient, rows, start
-from searchers.update_rules import SGD
 
 SIGNIFICANT_DIGITS = 7
 """Per-step values are recorded in float32's precision."""
@@ -46,7 +47,7 @@ class HD:
     name: str = "hd"
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
-        check_update_rule(brief.space)
+        check_space(brief, problem)
         learning_rate = _learning_rate(brief)
         training = chain.index
         while True:
@@ -55,7 +56,7 @@ class HD:
             trained, rates = descend(problem, problem.draw(training), brief, flat, beta)
             trained_at = time.perf_counter()
             metrics = problem.validation(trained.weights)
-            values = {**schedule(brief.space, flat, len(rates)), "learning_rate": rates}
+            values = {**schedule_values(brief.space, flat, len(rates)), "learning_rate": rates}
             yield Evaluation(
                 training=training,
                 configuration=window_means(brief.space, values),
@@ -85,16 +86,19 @@ def descend(
     """One training with hypergradient descent; the learning rate of each step, shape (T,)."""
     domain = _learning_rate(brief)
     steps = brief.horizon * problem.steps_per_epoch
-    state, buffers = start(draw)
+    state, buffers = start(draw, brief.rule)
     buffers = clone(buffers)
-    values = schedule(brief.space, flat, steps)
-    rate, rates = float(values["learning_rate"][0]), np.empty(steps)
-    for step, at in enumerate(rows(values, range(steps))):
-        slope = gradient(problem, state.weights, buffers, draw.batch(step))
-        if step:
-            rate = _adapted(rate, slope, state.velocity, beta, domain)
+    along = schedule(brief, problem, flat, brief.horizon)
+    rate, rates = float(along.values["learning_rate"][0]), np.empty(steps)
+    last: Tensor | None = None
+    for step, (at, theta) in enumerate(rows(along, range(steps), state.weights)):
+        slope = gradient(problem, state.weights, buffers, draw.batch(step), theta)
+        if last is not None:
+            rate = _adapted(rate, slope, last, beta, domain)
         rates[step] = rate
-        state = SGD.update(state, slope, {**at, "learning_rate": rate})
+        before, at = state, {**at, "learning_rate": rate}
+        state = brief.rule.update(before, slope, at, step)
+        last = direction(brief.rule, before, slope, state, at, step)
     return Trained(state, buffers), rates
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -17,6 +18,10 @@ from torch import Tensor
 
 Buffers: TypeAlias = Mapping[str, Tensor]
 Batch: TypeAlias = Any
+Theta: TypeAlias = Mapping[str, Tensor]
+"""The values of the training loss's own hyperparameters."""
+
+NO_THETA: Theta = MappingProxyType({})
 
 
 class Weights(NamedTuple):
@@ -50,12 +55,21 @@ class InnerProblem(Protocol):
     """A training problem that can be differentiated.
 
     ``training_loss`` may update the entries of ``buffers`` in place (running statistics); it must
-    not depend on them. ``validation_loss`` is evaluated with the running statistics held fixed:
-    how they depend on the hyperparameters is left out of a hypergradient.
+    not depend on them, and equal batches give equal losses (what is random about a step belongs to
+    its batch). ``validation_loss`` is evaluated with the running statistics held fixed: how they
+    depend on the hyperparameters is left out of a hypergradient.
     """
 
     @property
     def steps_per_epoch(self) -> int: ...
+
+    @property
+    def hyperparameters(self) -> Mapping[str, float]:
+        """Those of the training loss, with their values where the space leaves them out."""
+
+    @property
+    def groups(self) -> Mapping[str, Tensor]:
+        """Groups of weights with hyperparameters of their own: name → bool, shape (P,)."""
 
     @property
     def device(self) -> torch.device: ...
@@ -63,8 +77,13 @@ class InnerProblem(Protocol):
     def draw(self, training: int) -> Draw:
         """The draw of a cell's n-th training: the same for every searcher."""
 
-    def training_loss(self, vector: Tensor, buffers: Buffers, batch: Batch) -> Tensor:
-        """Scalar, differentiable twice in ``vector``."""
+    def training_loss(
+        self, vector: Tensor, buffers: Buffers, batch: Batch, theta: Theta = NO_THETA
+    ) -> Tensor:
+        """Scalar, differentiable twice in ``vector`` and once more in each of ``theta``.
+
+        ``theta``: the loss's own hyperparameters at this step.
+        """
 
     def validation_loss(self, vector: Tensor, buffers: Buffers) -> Tensor:
         """Scalar, differentiable in ``vector``."""

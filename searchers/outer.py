@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from searchers.hypergradients.scaled import Scaled
 from searchers.space import Flat, Float, Space
 
 
@@ -118,10 +119,10 @@ def typical(derivatives: Sequence[np.ndarray]) -> np.ndarray:
     return result
 
 
-def by_unit(space: Space, flat: Flat, derivative: np.ndarray) -> np.ndarray:
+def by_unit(space: Space, flat: Flat, derivative: Scaled) -> np.ndarray:
     """Derivatives by the values → derivatives by the fractions of their ranges, shape (D,)."""
     slopes = []
     for name, domain in space.scalars.items():
         assert isinstance(domain, Float)
         slopes.append(domain.unit_slope(float(flat[name])))
-    return derivative * np.array(slopes)
+    return derivative.times(np.array(slopes)).values()

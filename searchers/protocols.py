@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from searchers.errors import SearcherError
+from searchers.hypergradients.update_rules import SGD, UpdateRule
 from searchers.inner import InnerProblem, Metrics, Weights
 from searchers.space import Flat, Space, SpaceError
 
@@ -30,7 +31,7 @@ class Brief:
     choice, what a person would run without a search. ``budgets``: epochs of a training, ascending;
     the last is the task's full horizon. ``compress``: whether a smaller budget is the whole
     schedule in fewer steps (else: the first part of the schedule, which can be continued).
-    ``width``: how many trainings run at once.
+    ``width``: how many trainings run at once. ``rule``: the task's update rule.
     """
 
     space: Space
@@ -40,6 +41,7 @@ class Brief:
     compress: bool
     seed: int
     width: int = 1
+    rule: UpdateRule = SGD()
 
     @property
     def horizon(self) -> int:

@@ -14,10 +14,12 @@ import numpy as np
 
 from searchers.fds import evaluate
 from searchers.hd import significant
+from searchers.hypergradients.auto import Auto
+from searchers.hypergradients.engines import Engine
+from searchers.hypergradients.schedules import check_space, schedule_values, window_means
 from searchers.inner import InnerProblem
 from searchers.outer import adam_descent, adam_start, over_the_edge
 from searchers.protocols import Brief, Chain, Evaluation
-from searchers.schedules import check_update_rule, schedule, window_means
 from searchers.space import Flat, Space, Vector
 
 RECOVERY = 1.1
@@ -40,10 +42,11 @@ class RMD:
 
     step: float = 0.05
     tolerance: float = 4.0
+    engine: Engine = Auto()
     name: str = "rmd"
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
-        check_update_rule(brief.space)
+        check_space(brief, problem)
         fine = per_step(brief, brief.horizon * problem.steps_per_epoch)
         initial = fine.initial[chain.index % len(fine.initial)]
         state = adam_start(fine.space.to_unit(initial))
@@ -51,7 +54,9 @@ class RMD:
         best: float | None = None
         while True:
             flat = fine.space.from_unit(state.point)
-            evaluation, derivative = evaluate(problem, fine, flat, brief.horizon, training)
+            evaluation, derivative = evaluate(
+                problem, fine, flat, brief.horizon, training, self.engine
+            )
             yield _in_windows(evaluation, brief.space, fine.space)
             training += chain.of
             loss = evaluation.metrics.loss
@@ -74,7 +79,7 @@ def per_step(brief: Brief, steps: int) -> Brief:
     )
 
     def refine(flat: Flat) -> Flat:
-        values = schedule(brief.space, flat, steps)
+        values = schedule_values(brief.space, flat, steps)
         return space.check(
             {
                 key: value

@@ -20,6 +20,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from searchers.bases import Basis, Windows
+
 Value: TypeAlias = float | int | str | bool
 Flat: TypeAlias = dict[str, Value]
 Nested: TypeAlias = Mapping[str, Value | tuple[Value, ...]]
@@ -143,10 +145,14 @@ Scalar: TypeAlias = Float | Int | Categorical
 
 @dataclass(frozen=True)
 class Vector:
-    """``length`` values of one scalar domain, for example a schedule's learning rates."""
+    """``length`` values of one scalar domain, for example a schedule's learning rates.
+
+    ``basis`` lays them over the steps of a training.
+    """
 
     length: int
     element: Scalar
+    basis: Basis = Windows()
 
     def __post_init__(self) -> None:
         if not isinstance(self.length, int) or self.length < 1:
@@ -177,7 +183,7 @@ class Space:
         if not domains:
             raise SpaceError("a space needs at least one domain")
         for name, domain in domains.items():
-            if not isinstance(name, str) or not name.isidentifier():
+            if not isinstance(name, str) or not all(map(str.isidentifier, name.split("."))):
                 raise SpaceError(f"a name in a space is an identifier, not {name!r}")
             if not isinstance(domain, (Float, Int, Categorical, Vector)):
                 raise SpaceError(
@@ -201,6 +207,13 @@ class Space:
     def scalars(self) -> dict[str, Scalar]:
         """Flat name → scalar domain, in order."""
         return dict(self._scalars)  # type: ignore[attr-defined]
+
+    def names_of(self, name: str) -> list[str]:
+        """The flat names of one domain, in order."""
+        domain = self.domains[name]
+        if isinstance(domain, Vector):
+            return [f"{name}_{i}" for i in range(domain.length)]
+        return [name]
 
     def __len__(self) -> int:
         """How many scalars there are to choose."""
@@ -267,7 +280,8 @@ class Space:
 
 def _words(domain: Domain) -> str:
     if isinstance(domain, Vector):
-        return f"{domain.length} × {_words(domain.element)}"
+        of = f" {domain.basis.words}:" if domain.basis.words else " ×"
+        return f"{domain.length}{of} {_words(domain.element)}"
     if isinstance(domain, Categorical):
         return "one of " + ", ".join(map(str, domain.choices))
     kind = "whole numbers, " if isinstance(domain, Int) else ""

@@ -7,13 +7,15 @@ check_gradient(MySearcher())
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from searchers.inner import Batch, Buffers, Metrics, Weights
+from searchers.inner import NO_THETA, Batch, Buffers, Metrics, Theta, Weights
 from searchers.protocols import Brief, Chain, Evaluation, GradientSearcher
 from searchers.space import Float, Space, Vector
 
@@ -39,6 +41,8 @@ class Valley:
 
     seed: int = 0
     steps_per_epoch: int = 3
+    hyperparameters: ClassVar[Mapping[str, float]] = {}
+    groups: ClassVar[Mapping[str, Tensor]] = {}
 
     @property
     def device(self) -> torch.device:
@@ -47,7 +51,9 @@ class Valley:
     def draw(self, training: int) -> ValleyDraw:
         return ValleyDraw(self.seed, training)
 
-    def training_loss(self, vector: Tensor, buffers: Buffers, batch: Batch) -> Tensor:
+    def training_loss(
+        self, vector: Tensor, buffers: Buffers, batch: Batch, theta: Theta = NO_THETA
+    ) -> Tensor:
         return self.validation_loss(vector, buffers) + batch @ vector
 
     def validation_loss(self, vector: Tensor, buffers: Buffers) -> Tensor:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from searchers.hypergradients.schedules import schedule
+from searchers.hypergradients.training import Trained, start, train
+from searchers.hypergradients.update_rules import State
 from searchers.inner import InnerProblem, Weights
 from searchers.protocols import Brief, Evaluation, Job
-from searchers.schedules import Horizon
-from searchers.training import Trained, start, train
-from searchers.update_rules import State
 
 
 def evaluate_job(problem: InnerProblem, brief: Brief, job: Job, trainings: Path) -> Evaluation:
@@ -22,25 +22,25 @@ def evaluate_job(problem: InnerProblem, brief: Brief, job: Job, trainings: Path)
     horizon leaves its state in the folder ``trainings``, from which a later job trains it on.
     """
     began = time.perf_counter()
-    horizon = Horizon.of(brief, job.epochs, problem.steps_per_epoch)
+    along = schedule(brief, problem, job.configuration, job.epochs)
     kept = trainings / f"{job.training}.npz"
     done, begin, draw = 0, None, problem.draw(job.training)
     if not brief.compress and kept.exists():
         done, begin = load_training(kept, problem.device)
     loaded = time.perf_counter()
-    values = horizon.values(brief.space, job.configuration)
-    trained = train(problem, draw, values, begin or start(draw), range(done, horizon.steps))
+    begin = begin or start(draw, brief.rule)
+    trained = train(problem, draw, along, begin, range(done, along.steps))
     trained_at = time.perf_counter()
     metrics = problem.validation(trained.weights)
     validated = time.perf_counter()
     if not brief.compress and job.epochs < brief.horizon:
-        save_training(kept, horizon.steps, trained)
+        save_training(kept, along.steps, trained)
     return Evaluation(
         training=job.training,
         configuration=job.configuration,
         epochs=job.epochs,
         metrics=metrics,
-        steps=horizon.steps - done,
+        steps=along.steps - done,
         weights=trained.weights,
         seconds={
             "train": trained_at - loaded,
@@ -51,16 +51,19 @@ def evaluate_job(problem: InnerProblem, brief: Brief, job: Job, trainings: Path)
 
 
 def save_training(path: Path, steps: int, trained: Trained) -> None:
-    """Keep an unfinished training: how far it came, weights, momentum, buffers."""
-    _save(path, trained.weights, steps=np.array(steps), velocity=_array(trained.state.velocity))
+    """Keep an unfinished training: how far it came, weights, the update rule's memory, buffers."""
+    memory = {f"memory {i}": _array(part) for i, part in enumerate(trained.state.memory)}
+    _save(path, trained.weights, steps=np.array(steps), **memory)
 
 
 def load_training(path: Path, device: torch.device) -> tuple[int, Trained]:
     """The steps done, and the state after them."""
     with np.load(path, allow_pickle=False) as file:
         weights = _weights(file, device)
-        velocity = torch.from_numpy(file["velocity"]).to(device)
-        return int(file["steps"]), Trained(State(weights.vector, velocity), weights.buffers)
+        count = sum(key.startswith("memory ") for key in file.files)
+        memory = (torch.from_numpy(file[f"memory {i}"]).to(device) for i in range(count))
+        state = State(weights.vector, tuple(memory))
+        return int(file["steps"]), Trained(state, weights.buffers)
 
 
 def save_weights(path: Path, weights: Weights) -> None:

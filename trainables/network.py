@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,8 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-from searchers.inner import Buffers, Metrics, Weights
+from searchers.inner import NO_THETA, Buffers, Metrics, Theta, Weights
+from trainables.objectives import CrossEntropy, Minibatch, Objective
 from trainables.seeds import derive, generator
 from trainables.task import TaskError
 
@@ -47,7 +49,7 @@ class NetworkDraw:
         buffers = {name: b.detach().to(problem.device) for name, b in model.named_buffers()}
         return Weights(vector.to(problem.device), buffers)
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+    def batch(self, step: int) -> Minibatch:
         problem = self._problem
         epoch, i = divmod(step, problem.steps_per_epoch)
         size = problem.batch_size
@@ -56,7 +58,8 @@ class NetworkDraw:
         if problem.augment is not None:
             stream = generator(problem.seed, self._training, f"step {step}")
             inputs = problem.augment(inputs, stream)
-        return inputs, problem.train.labels.index_select(0, chosen)
+        labels = problem.train.labels.index_select(0, chosen)
+        return Minibatch(inputs, labels, chosen, derive(problem.seed, self._training, step))
 
     def _epoch_order(self, epoch: int) -> Tensor:
         """A permutation of the training examples, on the device."""
@@ -71,10 +74,12 @@ class NetworkDraw:
 class NetworkProblem:
     """Classification by cross-entropy, weights as one flat vector.
 
-    ``make_model`` builds the module from torch's global random state (seeded here); its forward
-    pass must not be random: what is random about a step belongs in its batch. ``augment`` maps
-    (inputs, CPU generator) → inputs. A last, smaller batch of an epoch is left out, as training
-    loops commonly do.
+    ``make_model`` builds the module from torch's global random state (seeded here). If its forward
+    pass draws from that state too (dropout), it is seeded at each step by the batch's key, so that
+    a step can be replayed. ``augment`` maps (inputs, CPU generator) → inputs. ``objective`` is the
+    training loss, validation and test are always cross-entropy. ``groups``: name → predicate on a
+    parameter's name, for weights with hyperparameters of their own. A last, smaller batch of an
+    epoch is left out, as training loops commonly do.
 
     Raises a TaskError if there are fewer training examples than one batch has.
     """
@@ -89,6 +94,8 @@ class NetworkProblem:
         seed: int,
         device: torch.device,
         augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        objective: Objective | None = None,
+        groups: Mapping[str, Callable[[str], bool]] = MappingProxyType({}),
     ):
         if len(train) < batch_size:
             raise TaskError(
@@ -109,15 +116,25 @@ class NetworkProblem:
         self._names = list(parameters)
         self._shapes = [p.shape for p in parameters.values()]
         self._sizes = [p.numel() for p in parameters.values()]
+        self.objective = objective or CrossEntropy()
+        self.hyperparameters = self.objective.hyperparameters
+        self.groups = {name: self._mask(chosen) for name, chosen in groups.items()}
+        self._random = self._draws_random_numbers()
 
     def draw(self, training: int) -> NetworkDraw:
         return NetworkDraw(self, training)
 
     def training_loss(
-        self, vector: Tensor, buffers: Buffers, batch: tuple[Tensor, Tensor]
+        self, vector: Tensor, buffers: Buffers, batch: Minibatch, theta: Theta = NO_THETA
     ) -> Tensor:
-        inputs, labels = batch
-        return cross_entropy(self._forward(vector, buffers, inputs, training=True), labels)
+        def forward(inputs: Tensor) -> Tensor:
+            return self._forward(vector, buffers, inputs, training=True)
+
+        if not self._random:
+            return self.objective(forward, vector, batch, theta)
+        with torch.random.fork_rng(self._random_devices()):
+            torch.manual_seed(batch.key)
+            return self.objective(forward, vector, batch, theta)
 
     def validation_loss(self, vector: Tensor, buffers: Buffers) -> Tensor:
         examples = self.validation_examples
@@ -150,6 +167,23 @@ class NetworkProblem:
             correct += float((logits.argmax(1) == labels).sum())
         return Metrics(loss / len(examples), correct / len(examples))
 
+    def _mask(self, chosen: Callable[[str], bool]) -> Tensor:
+        """Which weights belong to the parameters of those names, bool, (P,)."""
+        parts = zip(self._names, self._sizes, strict=True)
+        mask = torch.cat([torch.full((size,), bool(chosen(name))) for name, size in parts])
+        return mask.to(self.device)
+
+    def _random_devices(self) -> list[torch.device]:
+        return [self.device] if self.device.type == "cuda" else []
+
+    def _draws_random_numbers(self) -> bool:
+        """Whether a training step's forward pass moves the random state."""
+        weights = self.draw(0).initial()
+        with torch.random.fork_rng(self._random_devices()), torch.no_grad():
+            before = _random_state(self.device)
+            self._forward(*weights, self.train.inputs[: self.batch_size], training=True)
+            return not torch.equal(before, _random_state(self.device))
+
     def _summed_loss(
         self, vector: Tensor, buffers: Buffers, inputs: Tensor, labels: Tensor
     ) -> Tensor:
@@ -173,6 +207,10 @@ def seeded(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return make_model()
+
+
+def _random_state(device: torch.device) -> Tensor:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 
 
 def _chunks(examples: Examples) -> list[tuple[Tensor, Tensor]]:

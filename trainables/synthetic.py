@@ -17,14 +17,15 @@ to be 0 here, and is left out.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from searchers.inner import Buffers, Metrics, Weights
+from searchers.inner import NO_THETA, Buffers, Metrics, Theta, Weights
 from searchers.space import Float, Space, Vector
 from trainables.seeds import generator
 from trainables.task import Instance, Task
@@ -71,11 +72,15 @@ class QuadraticProblem:
     seed: int
     device: torch.device
     steps_per_epoch: int = 1
+    hyperparameters: ClassVar[Mapping[str, float]] = {}
+    groups: ClassVar[Mapping[str, Tensor]] = {}
 
     def draw(self, training: int) -> QuadraticDraw:
         return QuadraticDraw(self, training)
 
-    def training_loss(self, vector: Tensor, buffers: Buffers, batch: Tensor) -> Tensor:
+    def training_loss(
+        self, vector: Tensor, buffers: Buffers, batch: Tensor, theta: Theta = NO_THETA
+    ) -> Tensor:
         return self.validation_loss(vector, buffers) + batch @ vector
 
     def validation_loss(self, vector: Tensor, buffers: Buffers) -> Tensor:

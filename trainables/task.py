@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 
+from searchers.hypergradients.update_rules import SGD, UpdateRule
 from searchers.inner import InnerProblem, Metrics, Weights
 from searchers.protocols import Brief
 from searchers.space import Nested, Space, SpaceError
@@ -46,9 +47,9 @@ class Task:
     ``loss_ceiling``: a validation loss above it, or none at all, counts as diverged and is
     recorded as this value.
 
-    The update rule is SGD with momentum; the space names its hyperparameters: ``learning_rate``
-    (a Float, or a Vector for a schedule in windows of equal length), ``momentum``,
-    ``weight_decay``. What the space leaves out is 0.
+    ``rule`` is the update rule that every searcher trains with. The space names hyperparameters of
+    it (for SGD: ``learning_rate``, ``momentum``, ``weight_decay``, ``dampening``) or of the
+    training loss, each a Float, or a Vector for a schedule; what it leaves out has its default.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Task:
     loss_ceiling: float
     metric: str = "cross-entropy"
     optimum: Nested | None = None
+    rule: UpdateRule = SGD()
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -97,4 +99,5 @@ class Task:
             compress=self.smaller_budget == "compress",
             seed=seed,
             width=width,
+            rule=self.rule,
         )

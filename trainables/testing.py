@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from searchers.errors import SearcherError
+from searchers.hypergradients.schedules import check_space
 from searchers.inner import Buffers, InnerProblem, Weights
-from searchers.schedules import check_update_rule
 from searchers.space import SpaceError
 from trainables.seeds import generator
 from trainables.task import Instance, Task
@@ -38,9 +38,9 @@ def check_task(
 ) -> None:
     """AssertionError, in one line, for the first part of the contract that does not hold.
 
-    Checked: configurations in the space, and a space of the update rule's hyperparameters; at
-    least one step an epoch; draws that replay, initial weights and batches, in whatever order
-    they are read, and that differ by training and by seed; a training loss that is a function of
+    Checked: configurations in the space, and a space of the update rule's and the loss's
+    hyperparameters; at least one step an epoch; draws that replay, initial weights and batches, in
+    whatever order they are read, and that differ by training and by seed; a training loss that is a function of
     its arguments, finite, independent of buffers, and twice differentiable (against finite
     differences in float64, if the problem's own tensors allow it); trainings that leave no trace
     in the problem; a validation loss and its metrics that agree; another split for another seed;
@@ -51,8 +51,8 @@ def check_task(
     that. It takes some ten training steps and six passes over validation and test.
     """
     try:
-        _check_configurations(task)
         instance, other = task.build(seed, device), task.build(seed + 1, device)
+        _check_configurations(task, instance.inner)
         _check_draws(instance.inner, task.build(seed, device).inner, other.inner, draws_differ)
         _check_training_loss(instance.inner)
         _check_curvature(instance.inner)
@@ -62,9 +62,9 @@ def check_task(
         raise AssertionError(f"{task.name}: {error}") from None
 
 
-def _check_configurations(task: Task) -> None:
+def _check_configurations(task: Task, problem: InnerProblem) -> None:
     try:
-        check_update_rule(task.space)
+        check_space(task.brief(0, 1), problem)
         for nested in (task.default, *task.initial):
             task.space.flatten(nested)
     except (SearcherError, SpaceError) as error:

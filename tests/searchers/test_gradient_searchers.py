@@ -13,6 +13,7 @@ import torch
 from searchers.errors import SearcherError
 from searchers.fds import FDS, evaluate
 from searchers.hd import HD, descend
+from searchers.hypergradients.auto import Auto
 from searchers.inner import Metrics
 from searchers.outer import adam_descent, adam_start, typical
 from searchers.protocols import Brief, Chain
@@ -34,7 +35,7 @@ def test_improves_on_where_it_began(searcher, space: str) -> None:
     brief = example_brief(space)
     brief = replace(brief, initial=(brief.space.from_unit(np.full(len(brief.space), 0.15)),))
     found = list(islice(searcher.search(Valley(), brief, Chain()), 25))
-    first, *_ = evaluate(Valley(), brief, brief.initial[0], 9, 0)
+    first, *_ = evaluate(Valley(), brief, brief.initial[0], 9, 0, Auto())
     best = min(e.metrics.loss for e in found if e.epochs == 9)
     assert best < first.metrics.loss / 3
 
@@ -64,12 +65,14 @@ def test_a_nan_hypergradient_is_reported() -> None:
         def validation_loss(self, vector, buffers):
             return super().validation_loss(vector, buffers) * (math.nan if len(buffers) else 1)
 
-        def training_loss(self, vector, buffers, batch):
+        def training_loss(self, vector, buffers, batch, theta):
             return (
                 super().training_loss(vector, buffers, batch) + 0 * (vector - vector).sqrt().sum()
             )
 
-    evaluation, derivative = evaluate(Broken(), example_brief(), example_brief().initial[0], 1, 0)
+    evaluation, derivative = evaluate(
+        Broken(), example_brief(), example_brief().initial[0], 1, 0, Auto()
+    )
     assert not np.isfinite(derivative).all()
     assert set(evaluation.notes["nonfinite"]) <= set(example_brief().space.scalars)
     assert evaluation.notes["nonfinite"]

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from searchers.hypergradients.scaled import scaled
 from searchers.outer import adam_descent, adam_start, by_unit, sign_descent, sign_start
-from searchers.protocols import Brief
-from searchers.schedules import Horizon, schedule, window_means, window_of_step
 from searchers.space import Float, Space, Vector
 
 finite = st.floats(-1e6, 1e6, allow_subnormal=False)
@@ -57,38 +56,6 @@ def test_adams_first_step_has_the_step_size() -> None:
     np.testing.assert_allclose(after.point, [0.4, 0.6])
 
 
-@given(st.integers(1, 400), st.integers(1, 12))
-def test_windows_are_in_order_and_of_equal_length(steps: int, windows: int) -> None:
-    of = window_of_step(steps, windows)
-    lengths = np.bincount(of, minlength=windows)
-    assert (np.diff(of) >= 0).all()
-    assert lengths.max() - lengths.min() <= 1
-    assert lengths.sum() == steps
-
-
-@given(units, st.integers(7, 300))
-def test_window_means_undo_a_schedule(u, steps: int) -> None:
-    flat = SPACE.from_unit(u)
-    means = window_means(SPACE, schedule(SPACE, flat, steps))
-    for name in flat:
-        np.testing.assert_allclose(means[name], flat[name], rtol=1e-9)
-
-
-@given(units, units, st.sampled_from([1, 3, 9]), st.booleans())
-def test_pulling_back_is_the_adjoint_of_the_schedule(u, direction, epochs, compress) -> None:
-    """⟨J d, c⟩ = ⟨d, Jᵀ c⟩ for the linear map from configuration to per-step values."""
-    flat = SPACE.from_unit(u)
-    brief = Brief(SPACE, (flat,), flat, (1, 3, 9), compress, seed=0)
-    horizon = Horizon.of(brief, epochs, 31)
-    moved = {name: direction[i] for i, name in enumerate(SPACE.scalars)}
-    values = horizon.values(SPACE, moved)
-    noise = np.random.default_rng(0)
-    covector = {name: noise.normal(size=horizon.steps) for name in values}
-    left = sum(float(values[name] @ covector[name]) for name in values)
-    right = float(direction @ horizon.pull_back(SPACE, covector))
-    np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-9)
-
-
 @given(units)
 def test_by_unit_is_the_chain_rule(u) -> None:
     flat = SPACE.from_unit(u)
@@ -98,5 +65,5 @@ def test_by_unit_is_the_chain_rule(u) -> None:
         up[i] += h
         down[i] -= h
         slope = (SPACE.from_unit(up)[name] - SPACE.from_unit(down)[name]) / (2 * h)
-        unit = by_unit(SPACE, flat, np.eye(len(u))[i])[i]
+        unit = by_unit(SPACE, flat, scaled(np.eye(len(u))[i]))[i]
         np.testing.assert_allclose(unit, slope, rtol=1e-5)

@@ -50,7 +50,7 @@ def plain_training(inner: NetworkProblem, training: int, steps: int) -> nn.Modul
     draw = inner.draw(training)
     module.train()
     for i in range(steps):
-        inputs, labels = draw.batch(i)
+        inputs, labels, *_ = draw.batch(i)
         optimizer.zero_grad()
         cross_entropy(module(inputs), labels).backward()
         optimizer.step()
@@ -152,7 +152,7 @@ def test_an_epoch_reads_each_example_at_most_once_and_leaves_the_last_part_out()
 
 def test_labels_stay_with_their_inputs() -> None:
     inner = problem()
-    inputs, labels = inner.draw(5).batch(2)
+    inputs, labels, *_ = inner.draw(5).batch(2)
     for row, label in zip(inputs, labels, strict=True):
         (place,) = (inner.train.inputs == row).all(1).nonzero().reshape(-1)
         assert inner.train.labels[place] == label

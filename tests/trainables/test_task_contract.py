@@ -98,8 +98,8 @@ def broken(task: Task = DIGITS, **replaced: Callable[..., Any]) -> Task:
 
 
 def random_loss(problem: NetworkProblem, vector: Tensor, buffers: Buffers, batch: Any) -> Tensor:
-    inputs, labels = batch
-    return problem.training_loss(vector, buffers, (dropout(inputs, 0.5), labels))
+    changed = batch._replace(inputs=dropout(batch.inputs, 0.5))
+    return problem.training_loss(vector, buffers, changed)
 
 
 def half_detached(problem: NetworkProblem, vector: Tensor, buffers: Buffers, batch: Any) -> Tensor:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from real_data import needs_cifar10_jpeg, needs_fashion_mnist, needs_mnist
 
+from searchers.hypergradients.schedules import schedule_values
 from searchers.inner import Weights
-from searchers.schedules import schedule
 from trainables.network import NetworkProblem
 from trainables.task import Instance, Task
 from trainables.tasks import find_task
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 def trained(task: Task, instance: Instance, steps: int) -> Weights:
     """SGD with the task's default configuration, constant learning rate."""
-    values = schedule(task.space, task.space.flatten(task.default), 1)
+    values = schedule_values(task.space, task.space.flatten(task.default), 1)
     rate, momentum, decay = (
         float(values[name][0]) for name in ("learning_rate", "momentum", "weight_decay")
     )
@@ -76,14 +76,14 @@ def test_cifar10_jpeg() -> None:
     inner = task.build(0, CPU).inner
     assert isinstance(inner, NetworkProblem)
     assert (len(inner.train), len(inner.validation_examples)) == (45_000, 5_000)
-    inputs, labels = inner.draw(0).batch(7)
+    inputs, labels, *_ = inner.draw(0).batch(7)
     assert inputs.shape == (128, 3, 32, 32)
     assert not any((inner.train.inputs == image).flatten(1).all(1).any() for image in inputs[:3])
-    again, _ = inner.draw(0).batch(7)
+    again, *_ = inner.draw(0).batch(7)
     assert torch.equal(again, inputs)
     before = inner.draw(0).initial()
     first, last = (
-        inner.training_loss(*weights, (inputs, labels))
+        inner.training_loss(*weights, inner.draw(0).batch(7))
         for weights in (
             before,
             trained(task, Instance(inner, inner.validation), 10),

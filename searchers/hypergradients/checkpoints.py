@@ -1,0 +1,69 @@
+"""Which states of a training to keep, and in which order to go back through it.
+
+A plan is a sequence of `Advance` and `Back`. Every step is advanced over plainly, or run with its
+graph kept and then gone back through; what is not kept is run again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
+
+
+class Advance(NamedTuple):
+    """Train from the kept state ``begin`` up to ``end``, keeping the states before ``keep``."""
+
+    begin: int
+    end: int
+    keep: tuple[int, ...]
+
+
+class Back(NamedTuple):
+    """Run the steps from the kept state ``begin`` to ``end`` with their graphs, and go back."""
+
+    begin: int
+    end: int
+
+
+Plan: TypeAlias = Iterator[Advance | Back]
+
+
+def segments(steps: int, length: int) -> Plan:
+    """A checkpoint at each ``length`` steps: 1 keeps every state, ``steps`` every graph."""
+    begins = range(0, steps, length)
+    if len(begins) > 1:
+        yield Advance(0, begins[-1], tuple(begins))
+    for begin in reversed(begins):
+        yield Back(begin, min(begin + length, steps))
+
+
+def lightest_segment(steps: int, state_bytes: int, graph_bytes: int) -> int:
+    """The length of segments that needs the least memory, which then grows as √steps."""
+    ideal = math.sqrt(steps * state_bytes / max(graph_bytes, 1))
+    return min(max(round(ideal), 1), steps)
+
+
+def binomial(begin: int, end: int, slots: int, length: int = 1) -> Plan:
+    """The fewest repeated steps with ``slots`` checkpoints beside the first (Griewank 1992).
+
+    ``length`` steps keep their graphs at once.
+    """
+    units = -(-(end - begin) // length)
+    if units <= 1:
+        yield Back(begin, end)
+        return
+    middle = begin + length * _split(units, slots)
+    yield Advance(begin, middle, (middle,))
+    yield from binomial(middle, end, max(slots - 1, 1), length)
+    yield from binomial(begin, middle, slots, length)
+
+
+def _split(units: int, slots: int) -> int:
+    """How many of the units come before the checkpoint."""
+    if slots <= 1:
+        return units - 1
+    repeats = 1
+    while math.comb(slots + repeats, slots) < units:
+        repeats += 1
+    return min(math.comb(slots + repeats - 1, slots), units - 1)

@@ -1,0 +1,66 @@
+"""What every engine is asked and answers: the hypergradient of one training.
+
+The hypergradient is the derivative of the final validation loss by the coefficients of the
+schedule. Engines differ in how they get it, what it costs, and how much memory it takes; on the
+same training they agree to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from searchers.hypergradients.scaled import Scaled
+from searchers.hypergradients.schedules import Schedule
+from searchers.hypergradients.training import Trained, clone
+from searchers.inner import Draw, InnerProblem
+
+
+@dataclass(frozen=True)
+class Hypergradient:
+    """What one training and its differentiation came to.
+
+    ``by_coefficient``: derivative of the validation loss by each coefficient, (D,). ``steps``: the
+    cost in training steps (a gradient is one, a Hessian-vector product two more). ``seconds``: of
+    the training and of its differentiation. ``engine``: what computed it, in words.
+
+    Reverse engines also have ``by_step``, name → (T,); ``by_constant``, name → float64 in the
+    constant's shape; and ``by_initial``, by the initial weights, float64, (P,).
+    """
+
+    by_coefficient: Scaled
+    trained: Trained
+    steps: float
+    seconds: Mapping[str, float]
+    engine: str
+    by_step: Mapping[str, Scaled] = field(default_factory=dict)
+    by_constant: Mapping[str, Tensor] = field(default_factory=dict)
+    by_initial: Tensor | None = None
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A way to differentiate a training; a frozen dataclass whose fields are its settings."""
+
+    @property
+    def name(self) -> str: ...
+
+    def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:
+        """Train along the schedule, then differentiate the final validation loss by it.
+
+        The running statistics of normalisation are held fixed in the validation loss. A
+        non-finite derivative is returned as it is. SearcherError, in one line, if this engine
+        cannot do what is asked.
+        """
+
+
+def validation_gradient(problem: InnerProblem, trained: Trained) -> Tensor:
+    """Of the validation loss by the final weights, (P,); never moves running statistics."""
+    leaf = trained.state.weights.detach().requires_grad_()
+    loss = problem.validation_loss(leaf, clone(trained.buffers))
+    (slope,) = torch.autograd.grad(loss, leaf)
+    return slope

@@ -1,0 +1,211 @@
+"""Forward mode: tangents of the state carried along with the training.
+
+What FDS published (Micaelli & Storkey 2021, algorithm 1). Memory does not grow with the horizon;
+the cost grows with the number of coefficients, so it is the engine for few of them, or for the
+published clamp, which no other engine can reproduce.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from searchers.errors import SearcherError
+from searchers.hypergradients.derivatives import push_forward
+from searchers.hypergradients.engines import Hypergradient, validation_gradient
+from searchers.hypergradients.scaled import scaled
+from searchers.hypergradients.schedules import Schedule
+from searchers.hypergradients.tangents import gradient_tangents
+from searchers.hypergradients.training import (
+    Trained,
+    clone,
+    gradient,
+    grouped,
+    layout,
+    rows,
+    start,
+)
+from searchers.hypergradients.update_rules import State
+from searchers.inner import Batch, Buffers, Draw, InnerProblem, Theta
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Carries one tangent for each coefficient that has acted so far.
+
+    ``clamp``: each entry of a Hessian-vector product is clamped to ± this, as FDS does (there 1);
+    None for the exact hypergradient. ``chunk``: how many tangents at once; None for what a short
+    timing probe finds fastest.
+    """
+
+    clamp: float | None = None
+    chunk: int | None = None
+    name: str = "forward"
+
+    def __post_init__(self) -> None:
+        if self.clamp is not None and not self.clamp > 0:
+            raise SearcherError(f"clamp is above 0, not {self.clamp}")
+        if self.chunk is not None and self.chunk < 1:
+            raise SearcherError(f"a chunk has at least 1 tangent, not {self.chunk}")
+
+    def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:
+        if schedule.constants:
+            names = ", ".join(schedule.constants)
+            raise SearcherError(
+                f"forward mode has no derivative by constants ({names}): use Stored"
+            )
+        began = time.perf_counter()
+        directions, begin = Directions(schedule), start(draw, schedule.rule)
+        state, buffers, tangent = begin.state, clone(begin.buffers), directions.zeros(begin.state)
+        products = 0
+        for step, row in enumerate(rows(schedule, range(schedule.steps), state.weights)):
+            count, moving = directions.active(step), directions.moving(step)
+            products += moving
+            weights = state.weights, tangent.weights[:moving]
+            theta = directions.by_theta(step, moving)
+            loss = _Loss(problem, draw.batch(step), buffers, row.theta, list(theta))
+            slope, change = _gradient(loss, weights, theta, self.chunk)
+            if self.clamp is not None:
+                change.clamp_(-self.clamp, self.clamp)
+            after = schedule.rule.update(state, slope, row.at, step)
+            moved = push_forward(
+                schedule.rule,
+                state,
+                slope,
+                State(tangent.weights[:count], tuple(m[:count] for m in tangent.memory)),
+                torch.cat([change, change.new_zeros(count - moving, len(slope))]),
+                row.at,
+                directions.by_rule(step, count),
+                step,
+            )
+            for whole, part in zip(
+                (tangent.weights, *tangent.memory), (moved.weights, *moved.memory), strict=True
+            ):
+                if part.data_ptr() != whole.data_ptr():  # else it was written in place
+                    whole[:count] = part
+            state = after
+        trained = Trained(state, buffers)
+        by = tangent.weights.double() @ validation_gradient(problem, trained).double()
+        return Hypergradient(
+            by_coefficient=scaled(directions.in_order(by.cpu().numpy())),
+            trained=trained,
+            steps=schedule.steps + 2 * products,
+            seconds={"hypergradient": time.perf_counter() - began},
+            engine=self.name if self.clamp is None else f"{self.name}, clamped to ±{self.clamp:g}",
+        )
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """One step's training loss as a function of the weights and of the moving θ.
+
+    Running statistics are updated by its first call alone: tangents may come in several chunks.
+    """
+
+    problem: InnerProblem
+    batch: Batch
+    buffers: Buffers
+    theta: Theta
+    names: list[str]
+
+    def __call__(self, vector: Tensor, *moving: Tensor) -> Tensor:
+        theta = {**self.theta, **dict(zip(self.names, moving, strict=True))}
+        return self.problem.training_loss(vector, self.buffers, self.batch, theta)
+
+    def again(self) -> _Loss:
+        return replace(self, buffers=clone(self.buffers))
+
+
+def _gradient(
+    loss: _Loss,
+    weights: tuple[Tensor, Tensor],
+    theta: Mapping[str, Tensor],
+    chunk: int | None,
+) -> tuple[Tensor, Tensor]:
+    """The gradient (P,), and its change along every moving tangent, (K, P)."""
+    vector, tangents = weights
+    count = len(tangents)
+    if not count:
+        own = gradient(loss.problem, vector, loss.buffers, loss.batch, loss.theta)
+        return own, torch.zeros_like(tangents)
+    size = count if chunk is None else chunk
+    inputs = (vector, *(loss.theta[name] for name in loss.names))
+    slopes, changes = [], []
+    for begin in range(0, count, size):
+        part = slice(begin, begin + size)
+        moving = (tangents[part], *(tangent[part] for tangent in theta.values()))
+        slope, change = gradient_tangents(loss, inputs, moving)
+        slopes.append(slope)
+        changes.append(change)
+        loss = loss.again() if begin == 0 else loss
+    return slopes[0], torch.cat(changes)
+
+
+class Directions:
+    """The tangents' part of a schedule: its coefficients in the order in which they begin to act.
+
+    Until then a tangent is zero and costs nothing.
+    """
+
+    def __init__(self, schedule: Schedule):
+        self._schedule = schedule
+        first = np.full(schedule.coefficients, schedule.steps)
+        for by in schedule.jacobian.values():
+            entries = by.tocoo()
+            step, coefficient = entries.coords
+            np.minimum.at(first, coefficient, np.where(entries.data != 0, step, schedule.steps))
+        self._order = np.argsort(first, kind="stable")
+        self._place = np.argsort(self._order)
+        self._first = first[self._order]
+        rule = schedule.rule.defaults
+        self._theta = [n for n in schedule.jacobian if n.partition(".")[0] not in rule]
+
+    def active(self, step: int) -> int:
+        """How many coefficients have acted by the end of this step."""
+        return int(np.searchsorted(self._first, step, side="right"))
+
+    def moving(self, step: int) -> int:
+        """How many change this step's gradient."""
+        return self.active(step if self._theta else step - 1)
+
+    def zeros(self, state: State) -> State:
+        """Tangents of the initial state, (D, P) each."""
+        shape = (self._schedule.coefficients, len(state.weights))
+        return State(
+            state.weights.new_zeros(shape), tuple(m.new_zeros(shape) for m in state.memory)
+        )
+
+    def by_rule(self, step: int, count: int) -> dict[str, Tensor]:
+        """The tangents of the update rule's hyperparameters, (count,) or (count, P)."""
+        schedule = self._schedule
+        rows = {n: self._row(n, step, count) for n in schedule.jacobian if n not in self._theta}
+        result: dict[str, Tensor] = {}
+        for name in sorted({name.partition(".")[0] for name in rows}):
+            if name not in grouped(schedule):
+                result[name] = rows[name]
+                continue
+            names, index = layout(schedule, name)
+            still = torch.zeros(count, dtype=torch.float64)
+            table = torch.stack([rows.get(each, still) for each in names], dim=1)
+            result[name] = table.to(index.device)[:, index]
+        return result
+
+    def by_theta(self, step: int, count: int) -> dict[str, Tensor]:
+        """The tangents of the loss's hyperparameters, (count,) each."""
+        return {name: self._row(name, step, count) for name in self._theta}
+
+    def in_order(self, values: np.ndarray) -> np.ndarray:
+        """Back to the order of the coefficients."""
+        return values[self._place]
+
+    def _row(self, name: str, step: int, count: int) -> Tensor:
+        by = self._schedule.jacobian[name]
+        part = slice(by.indptr[step], by.indptr[step + 1])
+        row = np.zeros(self._schedule.coefficients)
+        row[self._place[by.indices[part]]] = by.data[part]
+        return torch.from_numpy(row[:count])

@@ -1,0 +1,149 @@
+"""From a configuration to the value of each hyperparameter at each step, and back.
+
+A schedule over T steps has one array of shape (T,) for each hyperparameter of the update rule and
+of the training loss. A scalar of the space is constant; a vector is laid over the steps by its
+basis, windows of equal length by default. ``learning_rate.bias`` in a space is the learning rate of
+the group of weights that the problem calls ``bias``; ``learning_rate`` that of all the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.sparse import block_array, csr_array, eye_array
+from torch import Tensor
+
+from searchers.bases import Windows, window_of_step
+from searchers.errors import SearcherError
+from searchers.hypergradients.scaled import Scaled, pulled_back, scaled, total
+from searchers.hypergradients.update_rules import UpdateRule
+from searchers.inner import InnerProblem
+from searchers.protocols import Brief
+from searchers.space import Flat, Float, Space, Vector
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The hyperparameters of one training of T steps, and how they depend on D coefficients.
+
+    ``values``: name → float64, (T,), for every hyperparameter of the rule and of the loss.
+    ``jacobian``: name → derivatives of its values by the coefficients, sparse, (T, D); only those
+    that depend on any. ``constants``: name → a tensor that replaces a hyperparameter at every step:
+    for the rule one value a weight, (P,); for the loss of any shape (a weight for each example, the
+    training data); it has no derivative by the coefficients. ``groups``: name → which weights
+    belong to it, bool, (P,).
+    """
+
+    rule: UpdateRule
+    values: Mapping[str, np.ndarray]
+    jacobian: Mapping[str, csr_array] = field(default_factory=dict)
+    constants: Mapping[str, Tensor] = field(default_factory=dict)
+    groups: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        return len(next(iter(self.values.values())))
+
+    @property
+    def coefficients(self) -> int:
+        """D."""
+        return next(iter(self.jacobian.values())).shape[1] if self.jacobian else 0
+
+    def pull_back(self, by_step: Mapping[str, Scaled]) -> Scaled:
+        """Derivatives by each step's values, (T,) each → by the coefficients, (D,)."""
+        parts = [
+            pulled_back(by, by_step[name])
+            for name, by in self.jacobian.items()
+            if name not in self.constants
+        ]
+        return total(parts) if parts else scaled(np.zeros(self.coefficients))
+
+
+def schedule(brief: Brief, problem: InnerProblem, flat: Flat, epochs: int) -> Schedule:
+    """What a training of a configuration to a budget goes through.
+
+    Compressed, a smaller budget follows the whole schedule in fewer steps; truncated, it follows
+    the first part of the full horizon's. A coefficient that a truncated training does not reach
+    has derivative 0.
+    """
+    check_space(brief, problem)
+    steps = epochs * problem.steps_per_epoch
+    full = steps if brief.compress else brief.horizon * problem.steps_per_epoch
+    defaults = {**brief.rule.defaults, **problem.hyperparameters}
+    values = {name: np.full(steps, default) for name, default in defaults.items()}
+    parts, column, width = {}, 0, len(brief.space)
+    for name, (column_values, by) in _laid_out(brief.space, flat, full).items():
+        values[name] = column_values[:steps]
+        n = by.shape[1]
+        left, right = csr_array((full, column)), csr_array((full, width - column - n))
+        parts[name] = csr_array(block_array([[left, by, right]]))[:steps]
+        column += n
+    return Schedule(brief.rule, values, parts, groups=problem.groups)
+
+
+def per_step(rule: UpdateRule, values: Mapping[str, np.ndarray]) -> Schedule:
+    """A schedule whose coefficients are the values themselves, name after name; others default."""
+    steps = len(next(iter(values.values())))
+    identity = csr_array(eye_array(steps * len(values)))
+    jacobian = {name: identity[i * steps : (i + 1) * steps] for i, name in enumerate(values)}
+    rest = {name: np.full(steps, default) for name, default in rule.defaults.items()}
+    return Schedule(rule, {**rest, **values}, jacobian)
+
+
+def schedule_values(space: Space, flat: Flat, steps: int) -> dict[str, np.ndarray]:
+    """The per-step values of what the space has, each of shape (steps,)."""
+    return {name: values for name, (values, _) in _laid_out(space, flat, steps).items()}
+
+
+def window_means(space: Space, values: Mapping[str, np.ndarray]) -> Flat:
+    """The configuration nearest to per-step values: each window's mean (in log where it is log).
+
+    For other bases than windows, by least squares.
+    """
+    flat: Flat = {}
+    for name, domain in space.domains.items():
+        element = domain.element if isinstance(domain, Vector) else domain
+        assert isinstance(element, Float)
+        own = np.log(values[name]) if element.log else np.asarray(values[name], dtype=float)
+        if isinstance(domain, Vector) and not isinstance(domain.basis, Windows):
+            by = domain.basis.jacobian(np.full(domain.length, own.mean()), len(own))
+            means = np.linalg.lstsq(by.toarray(), own, rcond=None)[0]
+        else:
+            count = domain.length if isinstance(domain, Vector) else 1
+            window = window_of_step(len(own), count)
+            parts = [own[window == i] for i in range(count)]
+            means = np.array([part.mean() if len(part) else own[-1] for part in parts])
+        means = np.clip(np.exp(means) if element.log else means, element.low, element.high)
+        keys = space.names_of(name)
+        flat |= dict(zip(keys, means.tolist(), strict=True))
+    return flat
+
+
+def check_space(brief: Brief, problem: InnerProblem) -> None:
+    """Refuse a space that names anything else than real hyperparameters of the rule or the loss."""
+    for name, domain in brief.space.domains.items():
+        base, _, group = name.partition(".")
+        if base not in brief.rule.defaults and name not in problem.hyperparameters:
+            known = ", ".join((*brief.rule.defaults, *problem.hyperparameters))
+            raise SearcherError(
+                f"{name} is no hyperparameter of the update rule {brief.rule.name} or of the "
+                f"training loss, which have {known}"
+            )
+        if group and group not in problem.groups:
+            known = ", ".join(problem.groups) or "none"
+            raise SearcherError(f"{name}: the problem has no group {group} of weights, but {known}")
+        element = domain.element if isinstance(domain, Vector) else domain
+        if not isinstance(element, Float):
+            raise SearcherError(f"{name} is not a Float: it has no derivative and no schedule")
+
+
+def _laid_out(space: Space, flat: Flat, steps: int) -> dict[str, tuple[np.ndarray, csr_array]]:
+    """Name → its values, (steps,), and their derivatives by its own coefficients, (steps, n)."""
+    result = {}
+    for name, domain in space.domains.items():
+        own = np.array([float(flat[key]) for key in space.names_of(name)])
+        basis = domain.basis if isinstance(domain, Vector) else Windows()
+        result[name] = basis.values(own, steps), basis.jacobian(own, steps)
+    return result
