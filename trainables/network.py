@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 from searchers.inner import NO_THETA, Buffers, Metrics, Theta, Weights
+from trainables.batch_norm import hasten
 from trainables.objectives import CrossEntropy, Minibatch, Objective
 from trainables.seeds import derive, generator
 from trainables.task import TaskError
@@ -111,7 +112,7 @@ class NetworkProblem:
         self.augment = augment
         self.steps_per_epoch = len(train) // batch_size
         # On "meta" it is structure alone: every forward pass brings its own weights and buffers.
-        self._model = seeded(make_model, 0).to("meta")
+        self._model = hasten(seeded(make_model, 0).to("meta"))
         parameters = dict(self._model.named_parameters())
         self._names = list(parameters)
         self._shapes = [p.shape for p in parameters.values()]

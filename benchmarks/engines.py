@@ -1,0 +1,213 @@
+"""What a hypergradient costs: each engine against plain training and against polo5/FDS.
+
+    python benchmarks/engines.py [PAIRS]
+
+Everything is interleaved in one process, on one thread: K learning rates, one momentum and one
+weight decay of SGD, on LeNet (batch 128) and WRN-16-1 (batch 32), unclamped, random images. "Steps
+a step" are seconds over those of plain training (`torch.nn.Module`, `torch.optim.SGD`) for as many
+steps. Where HPOBENCH_FDS names a checkout of github.com/polo5/FDS (it needs `six`), its own inner
+loop is timed too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from timing import Row, machine, ratios, row, table
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from searchers.hypergradients.engines import Engine
+from searchers.hypergradients.forward import Forward
+from searchers.hypergradients.reverse import Binomial, Checkpointed, Graphs, Stored
+from searchers.hypergradients.schedules import Schedule, schedule
+from searchers.protocols import Brief
+from searchers.space import Float, Space, Vector
+from trainables.models import wrn_16_1
+from trainables.network import Examples, NetworkProblem
+
+CPU = torch.device("cpu")
+RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
+
+
+def lenet(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The original's LeNet: no padding, so 44,426 weights on 28 × 28 images."""
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 6, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(256, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, classes),
+    )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network, its images, and how long a training is."""
+
+    name: str
+    model: Callable[[tuple[int, int, int], int], nn.Module]
+    original: tuple[str, str]
+    shape: tuple[int, int, int]
+    batch_size: int
+    steps: int
+
+    @cached_property
+    def problem(self) -> NetworkProblem:
+        def images(count: int, seed: int) -> Examples:
+            stream = torch.Generator().manual_seed(seed)
+            inputs = torch.randn(count, *self.shape, generator=stream)
+            return Examples(inputs, torch.randint(10, (count,), generator=stream))
+
+        return NetworkProblem(
+            partial(self.model, self.shape, 10),
+            images(self.steps * self.batch_size, 0),
+            images(self.batch_size, 1),
+            batch_size=self.batch_size,
+            seed=0,
+            device=CPU,
+        )
+
+    @cached_property
+    def batches(self) -> list[tuple[Tensor, Tensor]]:
+        draw = self.problem.draw(0)
+        return [(b.inputs, b.labels) for b in map(draw.batch, range(self.steps))]
+
+    def along(self, windows: int) -> Schedule:
+        space = Space(
+            {
+                "learning_rate": Vector(windows, Float(0.0, 1.0)),
+                "momentum": Float(0.0, 1.0),
+                "weight_decay": Float(0.0, 1.0),
+            }
+        )
+        flat = space.flatten(
+            {"learning_rate": (RATE,) * windows, "momentum": MOMENTUM, "weight_decay": DECAY}
+        )
+        return schedule(Brief(space, (flat,), flat, (1,), True, 0), self.problem, flat, 1)
+
+    def plain(self) -> None:
+        """Plain training, as anyone would write it."""
+        torch.manual_seed(0)
+        model = self.model(self.shape, 10)
+        optimizer = torch.optim.SGD(
+            model.parameters(), RATE, MOMENTUM, weight_decay=DECAY, foreach=True
+        )
+        for inputs, labels in self.batches:
+            optimizer.zero_grad()
+            cross_entropy(model(inputs), labels).backward()
+            optimizer.step()
+
+    def ours(self, engine: Engine, windows: int) -> Callable[[], object]:
+        along = self.along(windows)
+        return lambda: engine.hypergradient(self.problem, self.problem.draw(0), along)
+
+
+LENET = Setting("LeNet, B=128", lenet, ("MNIST", "LeNet"), (1, 28, 28), 128, 50)
+WRN = Setting("WRN-16-1, B=32", wrn_16_1, ("CIFAR10", "WRN-16-1"), (3, 32, 32), 32, 14)
+
+
+def original(checkout: str, setting: Setting, windows: int) -> Callable[[], object]:
+    """polo5/FDS's own inner loop and validation gradient on the same batches, unclamped."""
+    if checkout not in sys.path:
+        sys.path.insert(0, checkout)
+    import main as fds  # type: ignore[import-not-found]
+
+    dataset, architecture = setting.original
+    learner: Any = fds.MetaLearner.__new__(fds.MetaLearner)
+    learner.args = SimpleNamespace(
+        dataset=dataset, architecture=architecture, init_type="default", init_param=1, device=CPU,
+        n_lrs=windows, n_moms=1, n_wds=1, learn_lr=True, learn_mom=True, learn_wd=True,
+        pruning_ratio=0, clamp_grads=False, clamp_HZ=False,
+    )  # fmt: skip
+    learner.inner_lrs = torch.full((windows,), RATE)
+    learner.inner_moms, learner.inner_wds = torch.tensor([MOMENTUM]), torch.tensor([DECAY])
+    learner.cross_entropy = nn.CrossEntropyLoss()
+    learner.train_loader = setting.batches
+    learner.n_inner_epochs_for_this_outer_step = 1
+    learner.n_batches_per_epoch = setting.steps
+    learner.n_total_batches_for_this_outer_step = setting.steps
+    validation = setting.problem.validation_examples
+
+    def run() -> list[Tensor]:
+        with contextlib.redirect_stdout(io.StringIO()):
+            tangents = learner.inner_loop()
+        logits = learner.classifier.forward_with_param(validation.inputs, learner.weights)
+        loss = learner.cross_entropy(logits, validation.labels)
+        (slope,) = torch.autograd.grad(loss, learner.weights)
+        return [slope @ tangent for tangent in tangents]
+
+    return run
+
+
+def rows(pairs: int) -> Iterator[Row]:
+    """Every figure, as it comes."""
+    reverse: list[tuple[Engine, float | None]] = [
+        (Stored(), 4.6),
+        (Checkpointed(), 4.8),
+        (Graphs(), None),
+        (Binomial(), None),
+    ]
+    for setting in (LENET, WRN):
+        for engine, target in reverse:
+            found = ratios(setting.ours(engine, 7), setting.plain, pairs)
+            yield row(engine.name, f"{setting.name}, K=7", found, "steps a step", target)
+    for engine in (Stored(), Graphs()):
+        found = ratios(LENET.ours(engine, 50), LENET.ours(engine, 1), pairs)
+        yield row(engine.name, f"{LENET.name}, cost at K=50 over K=1", found, "×", 1.1)
+    for windows in (1, 7, 20, 50):
+        found = ratios(LENET.ours(Forward(), windows), LENET.plain, pairs)
+        yield row("forward", f"{LENET.name}, K={windows}", found, "steps a step")
+    checkout = os.environ.get("HPOBENCH_FDS")
+    if checkout:
+        yield from against_the_original(checkout, pairs)
+
+
+def against_the_original(checkout: str, pairs: int) -> Iterator[Row]:
+    targets = {
+        (LENET, 1): None,
+        (LENET, 7): 3.5,
+        (LENET, 20): 6.5,
+        (LENET, 50): 13.0,
+        (WRN, 7): 3.0,
+    }
+    for (setting, windows), target in targets.items():
+        theirs = original(checkout, setting, windows)
+        where = f"{setting.name}, K={windows}"
+        for engine in (Graphs(), Stored()):
+            found = ratios(theirs, setting.ours(engine, windows), pairs)
+            yield row(f"{engine.name} over polo5/FDS", where, found, "× as fast", target, True)
+        least = 2.0 if setting is LENET and windows >= 7 else None
+        found = ratios(theirs, setting.ours(Forward(), windows), pairs)
+        yield row("forward over polo5/FDS", where, found, "× as fast", least, True)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    print(machine())
+    found = []
+    for each in rows(pairs):
+        print(each, flush=True)
+        found.append(each)
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Two things timed side by side: interleaved in one process, compared by the ratio of each pair."""
+
+from __future__ import annotations
+
+import gc
+import platform
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.stats import binom
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured figure with its 95 % interval, and the target that it has, if any."""
+
+    what: str
+    setting: str
+    value: float
+    low: float
+    high: float
+    pairs: int
+    unit: str
+    target: float | None = None
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool | None:
+        """A target is met when the interval reaches it."""
+        if self.target is None:
+            return None
+        return self.high >= self.target if self.at_least else self.low <= self.target
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def ratios(first: Callable[[], object], second: Callable[[], object], pairs: int) -> np.ndarray:
+    """seconds(first) / seconds(second) of each pair, (pairs,), the order alternating."""
+    first(), second()  # libraries are loaded, memory is there
+    found = []
+    for i in range(pairs):
+        gc.collect()
+        if i % 2:
+            below, above = seconds(second), seconds(first)
+        else:
+            above, below = seconds(first), seconds(second)
+        found.append(above / below)
+    return np.array(found)
+
+
+def median_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
+    """The median, and the order statistics that hold it with at least 95 % confidence."""
+    ordered = np.sort(np.asarray(values, dtype=float))
+    n = len(ordered)
+    rank = int(binom.ppf(0.025, n, 0.5))
+    return (
+        float(np.median(ordered)),
+        float(ordered[max(rank - 1, 0)]),
+        float(ordered[min(n - rank, n - 1)]),
+    )
+
+
+def row(
+    what: str,
+    setting: str,
+    values: np.ndarray,
+    unit: str,
+    target: float | None = None,
+    at_least: bool = False,
+) -> Row:
+    median, low, high = median_interval(values)
+    return Row(what, setting, median, low, high, len(values), unit, target, at_least)
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = [
+        "| what | setting | median | 95 % interval | pairs | target | met |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for r in rows:
+        sign = "" if r.target is None else f"{'≥' if r.at_least else '≤'} {r.target:g}"
+        met = {None: "", True: "yes", False: "no"}[r.met]
+        lines.append(
+            f"| {r.what} | {r.setting} | {r.value:.3g} {r.unit} | {r.low:.3g} … {r.high:.3g} "
+            f"| {r.pairs} | {sign} | {met} |"
+        )
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """The processor and the versions, in one line."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    if torch.cuda.is_available():
+        name += f", {torch.cuda.get_device_name()}"
+    return f"{name}, {torch.get_num_threads()} thread(s), torch {torch.__version__}, Python {platform.python_version()}"
