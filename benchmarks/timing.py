@@ -107,4 +107,5 @@ def machine() -> str:
         name = models[0].partition(":")[2].strip() if models else name
     if torch.cuda.is_available():
         name += f", {torch.cuda.get_device_name()}"
-    return f"{name}, {torch.get_num_threads()} thread(s), torch {torch.__version__}, Python {platform.python_version()}"
+    threads, python = torch.get_num_threads(), platform.python_version()
+    return f"{name}, {threads} thread(s), torch {torch.__version__}, Python {python}"

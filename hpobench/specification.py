@@ -17,6 +17,7 @@ from typing import Any
 from hpobench.budget import Budget
 from hpobench.errors import RunError
 from hpobench.study import Study
+from searchers.hypergradients.update_rules import UpdateRule
 from searchers.protocols import BlackBoxSearcher, Searcher
 from trainables.task import Task
 from trainables.tasks import find_task
@@ -72,6 +73,7 @@ def describe_task(task: Task) -> dict[str, Any]:
         "name": task.name,
         "summary": task.summary,
         "metric": task.metric,
+        "update_rule": describe_rule(task.rule),
         "space": task.space.describe(),
         "initial": [task.space.flatten(nested) for nested in task.initial],
         "default": task.space.flatten(task.default),
@@ -83,15 +85,27 @@ def describe_task(task: Task) -> dict[str, Any]:
 
 
 def task_hash(task: Task) -> str:
-    """A fingerprint of what a reference depends on: ranges, budgets, what a budget means."""
+    """A fingerprint of what a reference depends on: rule, ranges, budgets, what one means."""
     parts = {
         "name": task.name,
         "metric": task.metric,
+        "update_rule": describe_rule(task.rule),
         "space": task.space.describe(),
         "budgets": list(task.budgets),
         "smaller_budget": task.smaller_budget,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def describe_rule(rule: UpdateRule) -> str:
+    """Its name, and the settings that are not the usual ones."""
+    settings = dataclasses.fields(rule) if dataclasses.is_dataclass(rule) else ()
+    unusual = [
+        f"{f.name} {getattr(rule, f.name)}"
+        for f in settings
+        if f.name != "name" and getattr(rule, f.name) != f.default
+    ]
+    return ", ".join([rule.name, *unusual])
 
 
 def describe_searcher(searcher: Searcher) -> dict[str, Any]:

@@ -128,5 +128,5 @@ def hasten(model: nn.Module) -> nn.Module:
     """The model, its batch normalisations with the second derivative of this module."""
     for module in model.modules():
         if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
-            module.forward = _forward.__get__(module)  # type: ignore[method-assign]
+            module.forward = _forward.__get__(module)
     return model

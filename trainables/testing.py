@@ -40,11 +40,11 @@ def check_task(
 
     Checked: configurations in the space, and a space of the update rule's and the loss's
     hyperparameters; at least one step an epoch; draws that replay, initial weights and batches, in
-    whatever order they are read, and that differ by training and by seed; a training loss that is a function of
-    its arguments, finite, independent of buffers, and twice differentiable (against finite
-    differences in float64, if the problem's own tensors allow it); trainings that leave no trace
-    in the problem; a validation loss and its metrics that agree; another split for another seed;
-    a test of its own.
+    whatever order they are read, and that differ by training and by seed; a training loss that is a
+    function of its arguments, finite, independent of buffers, and twice differentiable (against
+    finite differences in float64, if the problem's own tensors allow it); trainings that leave no
+    trace in the problem; a validation loss and its metrics that agree; another split for another
+    seed; a test of its own.
 
     ``draws_differ=False`` for a task that is the same in every training, ``split_by_seed=False``
     for one without examples to split (its test may then be its validation); each is then held to

@@ -133,6 +133,7 @@ def _given_by(task: Record) -> dict[str, list[str]]:
     epochs = listed([str(budget) for budget in task["budgets"]])
     return {
         "what is trained": [task["summary"]],
+        "update rule": [task["update_rule"]],
         "ranges (the prior)": [f"{name}: {words}" for name, words in task["space"].items()],
         "initial: offered first": [configuration(flat) for flat in task["initial"]],
         "default": [configuration(task["default"])],

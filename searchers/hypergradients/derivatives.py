@@ -1,7 +1,8 @@
 """The derivative of one update, backward (an adjoint pulled back) and forward (tangents pushed).
 
-Any update rule gets both from its ``update`` by automatic differentiation; for `SGD`, the rule of
-most studies, they are written out, which saves passes over the weights.
+Any update rule gets both from its ``update`` by automatic differentiation. For `SGD`, the rule of
+most studies, they are written out, and for `Maclaurin` the first is: that saves passes over the
+weights.
 
 What comes through the gradient (a Hessian-vector product) is the caller's part.
 """
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from searchers.hypergradients.update_rules import (
     SGD,
+    Maclaurin,
     State,
     UpdateRule,
     Value,
@@ -51,6 +53,8 @@ def pull_back(
     """The adjoint of one update; ``adjoint`` holds the derivatives by the state ``after`` it."""
     if isinstance(rule, SGD):
         return _pull_back_sgd(rule, before, gradient, after, adjoint, at, step, wanted)
+    if isinstance(rule, Maclaurin):
+        return _pull_back_maclaurin(before, gradient, after, adjoint, at, wanted)
     inputs = [before.weights, *before.memory, gradient]
     leaves = [tensor.detach().requires_grad_() for tensor in inputs]
     values = {name: _leaf(at[name], gradient) for name in wanted}
@@ -172,6 +176,30 @@ def _pull_back_sgd(
     by_weights = plus(adjoint.weights, decay, by_gradient)
     if inside is not None:
         by_gradient = by_gradient * inside
+    return PulledBack(by_gradient, State(by_weights, (by_velocity * momentum,)), by)
+
+
+def _pull_back_maclaurin(
+    before: State,
+    gradient: Tensor,
+    after: State,
+    adjoint: State,
+    at: Values,
+    wanted: Collection[str],
+) -> PulledBack:
+    rate, momentum, decay = at["learning_rate"], at["momentum"], at["weight_decay"]
+    velocity = after.memory[0]
+    by_velocity = plus(adjoint.memory[0], rate, adjoint.weights)
+    by_gradient = by_velocity * (momentum - 1.0)
+    by: dict[str, Tensor] = {}
+    if "learning_rate" in wanted:
+        by["learning_rate"] = _product(adjoint.weights, velocity, rate)
+    if "momentum" in wanted:
+        kept_and_pull = before.memory[0] + plus(gradient, decay, before.weights)
+        by["momentum"] = _product(by_velocity, kept_and_pull, momentum)
+    if "weight_decay" in wanted:
+        by["weight_decay"] = _product(by_gradient, before.weights, decay)
+    by_weights = plus(adjoint.weights, decay, by_gradient)
     return PulledBack(by_gradient, State(by_weights, (by_velocity * momentum,)), by)
 
 

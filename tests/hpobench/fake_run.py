@@ -55,6 +55,7 @@ def write_study(
                 "budgets": [1, 3, 9],
                 "smaller_budget": "compress",
                 "loss_ceiling": 10.0,
+                "update_rule": "sgd",
                 "hash": "a1b2c3",
             }
             for task in tasks

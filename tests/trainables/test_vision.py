@@ -76,7 +76,7 @@ def test_cifar10_jpeg() -> None:
     inner = task.build(0, CPU).inner
     assert isinstance(inner, NetworkProblem)
     assert (len(inner.train), len(inner.validation_examples)) == (45_000, 5_000)
-    inputs, labels, *_ = inner.draw(0).batch(7)
+    inputs, *_ = inner.draw(0).batch(7)
     assert inputs.shape == (128, 3, 32, 32)
     assert not any((inner.train.inputs == image).flatten(1).all(1).any() for image in inputs[:3])
     again, *_ = inner.draw(0).batch(7)
