@@ -20,7 +20,7 @@ from searchers.hypergradients.derivatives import push_forward
 from searchers.hypergradients.engines import Hypergradient, validation_gradient
 from searchers.hypergradients.scaled import scaled
 from searchers.hypergradients.schedules import Schedule
-from searchers.hypergradients.tangents import gradient_tangents
+from searchers.hypergradients.tangents import fastest_chunk, gradient_tangents
 from searchers.hypergradients.training import (
     Trained,
     clone,
@@ -62,14 +62,16 @@ class Forward:
         began = time.perf_counter()
         directions, begin = Directions(schedule), start(draw, schedule.rule)
         state, buffers, tangent = begin.state, clone(begin.buffers), directions.zeros(begin.state)
-        products = 0
+        products, chunk = 0, self.chunk
         for step, row in enumerate(rows(schedule, range(schedule.steps), state.weights)):
             count, moving = directions.active(step), directions.moving(step)
             products += moving
             weights = state.weights, tangent.weights[:moving]
             theta = directions.by_theta(step, moving)
             loss = _Loss(problem, draw.batch(step), buffers, row.theta, list(theta))
-            slope, change = _gradient(loss, weights, theta, self.chunk)
+            if chunk is None and moving:
+                chunk = loss.fastest_chunk(state.weights, directions.moving(schedule.steps - 1))
+            slope, change = _gradient(loss, weights, theta, chunk or 1)
             if self.clamp is not None:
                 change.clamp_(-self.clamp, self.clamp)
             after = schedule.rule.update(state, slope, row.at, step)
@@ -120,12 +122,15 @@ class _Loss:
     def again(self) -> _Loss:
         return replace(self, buffers=clone(self.buffers))
 
+    def fastest_chunk(self, vector: Tensor, count: int) -> int:
+        return fastest_chunk(replace(self.again(), names=[]), vector, count)
+
 
 def _gradient(
     loss: _Loss,
     weights: tuple[Tensor, Tensor],
     theta: Mapping[str, Tensor],
-    chunk: int | None,
+    chunk: int,
 ) -> tuple[Tensor, Tensor]:
     """The gradient (P,), and its change along every moving tangent, (K, P)."""
     vector, tangents = weights
@@ -133,11 +138,10 @@ def _gradient(
     if not count:
         own = gradient(loss.problem, vector, loss.buffers, loss.batch, loss.theta)
         return own, torch.zeros_like(tangents)
-    size = count if chunk is None else chunk
     inputs = (vector, *(loss.theta[name] for name in loss.names))
     slopes, changes = [], []
-    for begin in range(0, count, size):
-        part = slice(begin, begin + size)
+    for begin in range(0, count, chunk):
+        part = slice(begin, begin + chunk)
         moving = (tangents[part], *(tangent[part] for tangent in theta.values()))
         slope, change = gradient_tangents(loss, inputs, moving)
         slopes.append(slope)

@@ -1,0 +1,231 @@
+"""Optimizers on optimizers: a `torch.optim.Optimizer` that tunes its own hyperparameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from searchers.errors import SearcherError
+from searchers.online import storeys
+from searchers.online.arithmetic import Tensors
+from searchers.online.level import Level
+from searchers.online.levels import SGD, AdaGrad, Adam, Multiplicative, RMSProp
+from searchers.online.storeys import Hypergradient
+
+GROUP_KEYS = {"params", "param_names", "weight_decay", "clip", "initial_lr"}
+COUNTERS = {"step", "moved"}
+"""What a parameter's state holds besides its part of the base level's vectors."""
+torch.serialization.add_safe_globals([SGD, Multiplicative, AdaGrad, RMSProp, Adam])
+
+
+class Bunch(NamedTuple):
+    """Tensors of a group that have made equally many steps."""
+
+    params: list[Tensor]
+    gradients: list[Tensor]
+    memory: dict[str, list[Tensor]]
+    made: int
+    just_moved: bool
+
+
+class Tower(Optimizer):
+    """A tower of optimizers: the first moves the weights, each other the hyperparameters below it.
+
+    ::
+
+        Tower(net.parameters(), [Adam(lr=1e-3), SGD(lr=1e-5)])
+        Tower(net.parameters(), [SGD(lr=0.1), Multiplicative(lr=1e-3), SGD(lr=1e-6)])
+        Tower(net.parameters(), [Adam(1e-3, learned=("lr", "beta1", "beta2")), Adam(1e-4)])
+
+    The first of these is hypergradient descent (`AdamHD`). Each step first moves the
+    hyperparameters, the highest level first, by their one-step hypergradients; then the weights.
+    The hypergradients are analytic: no graph is kept, and ``backward()`` is called as with any
+    optimizer. At the first step they are 0, and the levels above make a step by 0, as in the
+    authors' package.
+
+    Args:
+        params: parameters, or parameter groups. A group may give ``levels``, ``weight_decay`` and
+            ``clip`` of its own, any field of its base level (``lr``, ``momentum``, ...), and
+            ``hyper_lr``, the learning rate or rates of the levels above.
+        levels: the base first. What a level has ``learned``, the level above moves; nothing moves
+            the last one.
+        weight_decay: added to the gradient as weight_decay · w; ``p.grad`` itself stays as it is.
+        clip: whether each level clips the norm of the hypergradient that it receives to a running
+            mean (`storeys.clipped`); what the hypergradients above are made of stays unclipped.
+
+    Each group shows ``lr`` (set it, as a scheduler does, and the tower goes on from there),
+    ``hypergradient`` (of the base's learned hyperparameters' raw numbers, at the last step) and
+    ``skipped``: how many hyper-updates were left out because a hypergradient was not finite. The
+    weights still move then. `hyperparameters` gives the values of all levels.
+
+    The hypergradient is waited for: one device synchronisation a step for each group (and for each
+    device, precision and number of steps taken among its tensors).
+
+    With `torch.amp.GradScaler`, use ``scaler.step(optimizer)``, which unscales the gradients first
+    (or call ``scaler.unscale_(optimizer)``, then clip): scaled gradients would scale the
+    hypergradients by the square. A step that the scaler skips leaves the tower as it is.
+
+    Raises:
+        SearcherError: no levels, a setting out of range, or parameters it cannot move.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        levels: Sequence[Level],
+        weight_decay: float = 0.0,
+        clip: bool = False,
+    ):
+        super().__init__(
+            params, {"levels": tuple(levels), "weight_decay": weight_decay, "clip": clip}
+        )
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        group = dict(param_group)
+        given = group.pop("levels", self.defaults["levels"])
+        rates = group.pop("hyper_lr", None)
+        fields = {name: group.pop(name) for name in list(group) if name not in GROUP_KEYS}
+        levels = group["levels"] = _levels(given, fields, rates)
+        group["storeys"] = storeys.build(levels)
+        group["lr"] = levels[0].lr
+        group["hypergradient"] = [0.0] * len(levels[0].learned)
+        group["skipped"] = 0
+        decay = group.setdefault("weight_decay", self.defaults["weight_decay"])
+        if not decay >= 0:
+            raise SearcherError(f"weight_decay must not be negative, got {decay}")
+        super().add_param_group(group)
+        for p in group["params"]:
+            if not p.is_floating_point() or p.dtype == torch.float16:
+                self.param_groups.pop()
+                raise SearcherError(
+                    f"cannot move {p.dtype} parameters: keep them in float32 (use autocast)"
+                )
+
+    def hyperparameters(self) -> list[list[dict[str, float]]]:
+        """The values in use, by group, by level (the base first), by name."""
+        return [[dict(storey["at"]) for storey in group["storeys"]] for group in self.param_groups]
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Moves the hyperparameters, then the weights; returns the loss of a closure."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            self._move(group)
+        return loss
+
+    def _move(self, group: dict[str, Any]) -> None:
+        """One step of a group: its hyperparameters, the highest first, then its weights."""
+        bunches = self._gather(group)
+        if not bunches:
+            return
+        levels, floors = group["levels"], group["storeys"]
+        if len(levels) > 1:
+            found = _hypergradient(levels[0], floors[0], bunches, levels[1].relative)
+            group["hypergradient"] = found.values
+        if group["lr"] != floors[0]["at"]["lr"]:
+            floors = [storeys.overridden(levels[0], floors[0], float(group["lr"])), *floors[1:]]
+        if len(levels) > 1:
+            after = storeys.adjusted(levels, floors, found, group["clip"])
+            group["skipped"] += after is None
+            floors = after or floors
+        at = floors[0]["at"]
+        group["storeys"], group["lr"] = floors, at["lr"]
+        for params, gradients, memory, made, _ in bunches:
+            storeys.move(levels[0], Tensors, params, memory, gradients, at, made + 1)
+
+    def _gather(self, group: dict[str, Any]) -> list[Bunch]:
+        """The tensors that have a gradient; this step counts as made by them from here on."""
+        base = group["levels"][0]
+        alike: dict[tuple[Any, ...], list[tuple[Tensor, Tensor, dict[str, Any]]]] = {}
+        for p in group["params"]:
+            gradient = p.grad
+            if gradient is None:
+                if p in self.state:
+                    self.state[p]["moved"] = False
+                continue
+            if gradient.is_sparse:
+                raise SearcherError("cannot use sparse gradients: make the layer's sparse=False")
+            if gradient.stride() != p.stride():  # autograd's own have the parameter's layout
+                gradient = torch.empty_like(p).copy_(gradient)
+            state = self.state[p]
+            if not state:
+                state["step"], state["moved"] = 0, False
+                for name, number in base.buffers().items():
+                    state[name] = torch.full_like(p, number)
+            key = (p.device, p.dtype, state["step"], state["moved"])
+            alike.setdefault(key, []).append((p, gradient, state))
+        bunches = []
+        for (_, _, made, moved), rows in alike.items():
+            params, gradients, states = (list(column) for column in zip(*rows, strict=True))
+            if group["weight_decay"]:
+                decay = group["weight_decay"]
+                gradients = list(torch._foreach_add(gradients, params, alpha=decay))
+            names = [name for name in states[0] if name not in COUNTERS]
+            memory = {name: [state[name] for state in states] for name in names}
+            for state in states:
+                state["step"], state["moved"] = made + 1, True
+            bunches.append(Bunch(params, gradients, memory, made, moved))
+        return bunches
+
+
+def _levels(given: Iterable[Level], fields: dict[str, Any], rates: Any) -> tuple[Level, ...]:
+    """A group's levels: those given, with its own fields of the base and learning rates above."""
+    levels = list(given)
+    if not levels:
+        raise SearcherError("a tower needs at least one level, such as SGD(lr=0.1)")
+    for name in fields:
+        if name not in {field.name for field in dataclasses.fields(levels[0])}:  # type: ignore[arg-type]
+            raise SearcherError(f"{type(levels[0]).__name__} has no {name!r} to set for a group")
+    levels[0] = dataclasses.replace(levels[0], **fields)  # type: ignore[type-var]
+    if rates is not None:
+        above = [rates] if isinstance(rates, (int, float)) else list(rates)
+        if len(above) != len(levels) - 1:
+            raise SearcherError(f"hyper_lr: {len(above)} values for {len(levels) - 1} levels above")
+        levels[1:] = [
+            dataclasses.replace(level, lr=rate)  # type: ignore[type-var]
+            for level, rate in zip(levels[1:], above, strict=True)
+        ]
+    levels[-1] = dataclasses.replace(levels[-1], learned=())  # type: ignore[type-var]
+    if levels[0].relative:
+        raise SearcherError("Multiplicative moves learning rates: it cannot be the base level")
+    for below, level in itertools.pairwise(levels):
+        if not below.learned:
+            raise SearcherError(f"{type(below).__name__} learns nothing for a level above to move")
+        if level.relative and below.learned != ("lr",):
+            raise SearcherError(f"Multiplicative moves lr alone, not {list(below.learned)}")
+    return tuple(levels)
+
+
+def _hypergradient(
+    base: Level, storey: storeys.Storey, bunches: Sequence[Bunch], relative: bool
+) -> Hypergradient:
+    """The base's hypergradient, from the tensors that moved at the last step; waits for them."""
+    parts = []
+    for bunch in bunches:
+        if bunch.just_moved:
+            pairs = storeys.wanted(base, relative, storey["at"], bunch.made)
+            parts.append((bunch.made, _products(bunch, pairs)))
+    return storeys.hypergradient(base, storey, parts, relative)
+
+
+def _products(bunch: Bunch, pairs: Sequence[tuple[str, str]]) -> Callable[[str, str], float]:
+    """The inner products of pairs of vectors; waits for the device once."""
+    vectors = {**bunch.memory, "gradient": bunch.gradients}
+    flat = {
+        name: [t.reshape(-1) for t in vectors[name]]
+        for name in dict.fromkeys(itertools.chain(*pairs))
+    }
+    columns = [(flat[a], flat[b]) for a, b in pairs]
+    dots = [torch.dot(a[at], b[at]) for at in range(len(bunch.params)) for a, b in columns]
+    found = [dot.item() for dot in dots] if dots[0].is_cpu else torch.stack(dots).tolist()
+    totals = {pair: sum(found[at :: len(pairs)]) for at, pair in enumerate(pairs)}
+    return lambda a, b: totals[a, b]
