@@ -34,6 +34,7 @@ from searchers.protocols import Brief
 from searchers.space import Float, Space, Vector
 from trainables.models import wrn_16_1
 from trainables.network import Examples, NetworkProblem
+from trainables.torchvision_import import torchvision_datasets
 
 CPU = torch.device("cpu")
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
@@ -127,6 +128,7 @@ def original(checkout: str, setting: Setting, windows: int) -> Callable[[], obje
     """polo5/FDS's own inner loop and validation gradient on the same batches, unclamped."""
     if checkout not in sys.path:
         sys.path.insert(0, checkout)
+    torchvision_datasets()  # declares what a torchvision for another torch needs to be imported
     import main as fds  # type: ignore[import-not-found]
 
     dataset, architecture = setting.original

@@ -1,4 +1,4 @@
-"""The command line: ``hpobench list | run | resume | status | report | reference``."""
+"""The command line: ``hpobench list | run | resume | status | report | reference | audit``."""
 
 from __future__ import annotations
 
@@ -142,6 +142,35 @@ def reference(
     console.print(str(file), soft_wrap=True)
 
 
+@app.command(
+    epilog="""Examples:
+
+`hpobench audit`
+
+`hpobench audit --searcher fds --task digits_weak_prior`
+
+`hpobench audit --engine my_engine.py:MyEngine --out audits/mine`"""
+)
+def audit(
+    searcher: Annotated[str | None, typer.Option(help="Only what this searcher uses.")] = None,
+    task: Annotated[str, typer.Option(help="Where noise and bias are measured.")] = "digits",
+    engine: Annotated[
+        str | None, typer.Option(help="Only this one: MODULE:ATTRIBUTE or FILE.py:ATTRIBUTE.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write figure and rows.")] = None,
+) -> None:
+    """Can hypergradients be trusted, and what do they cost? Exit code 1 if a check fails."""
+    from hpobench.audit.run import conduct
+    from hpobench.audit.subjects import subjects
+    from trainables.tasks import find_task
+
+    console = Console()
+    if not console.is_terminal:  # a log has no width: leave the table room
+        console = Console(width=110)
+    found = conduct(subjects(searcher, engine), find_task(task), out, console)
+    raise typer.Exit(bool(found.failures))
+
+
 def main() -> None:
     """The console script: a user's mistake is one line and exit code 2."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to interrupt
@@ -154,7 +183,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:  # typer may have turned the interrupt into a status
-        _say("interrupted; what is complete is kept: hpobench resume FOLDER goes on", status)
+        _say("interrupted; a run keeps what is complete: hpobench resume FOLDER goes on", status)
     sys.exit(status)
 
 

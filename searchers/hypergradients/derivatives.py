@@ -129,7 +129,7 @@ def direction(
     def weights(rate: Tensor) -> Tensor:
         return rule.update(before, gradient, {**at, "learning_rate": rate}, step).weights
 
-    rate = torch.tensor(at["learning_rate"], dtype=gradient.dtype, device=gradient.device)
+    rate = torch.as_tensor(at["learning_rate"], dtype=gradient.dtype, device=gradient.device)
     return -torch.func.jvp(weights, (rate,), (torch.ones_like(rate),))[1]
 
 

@@ -59,7 +59,7 @@ class Dual(Tensor):
         return f"Dual({tuple(self.shape)}, {len(self.tangent)} tangents)"
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         known = RULES.get(func)
@@ -101,7 +101,7 @@ def by_itself(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return torch.func.jvp(run, tuple(primals[i] for i in places), moving)[1]
 
     if places:
-        with torch.overrides.enable_reentrant_dispatch():  # type: ignore[no-untyped-call]
+        with torch.overrides.enable_reentrant_dispatch():
             changes = torch.func.vmap(along, randomness="same")(*(flat[i].tangent for i in places))
     else:
         changes = ()

@@ -49,6 +49,8 @@ MISTAKES = {
     "no run": (["resume", "."], "holds no run"),
     "no report": (["report", "nowhere"], "nowhere"),
     "no command": (["rum"], "rum"),
+    "nothing to audit": (["audit", "--searcher", "random"], "random"),
+    "no engine": (["audit", "--engine", "missing.py:Mine"], "missing.py"),
     "no reference": (["reference", "quadratic"], "known in closed form"),
 }
 
