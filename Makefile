@@ -17,8 +17,11 @@ check: $(VENV)/.developer  ## Style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed  ## What the framework itself costs
+bench: $(VENV)/.installed  ## What the framework, each engine and the optimizers cost (half an hour)
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/online.py
+	$(BIN)/python benchmarks/reversible.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

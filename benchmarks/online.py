@@ -21,9 +21,7 @@ from __future__ import annotations
 import functools
 import importlib
 import itertools
-import math
 import os
-import statistics
 import sys
 import time
 import warnings
@@ -31,7 +29,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from timing import Row, machine, row, table
 from torch import Tensor, nn
 
 from searchers.online import SGD, SGDHD, Adam, AdamHD, Tower
@@ -166,23 +166,12 @@ def contests(task: Task) -> Iterator[tuple[str, Step, Step, float | None]]:
             yield f"gbaydin: {kind.__name__}", step, task.step(torchs), None
 
 
-def rows(pairs: int = PAIRS) -> Iterator[dict[str, Any]]:
-    """The measurements as data: what, setting, ratio, low, high, pairs, target (or None)."""
-    torch.set_num_threads(1)
-    warnings.filterwarnings("ignore", category=UserWarning)
+def rows(pairs: int = PAIRS) -> Iterator[Row]:
+    """Every figure, as it comes."""
     for setting, (widths, batch) in NETS.items():
         for what, ours, theirs, target in contests(Task(widths, batch)):
-            ratios = sorted(interleaved(ours, theirs, pairs))
-            low, high = ratios[rank(pairs)], ratios[-1 - rank(pairs)]
-            yield {
-                "what": what,
-                "setting": setting,
-                "ratio": statistics.median(ratios),
-                "low": low,
-                "high": high,
-                "pairs": pairs,
-                "target": target,
-            }
+            found = np.array(interleaved(ours, theirs, pairs))
+            yield row(what, setting, found, "× torch's step", target)
 
 
 def interleaved(ours: Step, theirs: Step, pairs: int) -> list[float]:
@@ -205,15 +194,6 @@ def seconds(step: Step, count: int) -> float:
     return time.process_time() - began
 
 
-def rank(pairs: int) -> int:
-    """From 0: the order statistic that, with its mirror, bounds a median with at least 95 %."""
-    tail, k = 0.0, 0
-    while k < pairs // 2 and 2 * (tail + math.comb(pairs, k) / 2**pairs) <= 0.05:
-        tail += math.comb(pairs, k) / 2**pairs
-        k += 1
-    return max(k - 1, 0)
-
-
 def _original(variable: str, folder: str, name: str) -> Any:
     """A public original's module, if the environment variable names its checkout."""
     if variable not in os.environ:
@@ -223,15 +203,15 @@ def _original(variable: str, folder: str, name: str) -> Any:
 
 
 def main() -> None:
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", category=UserWarning)
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else PAIRS
-    print(f"{'setting':24}{'what':40}{'ratio':>7}  {'95 % interval':15}{'target':>7}")
-    for row in rows(pairs):
-        target = "" if row["target"] is None else f"{row['target']:.2f}"
-        print(
-            f"{row['setting']:24}{row['what']:40}{row['ratio']:7.3f}"
-            f"  {row['low']:.3f} - {row['high']:.3f}  {target:>7}",
-            flush=True,
-        )
+    print(machine())
+    found = []
+    for each in rows(pairs):
+        print(each, flush=True)
+        found.append(each)
+    print(table(found))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,18 +44,24 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+def rounds(subjects: Mapping[str, Callable[[], object]], count: int) -> dict[str, np.ndarray]:
+    """Seconds of each subject in each round, (count,): all in turn, in an order that rotates."""
+    names = list(subjects)
+    for name in names:
+        subjects[name]()  # libraries are loaded, memory is there
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for i in range(count):
+        turn = i % len(names)
+        for name in (*names[turn:], *names[:turn]):
+            gc.collect()
+            found[name].append(seconds(subjects[name]))
+    return {name: np.array(values) for name, values in found.items()}
+
+
 def ratios(first: Callable[[], object], second: Callable[[], object], pairs: int) -> np.ndarray:
-    """seconds(first) / seconds(second) of each pair, (pairs,), the order alternating."""
-    first(), second()  # libraries are loaded, memory is there
-    found = []
-    for i in range(pairs):
-        gc.collect()
-        if i % 2:
-            below, above = seconds(second), seconds(first)
-        else:
-            above, below = seconds(first), seconds(second)
-        found.append(above / below)
-    return np.array(found)
+    """seconds(first) / seconds(second) of each pair, (pairs,)."""
+    found = rounds({"first": first, "second": second}, pairs)
+    return found["first"] / found["second"]
 
 
 def median_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:

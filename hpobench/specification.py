@@ -99,28 +99,37 @@ def task_hash(task: Task) -> str:
 
 def describe_rule(rule: UpdateRule) -> str:
     """Its name, and the settings that are not the usual ones."""
-    settings = dataclasses.fields(rule) if dataclasses.is_dataclass(rule) else ()
-    unusual = [
-        f"{f.name} {getattr(rule, f.name)}"
-        for f in settings
-        if f.name != "name" and getattr(rule, f.name) != f.default
-    ]
+    usual = getattr(rule, "__dataclass_fields__", {})
+    settings = _settings(rule).items()
+    unusual = [f"{name} {value}" for name, value in settings if value != usual[name].default]
     return ", ".join([rule.name, *unusual])
 
 
 def describe_searcher(searcher: Searcher) -> dict[str, Any]:
     kind = type(searcher)
-    settings: dict[str, Any] = {}
-    if dataclasses.is_dataclass(searcher):
-        fields = dataclasses.fields(searcher)
-        settings = {f.name: getattr(searcher, f.name) for f in fields if f.name != "name"}
     return {
         "name": searcher.name,
         "kind": "black-box" if isinstance(searcher, BlackBoxSearcher) else "gradient-based",
-        "class": f"{kind.__module__}:{kind.__qualname__}",
-        "settings": json.loads(json.dumps(settings, default=str)),
+        "class": _class_of(searcher),
+        "settings": json.loads(json.dumps(_settings(searcher), default=_part)),
         "summary": (kind.__doc__ or "").strip().split("\n")[0],
     }
+
+
+def _class_of(thing: object) -> str:
+    return f"{type(thing).__module__}:{type(thing).__qualname__}"
+
+
+def _settings(thing: Any) -> dict[str, Any]:
+    fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
+    return {f.name: getattr(thing, f.name) for f in fields if f.name != "name"}
+
+
+def _part(thing: object) -> Any:
+    """A part of a searcher (an engine, an outer optimizer), so that it can be made again."""
+    if dataclasses.is_dataclass(thing):
+        return {"class": _class_of(thing), "settings": _settings(thing)}
+    return str(thing)
 
 
 def rebuild(record: dict[str, Any]) -> Study:
@@ -161,17 +170,27 @@ def check_same(study: Study, record: dict[str, Any]) -> None:
 
 
 def _searcher(record: dict[str, Any]) -> Searcher:
-    module, _, name = record["class"].partition(":")
     try:
-        kind = getattr(importlib.import_module(module), name)
+        kind, settings = _again(record)
     except (ImportError, AttributeError):
         raise RunError(
             f"searcher {record['name']}: {record['class']} cannot be imported;"
             " resume from Python with Study.resume(folder)"
         ) from None
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in record["settings"].items()}
     fields = {field.name for field in dataclasses.fields(kind)}
     return kind(**settings, **({"name": record["name"]} if "name" in fields else {}))
+
+
+def _again(record: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The class of a record, and its settings, parts made again."""
+    module, _, name = record["class"].partition(":")
+    settings: dict[str, Any] = {}
+    for key, value in record["settings"].items():
+        if isinstance(value, dict) and value.keys() == {"class", "settings"}:
+            part, its_own = _again(value)
+            value = part(**its_own)
+        settings[key] = tuple(value) if isinstance(value, list) else value
+    return getattr(importlib.import_module(module), name), settings
 
 
 def commit() -> str | None:

@@ -5,9 +5,12 @@ from searchers.bohb import BOHB
 from searchers.catalog import SEARCHERS, find_searcher
 from searchers.errors import SearcherError
 from searchers.fds import FDS
+from searchers.fds_published import FDSPublished
+from searchers.greedy import Greedy
 from searchers.grid import GridSearch
 from searchers.hd import HD
 from searchers.hyperband import Hyperband
+from searchers.outer import AdamDescent, GradientDescent, SignDescent
 from searchers.protocols import Brief, Chain, Evaluation, Job
 from searchers.random_search import RandomSearch
 from searchers.rmd import RMD
@@ -21,6 +24,7 @@ __all__ = [
     "RMD",
     "SEARCHERS",
     "TPE",
+    "AdamDescent",
     "BayesianOptimization",
     "Brief",
     "Categorical",
@@ -28,13 +32,17 @@ __all__ = [
     "Default",
     "DefaultCosine",
     "Evaluation",
+    "FDSPublished",
     "Float",
+    "GradientDescent",
+    "Greedy",
     "GridSearch",
     "Hyperband",
     "Int",
     "Job",
     "RandomSearch",
     "SearcherError",
+    "SignDescent",
     "Space",
     "SpaceError",
     "Vector",

@@ -8,6 +8,8 @@ from searchers.bayesian import TPE, BayesianOptimization
 from searchers.bohb import BOHB
 from searchers.errors import SearcherError
 from searchers.fds import FDS
+from searchers.fds_published import FDSPublished
+from searchers.greedy import Greedy
 from searchers.grid import GridSearch
 from searchers.hd import HD
 from searchers.hyperband import Hyperband
@@ -28,7 +30,9 @@ SEARCHERS: dict[str, Searcher] = {
         Hyperband(),
         BOHB(),
         HD(),
+        Greedy(),
         FDS(),
+        FDSPublished(),
         RMD(),
     )
 }

@@ -10,21 +10,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from searchers.errors import SearcherError
+from searchers.evaluations import nonfinite, schedule_note
 from searchers.hypergradients.derivatives import direction
 from searchers.hypergradients.schedules import check_space, schedule, schedule_values, window_means
 from searchers.hypergradients.training import Trained, clone, gradient, rows, start
 from searchers.inner import Draw, InnerProblem
 from searchers.protocols import Brief, Chain, Evaluation
 from searchers.space import Flat, Float, Vector
-
-SIGNIFICANT_DIGITS = 7
-"""Per-step values are recorded in float32's precision."""
+from searchers.streams import stream
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class HD:
     the prior (as HD is run in the FDS paper): an initial learning rate, momentum, weight decay.
     The step size β of the learning rate is drawn log-uniformly for each training, its first value
     the middle. On a linear range the rule is additive, α ← α − β·h; on a log range multiplicative,
-    α ← α·(1 − β·h/(‖g‖‖u‖)). α stays in its range.
+    α ← α·(1 − β·h/(‖g‖‖u‖)). α stays in its range; at a step where h is not finite it stays as it
+    is, and the evaluation says so.
 
     Every training is a full evaluation; its configuration holds the mean learning rate of each
     window, its ``schedule`` note the learning rate of each step. At width w the restarts are
@@ -53,22 +54,25 @@ class HD:
         while True:
             began = time.perf_counter()
             flat, beta = self._restart(brief, training, learning_rate)
-            trained, rates = descend(problem, problem.draw(training), brief, flat, beta)
+            adapted = adapt(problem, problem.draw(training), brief, flat, beta)
             trained_at = time.perf_counter()
-            metrics = problem.validation(trained.weights)
-            values = {**schedule_values(brief.space, flat, len(rates)), "learning_rate": rates}
+            metrics = problem.validation(adapted.trained.weights)
+            seconds = {"train": trained_at - began, "validation": time.perf_counter() - trained_at}
+            rates = {"learning_rate": adapted.rates}
+            values = {**schedule_values(brief.space, flat, len(adapted.rates)), **rates}
             yield Evaluation(
                 training=training,
                 configuration=window_means(brief.space, values),
                 epochs=brief.horizon,
                 metrics=metrics,
-                steps=len(rates),
-                weights=trained.weights,
-                seconds={
-                    "train": trained_at - began,
-                    "validation": time.perf_counter() - trained_at,
+                steps=len(adapted.rates),
+                weights=adapted.trained.weights,
+                seconds=seconds,
+                notes={
+                    "beta": beta,
+                    "schedule": schedule_note(rates),
+                    **nonfinite(rates if adapted.lost else ()),
                 },
-                notes={"beta": beta, "schedule": {"learning_rate": significant(rates)}},
             )
             training += chain.of
 
@@ -76,53 +80,56 @@ class HD:
         low, high = self.multiplicative_beta if domain.log else self.additive_beta
         if training < len(brief.initial):
             return brief.initial[training], float(np.sqrt(low * high))
-        rng = np.random.default_rng([brief.seed, training, 0x4D])
+        rng = stream(brief.seed, f"{self.name} {training}")
         return brief.space.sample(rng), float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def descend(
-    problem: InnerProblem, draw: Draw, brief: Brief, flat: Flat, beta: float
-) -> tuple[Trained, np.ndarray]:
-    """One training with hypergradient descent; the learning rate of each step, shape (T,)."""
+class Adapted(NamedTuple):
+    """A training with hypergradient descent: the learning rate of each step, (T,), and at how many
+    of them the hypergradient was inf or NaN."""
+
+    trained: Trained
+    rates: np.ndarray
+    lost: int
+
+
+def adapt(problem: InnerProblem, draw: Draw, brief: Brief, flat: Flat, beta: float) -> Adapted:
+    """One full training with hypergradient descent."""
     domain = _learning_rate(brief)
-    steps = brief.horizon * problem.steps_per_epoch
     state, buffers = start(draw, brief.rule)
     buffers = clone(buffers)
     along = schedule(brief, problem, flat, brief.horizon)
-    rate, rates = float(along.values["learning_rate"][0]), np.empty(steps)
+    rate, rates, lost = float(along.values["learning_rate"][0]), np.empty(along.steps), 0
     last: Tensor | None = None
-    for step, (at, theta) in enumerate(rows(along, range(steps), state.weights)):
+    for step, (at, theta) in enumerate(rows(along, range(along.steps), state.weights)):
         slope = gradient(problem, state.weights, buffers, draw.batch(step), theta)
         if last is not None:
-            rate = _adapted(rate, slope, last, beta, domain)
+            moved = _moved(rate, slope, last, beta, domain)
+            lost += not np.isfinite(moved)
+            rate = min(max(moved, domain.low), domain.high) if np.isfinite(moved) else rate
         rates[step] = rate
         before, at = state, {**at, "learning_rate": rate}
         state = brief.rule.update(before, slope, at, step)
         last = direction(brief.rule, before, slope, state, at, step)
-    return Trained(state, buffers), rates
+    return Adapted(Trained(state, buffers), rates, lost)
 
 
-def _adapted(
-    rate: float, slope: torch.Tensor, direction: torch.Tensor, beta: float, domain: Float
-) -> float:
-    """The learning rate after one step of hypergradient descent, in its range."""
+def _moved(rate: float, slope: Tensor, direction: Tensor, beta: float, domain: Float) -> float:
+    """The learning rate after one step of hypergradient descent, wherever that is."""
     alignment = float(torch.dot(slope, direction))
-    if domain.log:
-        norms = float(slope.norm() * direction.norm())
-        moved = rate * (1 + beta * alignment / norms) if norms > 0 else rate
-    else:
-        moved = rate + beta * alignment
-    return min(max(moved, domain.low), domain.high) if np.isfinite(moved) else rate
+    if not domain.log:
+        return rate + beta * alignment
+    norms = float(slope.norm() * direction.norm())
+    return rate * (1 + beta * alignment / norms) if norms else rate
 
 
 def _learning_rate(brief: Brief) -> Float:
-    domain = brief.space.domains.get("learning_rate")
+    domains = brief.space.domains
+    grouped = [name for name in domains if name.startswith("learning_rate.")]
+    if grouped:
+        raise SearcherError(f"hd adapts one learning rate, and this space also has {grouped[0]}")
+    domain = domains.get("learning_rate")
     element = domain.element if isinstance(domain, Vector) else domain
     if not isinstance(element, Float):
         raise SearcherError("hd adapts a learning rate, and the task's space has none")
     return element
-
-
-def significant(values: np.ndarray) -> list[float]:
-    """Per-step values as short JSON numbers."""
-    return [float(f"{value:.{SIGNIFICANT_DIGITS}g}") for value in values]

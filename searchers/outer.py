@@ -1,128 +1,175 @@
 """Outer optimizers: how a hypergradient moves the hyperparameters.
 
 They work on the unit cube: fractions of each range in its own scale, so that the same step is
-additive on a linear range and multiplicative on a log one. All are pure.
+additive on a linear range and multiplicative on a log one. All are pure, and each makes the same
+search whatever positive factor multiplies all hypergradients (within the limits of floats), so
+that its settings need not know a task's losses.
+
+A derivative that is NaN leaves its coordinate where it is, with all that is remembered of it, as
+if this step had not been for it; whoever computed it reports it (the note ``nonfinite``). An
+infinite one counts as the largest of its sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from searchers.hypergradients.scaled import Scaled
-from searchers.space import Flat, Float, Space
+from searchers.errors import SearcherError
+
+LARGEST = 1e300
+"""Derivatives beyond it count as this: a few of them together still fit a float."""
+
+OUTLIER, RECOVERY = 10.0, 1.1
 
 
-class SignState(NamedTuple):
-    """A point of the unit cube, its step sizes, and the last signs; each of shape (D,)."""
+class OuterState(NamedTuple):
+    """A point of the unit cube, its step sizes and the last known signs, each of shape (D,).
+
+    ``memory``: what else the optimizer remembers.
+    """
 
     point: np.ndarray
     step: np.ndarray
     sign: np.ndarray
+    memory: tuple[np.ndarray, ...] = ()
 
 
-def sign_start(point: np.ndarray, first_step: float) -> SignState:
-    return SignState(point, np.full(len(point), first_step), np.zeros(len(point)))
+class OuterOptimizer(Protocol):
+    """A way to step; a frozen dataclass whose fields are its settings."""
+
+    def init(self, point: np.ndarray) -> OuterState:
+        """At its start, a point of shape (D,)."""
+
+    def update(self, state: OuterState, derivative: np.ndarray) -> OuterState:
+        """After one step against a derivative, (D,), of any floats whatever.
+
+        The point stays in the cube. Who shortens ``state.step`` gets shorter steps.
+        """
 
 
-def sign_descent(state: SignState, derivative: np.ndarray) -> SignState:
-    """One step against the sign of each derivative; a step size is halved when its sign flips.
+@dataclass(frozen=True)
+class SignDescent:
+    """Steps against the sign of each derivative; a step size is halved when its sign flips.
 
-    After Micaelli & Storkey (2021), section 4. A NaN moves nothing: the caller reports it.
+    After Micaelli & Storkey (2021), section 4. ``step``: the first step of every hyperparameter, a
+    fraction of its range. Signs are compared with the last one that was known and not 0.
     """
-    sign = np.sign(np.nan_to_num(derivative, nan=0.0))
-    step = np.where(sign * state.sign < 0, state.step / 2, state.step)
-    point = np.clip(state.point - step * sign, 0.0, 1.0)
-    return SignState(point, step, np.where(sign != 0, sign, state.sign))
+
+    step: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_step(self.step)
+
+    def init(self, point: np.ndarray) -> OuterState:
+        return _still(point, self.step)
+
+    def update(self, state: OuterState, derivative: np.ndarray) -> OuterState:
+        sign = np.sign(_finite(derivative))
+        flipped = sign * state.sign < 0
+        state = state._replace(step=np.where(flipped, state.step / 2, state.step))
+        return _moved(state, sign, sign)
 
 
-SQUARABLE = 1e150
-"""Derivatives beyond it, whose squares would overflow, count as this."""
+@dataclass(frozen=True)
+class AdamDescent:
+    """Adam (Kingma & Ba 2015), its moments those of the derivatives by fractions of the ranges.
 
-
-OUTLIER = 10.0
-
-
-class AdamState(NamedTuple):
-    """A point of the unit cube with the moments of its derivatives; each of shape (D,)."""
-
-    point: np.ndarray
-    mean: np.ndarray
-    square: np.ndarray
-    steps: int
-
-
-def adam_start(point: np.ndarray) -> AdamState:
-    return AdamState(point, np.zeros_like(point), np.zeros_like(point), 0)
-
-
-def adam_descent(
-    state: AdamState, derivative: np.ndarray, step: float, betas: tuple[float, float] = (0.9, 0.99)
-) -> AdamState:
-    """One step of Adam (Kingma & Ba 2015), clipped to the cube; non-finite entries count as 0.
-
-    A derivative beyond ten times its own running root mean square counts as that: one explosion
-    would otherwise fill the second moment, and hold the coordinate still for a hundred steps.
+    ``step``: its step size, a fraction of every range. A derivative beyond ten times its own
+    running root mean square counts as that: one explosion would otherwise fill the second moment,
+    and hold the coordinate still for a hundred steps. A step size that was shortened recovers by a
+    tenth with each step.
     """
-    finite = np.nan_to_num(derivative, nan=0.0, posinf=0.0, neginf=0.0)
-    finite = np.clip(finite, -SQUARABLE, SQUARABLE)
-    if state.steps:
-        usual = np.sqrt(state.square / (1 - betas[1] ** state.steps))
-        limit = np.where(usual > 0, OUTLIER * usual, SQUARABLE)
-        finite = np.clip(finite, -limit, limit)
-    steps = state.steps + 1
-    mean = betas[0] * state.mean + (1 - betas[0]) * finite
-    square = betas[1] * state.square + (1 - betas[1]) * finite**2
-    unbiased = mean / (1 - betas[0] ** steps)
-    scale = np.sqrt(square / (1 - betas[1] ** steps))
-    move = np.divide(unbiased, scale, out=np.zeros_like(mean), where=scale > 0)
-    return AdamState(np.clip(state.point - step * move, 0.0, 1.0), mean, square, steps)
+
+    step: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.99)
+
+    def __post_init__(self) -> None:
+        _check_step(self.step)
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise SearcherError(f"the betas of Adam are in [0, 1), not {self.betas}")
+
+    def init(self, point: np.ndarray) -> OuterState:
+        nothing = np.zeros(len(point))
+        return _still(point, self.step, nothing, nothing, nothing)
+
+    def update(self, state: OuterState, derivative: np.ndarray) -> OuterState:
+        # The root of the second moment is kept, not its square, which would not fit a float.
+        mean, size, count = state.memory
+        known, finite = ~np.isnan(derivative), _finite(derivative)
+        bounded = size > 0
+        limit = OUTLIER * size[bounded] / _debias(self.betas[1], count[bounded]) ** 0.5
+        finite[bounded] = np.clip(finite[bounded], -limit, limit)
+        first, second = self.betas
+        count = count + known
+        mean = np.where(known, first * mean + (1 - first) * finite, mean)
+        grown = np.hypot(second**0.5 * size, (1 - second) ** 0.5 * finite)
+        size = np.where(known, grown, size)
+        moving = known & (size > 0)
+        move = np.zeros_like(mean)
+        scale = size[moving] / _debias(second, count[moving]) ** 0.5
+        move[moving] = mean[moving] / scale / _debias(first, count[moving])
+        after = _moved(state, move, np.sign(finite))._replace(memory=(mean, size, count))
+        return _recovered(after, self.step, known)
 
 
-def over_the_edge(
-    loss: float, derivative: np.ndarray, best: float | None, tolerance: float
-) -> bool:
-    """Whether an outer step went over the edge of stability, where hypergradients say nothing.
+@dataclass(frozen=True)
+class GradientDescent:
+    """Plain gradient descent, its learning rate set by the derivatives themselves.
 
-    That is: no finite loss, or no finite derivative, or a loss ``tolerance`` times the ``best``
-    accepted one (as a difference, so that it makes sense for any sign; None if there is none).
-    Against the best, not the last: else a few steps, each within the tolerance, climb over it.
+    The move is step · d / max(‖d‖, m), with ‖d‖ the largest of the D magnitudes and m the median
+    of these norms so far (a running mean would be filled by one explosion): a derivative longer
+    than that moves by ``step``, a fraction of every range, a shorter one by less. A step size that
+    was shortened recovers by a tenth with each step.
     """
-    if not np.isfinite(loss) or not np.isfinite(derivative).any():
-        return True
-    return best is not None and loss - best > (tolerance - 1) * abs(best)
+
+    step: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_step(self.step)
+
+    def init(self, point: np.ndarray) -> OuterState:
+        return _still(point, self.step, np.empty(0))
+
+    def update(self, state: OuterState, derivative: np.ndarray) -> OuterState:
+        finite, (norms,) = _finite(derivative), state.memory
+        known = ~np.isnan(derivative)
+        norm = float(np.abs(finite).max(initial=0.0))
+        if norm == 0:
+            return _recovered(state, self.step, known)
+        norms = np.append(norms, norm)
+        usual = float(np.sort(norms)[(len(norms) - 1) // 2])
+        after = _moved(state, finite / max(norm, usual), np.sign(finite))
+        return _recovered(after._replace(memory=(norms,)), self.step, known)
 
 
-def converged(state: SignState, last_step: float) -> bool:
-    """Whether every coordinate that can still move has a step below ``last_step``.
-
-    One that has no derivative, or that is pushed against a bound, cannot.
-    """
-    pinned = ((state.point <= 0) & (state.sign > 0)) | ((state.point >= 1) & (state.sign < 0))
-    free = (state.sign != 0) & ~pinned
-    return bool(np.all(state.step[free] < last_step))
+def _still(point: np.ndarray, step: float, *memory: np.ndarray) -> OuterState:
+    return OuterState(point, np.full(len(point), step), np.zeros(len(point)), memory)
 
 
-def typical(derivatives: Sequence[np.ndarray]) -> np.ndarray:
-    """The median over draws of each derivative, (draws, D) → (D,), of those that are finite.
-
-    Near the edge of stability one draw's derivative can be 10⁵ times the others': a mean would
-    hear it alone. NaN where no draw has a finite one.
-    """
-    stacked = np.stack(derivatives)
-    finite = np.where(np.isfinite(stacked), stacked, np.nan)
-    known = np.isfinite(finite).any(axis=0)
-    result = np.full(stacked.shape[1], np.nan)
-    result[known] = np.nanmedian(finite[:, known], axis=0)
-    return result
+def _moved(state: OuterState, direction: np.ndarray, sign: np.ndarray) -> OuterState:
+    """Against a direction, in units of the step sizes, inside the cube."""
+    point = np.clip(state.point - state.step * direction, 0.0, 1.0)
+    return state._replace(point=point, sign=np.where(sign != 0, sign, state.sign))
 
 
-def by_unit(space: Space, flat: Flat, derivative: Scaled) -> np.ndarray:
-    """Derivatives by the values → derivatives by the fractions of their ranges, shape (D,)."""
-    slopes = []
-    for name, domain in space.scalars.items():
-        assert isinstance(domain, Float)
-        slopes.append(domain.unit_slope(float(flat[name])))
-    return derivative.times(np.array(slopes)).values()
+def _recovered(state: OuterState, full: float, known: np.ndarray) -> OuterState:
+    longer = np.minimum(RECOVERY * state.step, full)
+    return state._replace(step=np.where(known, longer, state.step))
+
+
+def _finite(derivative: np.ndarray) -> np.ndarray:
+    """A derivative that can be reckoned with: 0 where it is NaN."""
+    return np.clip(np.nan_to_num(derivative, nan=0.0), -LARGEST, LARGEST)
+
+
+def _debias(beta: float, count: np.ndarray) -> np.ndarray:
+    """What a running mean that started at 0 is to be divided by after ``count`` terms."""
+    return 1 - beta**count
+
+
+def _check_step(step: float) -> None:
+    if not 0 < step <= 1:
+        raise SearcherError(f"an outer step is a fraction of the range in (0, 1], not {step}")

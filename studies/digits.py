@@ -12,7 +12,9 @@ SEARCHERS = (
     "hyperband",
     "bohb",
     "hd",
+    "greedy",
     "fds",
+    "fds_published",
     "rmd",
 )
 

@@ -17,6 +17,15 @@ from trainables.testing import check_task
 README = Path(__file__).parent.parent / "README.md"
 
 
+GUIDE = README.parent / "docs" / "hypergradients.md"
+
+
+def test_the_guides_examples_run() -> None:
+    together: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL):
+        exec(compile(block, str(GUIDE), "exec"), together)
+
+
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     """Saves the block of the README with a text in it as a module, and imports it."""

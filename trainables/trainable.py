@@ -31,7 +31,7 @@ from searchers.protocols import (
 )
 from trainables.evaluation import evaluate_job, save_weights
 from trainables.task import Task
-from trainables.warm_up import warm_up
+from trainables.warm_up import warm_up, warm_up_forward_mode
 
 REPORT = "report"
 
@@ -85,6 +85,8 @@ class SlotTrainable(tune.Trainable):
         torch.set_num_threads(post.threads)
         self._device = torch.device(post.device)
         warm_up(self._device)
+        if not isinstance(post.searcher, BlackBoxSearcher):
+            warm_up_forward_mode(self._device)
         self._instance = post.task.build(post.seed, self._device)
         self._brief = post.task.brief(post.seed, post.width)
         self._best = {True: math.inf, False: math.inf}  # by "is it a full evaluation"

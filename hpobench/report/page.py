@@ -246,8 +246,18 @@ def _given(study: Record) -> list[tuple[str, str]]:
 
 
 def _searcher(searcher: Record) -> Record:
-    settings = ", ".join(f"{key} = {value}" for key, value in searcher["settings"].items())
-    return {**searcher, "settings": settings or "none"}
+    return {**searcher, "settings": _listed_settings(searcher["settings"]) or "none"}
+
+
+def _listed_settings(settings: Record) -> str:
+    return ", ".join(f"{key} = {_setting(value)}" for key, value in settings.items())
+
+
+def _setting(value: Any) -> str:
+    """A setting in words; a part, such as an engine, by its class and its own settings."""
+    if isinstance(value, dict) and value.keys() == {"class", "settings"}:
+        return f"{value['class'].partition(':')[2]}({_listed_settings(value['settings'])})"
+    return str(value)
 
 
 def _in_order(results: Results) -> list[dict[Any, Any]]:

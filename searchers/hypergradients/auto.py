@@ -10,7 +10,7 @@ from searchers.hypergradients.reverse import Checkpointed, Graphs, Stored, step_
 from searchers.hypergradients.schedules import Schedule
 from searchers.inner import Draw, InnerProblem
 
-GRAPHS, REPEATED, FORWARD = 3.3, 4.4, 2.0
+GRAPHS, REPEATED, FORWARD = 3.0, 4.4, 2.5
 """Measured costs in training steps: with every graph kept; with every step run twice; of one
 tangent of forward mode, beside the training's own step."""
 

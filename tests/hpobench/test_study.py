@@ -9,7 +9,8 @@ import pytest
 
 from hpobench import Budget, RunError, Study, StudyError, evaluations, steps
 from hpobench.specification import check_same, describe, rebuild, task_hash
-from searchers import FDS, GridSearch, SearcherError
+from searchers import FDS, GridSearch, SearcherError, SignDescent
+from searchers.hypergradients.forward import Forward
 from trainables.tasks import TASKS, find_task
 
 
@@ -17,7 +18,7 @@ def study(**changes) -> Study:
     settings = {
         "name": "s",
         "tasks": ["digits", "quadratic"],
-        "searchers": ["random", FDS(first_step=0.05, name="small_fds")],
+        "searchers": ["random", FDS(SignDescent(0.05), name="small_fds")],
         "seeds": 3,
         "budget": 5,
     }
@@ -34,7 +35,8 @@ def test_cells_are_every_combination_seed_by_seed_in_a_shuffled_order() -> None:
 
 
 def test_back_from_json() -> None:
-    original = study(searchers=["random", FDS(first_step=0.05, name="small"), GridSearch()])
+    small = FDS(SignDescent(0.05), engine=Forward(clamp=1.0), name="small")
+    original = study(searchers=["random", small, GridSearch()])
     record = json.loads(json.dumps(describe(original, None)))
     assert rebuild(record) == original
 

@@ -1,0 +1,91 @@
+"""Measured points of gradient-based searches: a training, its validation, its hypergradient."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from searchers.hypergradients.engines import Engine
+from searchers.hypergradients.scaled import Scaled
+from searchers.hypergradients.schedules import schedule
+from searchers.hypergradients.training import start, train
+from searchers.inner import InnerProblem
+from searchers.protocols import Brief, Evaluation
+from searchers.space import Flat, Float, Space
+
+SIGNIFICANT_DIGITS = 7
+"""Per-step values are recorded in float32's precision."""
+
+
+def evaluate(
+    problem: InnerProblem, brief: Brief, flat: Flat, epochs: int, training: int, engine: Engine
+) -> tuple[Evaluation, np.ndarray]:
+    """Train to a budget and differentiate: the measured point, and the hypergradient.
+
+    The hypergradient is by the fraction of each range, in the order of the space, shape (D,).
+    """
+    along = schedule(brief, problem, flat, epochs)
+    result = engine.hypergradient(problem, problem.draw(training), along)
+    began = time.perf_counter()
+    metrics = problem.validation(result.trained.weights)
+    validated = time.perf_counter()
+    derivative = by_unit(brief.space, flat, result.by_coefficient)
+    evaluation = Evaluation(
+        training=training,
+        configuration=flat,
+        epochs=epochs,
+        metrics=metrics,
+        steps=round(result.steps),
+        weights=result.trained.weights,
+        seconds={**result.seconds, "validation": validated - began},
+        notes={"engine": result.engine, **nonfinite(lost(brief.space, derivative))},
+    )
+    return evaluation, derivative
+
+
+def measure(problem: InnerProblem, brief: Brief, flat: Flat, training: int) -> Evaluation:
+    """A full training, not differentiated."""
+    began = time.perf_counter()
+    along = schedule(brief, problem, flat, brief.horizon)
+    draw = problem.draw(training)
+    trained = train(problem, draw, along, start(draw, brief.rule), range(along.steps))
+    trained_at = time.perf_counter()
+    metrics = problem.validation(trained.weights)
+    seconds = {"train": trained_at - began, "validation": time.perf_counter() - trained_at}
+    return Evaluation(training, flat, brief.horizon, metrics, along.steps, trained.weights, seconds)
+
+
+def by_unit(space: Space, flat: Flat, derivative: Scaled) -> np.ndarray:
+    """Derivatives by the values → derivatives by the fractions of their ranges, shape (D,)."""
+    return derivative.times(unit_slopes(space, flat)).values()
+
+
+def unit_slopes(space: Space, flat: Flat) -> np.ndarray:
+    """What each value changes by with the fraction of its range, (D,)."""
+    slopes = []
+    for name, domain in space.scalars.items():
+        assert isinstance(domain, Float)
+        slopes.append(domain.unit_slope(float(flat[name])))
+    return np.array(slopes)
+
+
+def lost(space: Space, derivative: np.ndarray) -> list[str]:
+    """The hyperparameters whose derivative, in (D,), is inf or NaN."""
+    return np.array(list(space.scalars))[~np.isfinite(derivative)].tolist()
+
+
+def nonfinite(names: Iterable[str]) -> dict[str, Any]:
+    """The note that reports them; none if there are none."""
+    found = list(names)
+    return {"nonfinite": found} if found else {}
+
+
+def schedule_note(values: Mapping[str, np.ndarray]) -> dict[str, list[float]]:
+    """Per-step values, (T,) each, as short JSON numbers."""
+    return {
+        name: [float(f"{value:.{SIGNIFICANT_DIGITS}g}") for value in by_step]
+        for name, by_step in values.items()
+    }
