@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from searchers.hypergradients.engines import Engine
+from searchers.hypergradients.reversible_arithmetic import OutOfRange
 from searchers.hypergradients.scaled import Scaled
 from searchers.hypergradients.schedules import schedule
 from searchers.hypergradients.training import start, train
@@ -28,7 +30,13 @@ def evaluate(
     The hypergradient is by the fraction of each range, in the order of the space, shape (D,).
     """
     along = schedule(brief, problem, flat, epochs)
-    result = engine.hypergradient(problem, problem.draw(training), along)
+    try:
+        result = engine.hypergradient(problem, problem.draw(training), along)
+    except OutOfRange as error:  # a divergence, as leaving the floats is to other engines
+        nowhere = np.full(len(brief.space), np.nan)
+        plain = measure(problem, brief, flat, epochs, training)
+        notes = {"engine": str(error), **nonfinite(lost(brief.space, nowhere))}
+        return replace(plain, notes=notes), nowhere
     began = time.perf_counter()
     metrics = problem.validation(result.trained.weights)
     validated = time.perf_counter()
@@ -46,16 +54,18 @@ def evaluate(
     return evaluation, derivative
 
 
-def measure(problem: InnerProblem, brief: Brief, flat: Flat, training: int) -> Evaluation:
-    """A full training, not differentiated."""
+def measure(
+    problem: InnerProblem, brief: Brief, flat: Flat, epochs: int, training: int
+) -> Evaluation:
+    """A training to a budget, not differentiated."""
     began = time.perf_counter()
-    along = schedule(brief, problem, flat, brief.horizon)
+    along = schedule(brief, problem, flat, epochs)
     draw = problem.draw(training)
     trained = train(problem, draw, along, start(draw, brief.rule), range(along.steps))
     trained_at = time.perf_counter()
     metrics = problem.validation(trained.weights)
     seconds = {"train": trained_at - began, "validation": time.perf_counter() - trained_at}
-    return Evaluation(training, flat, brief.horizon, metrics, along.steps, trained.weights, seconds)
+    return Evaluation(training, flat, epochs, metrics, along.steps, trained.weights, seconds)
 
 
 def by_unit(space: Space, flat: Flat, derivative: Scaled) -> np.ndarray:

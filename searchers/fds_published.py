@@ -55,7 +55,7 @@ class FDSPublished:
             before, state = state, outer.update(state, derivative)
             if _relative(space, before, state.step).max() < self.converged_at:
                 break
-        yield measure(problem, brief, space.from_unit(state.point), training)
+        yield measure(problem, brief, space.from_unit(state.point), brief.horizon, training)
 
 
 def _relative(space: Space, state: OuterState, step: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from searchers.fds import FDS
 from searchers.greedy import Greedy
 from searchers.hd import HD, adapt
 from searchers.hypergradients.auto import Auto
+from searchers.hypergradients.reversible import Reversible
 from searchers.hypergradients.scaled import scaled
 from searchers.inner import Metrics
 from searchers.outer import AdamDescent, GradientDescent, SignDescent
@@ -95,6 +96,17 @@ def test_a_nan_hypergradient_is_reported() -> None:
     assert not np.isfinite(derivative).all()
     assert set(evaluation.notes["nonfinite"]) <= set(example_brief().space.scalars)
     assert evaluation.notes["nonfinite"]
+
+
+def test_leaving_the_fixed_point_numbers_is_a_divergence() -> None:
+    """Exact reversal cannot go on there; the search can."""
+    brief = example_brief("linear")
+    brief = replace(brief, initial=(brief.space.from_unit(np.array([0.9, 0.9, 0.9, 0.5])),))
+    exact = FDS(engine=Reversible())
+    found = list(islice(exact.search(Valley(), brief, Chain()), 4))
+    assert "left the range" in found[-1].notes["engine"]
+    assert set(found[-1].notes["nonfinite"]) == set(brief.space.scalars)
+    assert found[-1].metrics.loss > 1e3
 
 
 def test_smaller_budgets_come_first_in_fds() -> None:
