@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from searchers.hypergradients.update_rules import AdaGrad, Adam, UpdateRule
 from searchers.protocols import Job
+from searchers.space import Float, Space, Vector
 from trainables.digits import DIGITS
 from trainables.evaluation import evaluate_job, load_weights, save_weights
 from trainables.task import Instance, Task
@@ -17,8 +19,15 @@ from trainables.tasks import find_task
 CPU = torch.device("cpu")
 
 
-def truncated() -> Task:
-    return dataclasses.replace(DIGITS, name="digits_truncated", smaller_budget="truncate")
+def truncated(rule: UpdateRule | None = None) -> Task:
+    changed = dataclasses.replace(DIGITS, name="digits_truncated", smaller_budget="truncate")
+    return dataclasses.replace(changed, **with_rule(rule)) if rule else changed
+
+
+def with_rule(rule: UpdateRule) -> dict[str, object]:
+    nested = {"learning_rate": (0.003,) * 3, "weight_decay": 1e-5}
+    domains = {"learning_rate": Vector(3, Float(1e-4, 0.1)), "weight_decay": Float(0.0, 1e-3)}
+    return {"rule": rule, "space": Space(domains), "initial": (nested,), "default": nested}
 
 
 def run(task: Task, folder: Path, *epochs: int, training: int = 3):
@@ -29,9 +38,11 @@ def run(task: Task, folder: Path, *epochs: int, training: int = 3):
     ]
 
 
-def test_training_on_is_training_in_one_go(tmp_path: Path) -> None:
-    *_, continued = run(truncated(), tmp_path / "a", 1, 3, 9)
-    (whole,) = run(truncated(), tmp_path / "b", 9)
+@pytest.mark.parametrize("rule", [None, Adam(), AdaGrad()])
+def test_training_on_is_training_in_one_go(rule: UpdateRule | None, tmp_path: Path) -> None:
+    """Also where the rule remembers more, or counts its steps."""
+    *_, continued = run(truncated(rule), tmp_path / "a", 1, 3, 9)
+    (whole,) = run(truncated(rule), tmp_path / "b", 9)
     assert torch.equal(continued.weights.vector, whole.weights.vector)
     assert continued.metrics == whole.metrics
     assert continued.steps == 6 * 31
