@@ -20,6 +20,7 @@ check: $(VENV)/.developer  ## Style and types
 bench: $(VENV)/.installed  ## What the framework, each engine and the optimizers cost (half an hour)
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/online.py
 	$(BIN)/python benchmarks/reversible.py
 
