@@ -9,8 +9,8 @@ other programs' turns do not count. The ratio is the median over the pairs, with
 that median (order statistics).
 
 The floor: what any hypergradient of SGD's learning rate needs on top of torch's step is an inner
-product with the last direction, and a copy of the gradient to have it. Where memory is slow
-compared to the net's arithmetic, these two passes alone are above a target of 1.03.
+product with the last direction (and a copy of the gradient, where it cannot be kept). Where memory
+is slow compared to the net's arithmetic, this pass alone is above a target of 1.03.
 
 With HPOBENCH_GDTUO and HPOBENCH_BAYDIN naming checkouts of the originals
 (kach/gradient-descent-the-ultimate-optimizer, gbaydin/hypergradient-descent) they are measured too.

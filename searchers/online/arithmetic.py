@@ -23,6 +23,10 @@ class Arithmetic(Protocol):
     def copy_(into: Vector, x: Vector) -> None: ...
 
     @staticmethod
+    def keep_(into: Vector, x: Vector) -> None:
+        """The same for an x that stays as it is, so that it need not be copied."""
+
+    @staticmethod
     def shift_(x: Vector, number: float) -> None:
         """x ← x + number."""
 
@@ -83,6 +87,10 @@ class Tensors:
     @staticmethod
     def copy_(into: Vector, x: Vector) -> None:
         torch._foreach_copy_(into, x)
+
+    @staticmethod
+    def keep_(into: Vector, x: Vector) -> None:
+        into[:] = x
 
     @staticmethod
     def shift_(x: Vector, number: float) -> None:
@@ -170,6 +178,10 @@ class Numbers:
 
     @staticmethod
     def copy_(into: Vector, x: Vector) -> None:
+        into[:] = x
+
+    @staticmethod
+    def keep_(into: Vector, x: Vector) -> None:
         into[:] = x
 
     @staticmethod

@@ -38,6 +38,10 @@ class Level(Protocol):
     """Whether it is given a relative hypergradient (see `Multiplicative`)."""
 
     @property
+    def plain(self) -> bool:
+        """Whether its move is lr · g, so that it keeps g, as "direction", and learns lr at most."""
+
+    @property
     def lr(self) -> float: ...
 
     @property

@@ -49,6 +49,10 @@ class SGD:
             raise SearcherError("SGD: nesterov=True needs a momentum, and no dampening")
 
     @property
+    def plain(self) -> bool:
+        return not self._heavy and not self.nesterov
+
+    @property
     def _heavy(self) -> bool:
         return self.momentum != 0 or "momentum" in self.learned
 
@@ -69,10 +73,11 @@ class SGD:
                 on.copy_(memory["previous"], velocity)
             on.scale_(velocity, at["momentum"])
             on.add_(velocity, gradient, 1.0 if step == 1 else 1.0 - self.dampening)
-        if "direction" in memory:
-            on.copy_(memory["direction"], gradient)
         if self.nesterov:
+            on.copy_(memory["direction"], gradient)
             on.add_(memory["direction"], velocity, at["momentum"])
+        elif "direction" in memory:
+            on.keep_(memory["direction"], gradient)
 
     def direction(self, at: Values, step: int) -> tuple[str, float]:
         return "velocity" if self._heavy and not self.nesterov else "direction", 1.0
@@ -96,6 +101,7 @@ class Multiplicative:
     learned: tuple[str, ...] = ("lr",)
     bounds: tuple[float, float] = UNBOUNDED
     relative: ClassVar[bool] = True
+    plain: ClassVar[bool] = False
     raws: ClassVar[Mapping[str, Raw]] = {"lr": PLAIN}
 
     def __post_init__(self) -> None:
@@ -126,6 +132,7 @@ class AdaGrad:
     learned: tuple[str, ...] = ("lr",)
     bounds: tuple[float, float] = UNBOUNDED
     relative: ClassVar[bool] = False
+    plain: ClassVar[bool] = False
     raws: ClassVar[Mapping[str, Raw]] = {"lr": PLAIN}
 
     def __post_init__(self) -> None:
@@ -163,6 +170,7 @@ class RMSProp:
     learned: tuple[str, ...] = ("lr",)
     bounds: tuple[float, float] = UNBOUNDED
     relative: ClassVar[bool] = False
+    plain: ClassVar[bool] = False
     raws: ClassVar[Mapping[str, Raw]] = {"lr": SQUARE, "gamma": UNIT}
 
     def __post_init__(self) -> None:
@@ -212,6 +220,7 @@ class Adam:
     learned: tuple[str, ...] = ("lr",)
     bounds: tuple[float, float] = UNBOUNDED
     relative: ClassVar[bool] = False
+    plain: ClassVar[bool] = False
     raws: ClassVar[Mapping[str, Raw]] = {"lr": PLAIN, "beta1": UNIT, "beta2": UNIT}
 
     def __post_init__(self) -> None:

@@ -9,13 +9,14 @@ how many ``steps`` it has made, and the running mean of the norms it has ``clipp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from searchers.online.arithmetic import Arithmetic, Numbers, Vector
 from searchers.online.level import Combination, Level, Memory, Values
 
 Storey: TypeAlias = dict[str, Any]
+Pair: TypeAlias = tuple[str, str]
 
 LARGEST = 1e30
 """A hyperparameter beyond it counts as not finite: it could not move float32 weights."""
@@ -26,6 +27,10 @@ class Hypergradient(NamedTuple):
 
     values: list[float]
     norms: float | None = None
+
+    @property
+    def finite(self) -> bool:
+        return all(map(math.isfinite, self.values)) and math.isfinite(self.norms or 0.0)
 
 
 def build(levels: Sequence[Level]) -> list[Storey]:
@@ -61,18 +66,21 @@ def move(
     on.add_(x, memory[name], -at["lr"] * factor)
 
 
-def combination(level: Level, name: str, at: Values, step: int) -> Combination:
-    """∂move/∂(hyperparameter) as a combination of the level's vectors."""
-    if name == "lr":
-        vector, factor = level.direction(at, step)
-        return {vector: factor}
-    return level.sensitivity(name, at, step)
+def combinations(level: Level, at: Values, step: int) -> list[Combination]:
+    """∂move/∂(hyperparameter) for each learned one, as combinations of the level's vectors."""
+    found: list[Combination] = []
+    for name in level.learned:
+        if name == "lr":
+            vector, factor = level.direction(at, step)
+            found.append({vector: factor})
+        else:
+            found.append(level.sensitivity(name, at, step))
+    return found
 
 
-def wanted(level: Level, relative: bool, at: Values, step: int) -> list[tuple[str, str]]:
+def wanted(combinations: Sequence[Combination], relative: bool) -> list[Pair]:
     """The inner products that `hypergradient` reads, as pairs of vectors; "gradient" is g."""
-    combinations = [combination(level, name, at, step) for name in level.learned]
-    names = dict.fromkeys(vector for each in combinations for vector in each)
+    names = dict.fromkeys([vector for each in combinations for vector in each])
     pairs = [("gradient", name) for name in names]
     if relative:
         pairs += [("gradient", "gradient"), *((name, name) for name in names)]
@@ -82,25 +90,24 @@ def wanted(level: Level, relative: bool, at: Values, step: int) -> list[tuple[st
 def hypergradient(
     level: Level,
     storey: Storey,
-    parts: Sequence[tuple[int, Callable[[str, str], float]]],
+    parts: Sequence[tuple[Sequence[Combination], Mapping[Pair, float]]],
     relative: bool,
 ) -> Hypergradient:
     """A level's hypergradient one step after its move.
 
-    ``parts``: for each part of x, which step it made last, and its inner products by two vectors'
-    names.
+    ``parts``: of each part of x, the derivatives of its move, and the inner products `wanted`.
     """
-    at, values = storey["at"], []
+    values, slope = [], 1.0
     gradient_square = move_square = 0.0
-    for name, raw in zip(level.learned, storey["raw"], strict=True):
+    for index, name in enumerate(level.learned):
         total = 0.0
-        for step, dot in parts:
-            for vector, factor in combination(level, name, at, step).items():
-                total -= factor * dot("gradient", vector)
+        for combinations, dots in parts:
+            for vector, factor in combinations[index].items():
+                total -= factor * dots["gradient", vector]
                 if relative:  # then lr is the only name, and its direction the only vector
-                    gradient_square += dot("gradient", "gradient")
-                    move_square += factor * factor * dot(vector, vector)
-        slope = level.raws[name].slope(raw)
+                    gradient_square += dots["gradient", "gradient"]
+                    move_square += factor * factor * dots[vector, vector]
+        slope = level.raws[name].slope(storey["raw"][index])
         values.append(total * slope)
     if not relative:
         return Hypergradient(values)
@@ -115,11 +122,55 @@ def adjusted(
     ``first`` is the base's hypergradient; each of those above follows from the one below it and
     from what that level's last move was. None if a hypergradient or its result is not finite.
     """
+    if not clip and all(level.plain for level in levels[1:]):
+        return _descended(levels, storeys, first.values)
+    return _adjusted(levels, storeys, first, clip)
+
+
+def _descended(
+    levels: Sequence[Level], storeys: Sequence[Storey], first: list[float]
+) -> list[Storey] | None:
+    """`adjusted` where every level above the base is plain: tall towers of these stay cheap."""
+    gradient, received = first, [first]
+    for storey in storeys[1:-1]:
+        last = storey["memory"]["direction"]
+        gradient = [-sum([g * u for g, u in zip(gradient, last, strict=True)])]
+        received.append(gradient)
+    if not all(math.isfinite(value) for each in received for value in each):
+        return None
+    above = storeys[-1]["at"]["lr"]
+    after = []
+    for height in range(len(levels) - 1, 0, -1):
+        storey, gradient = storeys[height], received[height - 1]
+        at = {**storey["at"], "lr": above}
+        raw = [above] if storey["raw"] else []
+        memory = {"direction": gradient}
+        after.append(
+            {**storey, "at": at, "raw": raw, "memory": memory, "steps": storey["steps"] + 1}
+        )
+        if height > 1:
+            above = storeys[height - 1]["raw"][0] - above * gradient[0]
+            if not -LARGEST < above < LARGEST:
+                return None
+            low, high = levels[height - 1].bounds
+            above = min(max(above, low), high)
+    base = _copied(storeys[0])
+    Numbers.add_(base["raw"], first, -above)
+    if not all(-LARGEST < number < LARGEST for number in base["raw"]):
+        return None
+    settle(levels[0], base)
+    return [base, *reversed(after)]
+
+
+def _adjusted(
+    levels: Sequence[Level], storeys: Sequence[Storey], first: Hypergradient, clip: bool
+) -> list[Storey] | None:
+    """`adjusted`, whatever the levels are."""
     found = [first]
     for height in range(1, len(levels) - 1):
         relative = levels[height + 1].relative
         found.append(_between(levels[height], storeys[height], found[-1].values, relative))
-    if not all(math.isfinite(value) for each in found for value in (*each.values, each.norms or 0)):
+    if not all(each.finite for each in found):
         return None
     after = [_copied(storey) for storey in storeys]
     for height in range(len(levels) - 1, 0, -1):
@@ -146,13 +197,10 @@ def _between(level: Level, storey: Storey, gradient: list[float], relative: bool
     """The hypergradient of a level that moves numbers; 0 before its first move."""
     if not storey["steps"]:
         return Hypergradient([0.0] * len(level.learned), 0.0)
-    memory = storey["memory"]
-
-    def dot(a: str, b: str) -> float:
-        left = gradient if a == "gradient" else memory[a]
-        return Numbers.dot(left, gradient if b == "gradient" else memory[b])
-
-    return hypergradient(level, storey, [(storey["steps"], dot)], relative)
+    moves = combinations(level, storey["at"], storey["steps"])
+    vectors = {**storey["memory"], "gradient": gradient}
+    dots = {(a, b): Numbers.dot(vectors[a], vectors[b]) for a, b in wanted(moves, relative)}
+    return hypergradient(level, storey, [(moves, dots)], relative)
 
 
 def _received(

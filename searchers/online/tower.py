@@ -5,33 +5,21 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 from torch.optim import Optimizer
 
 from searchers.errors import SearcherError
 from searchers.online import storeys
 from searchers.online.arithmetic import Tensors
+from searchers.online.bunches import Bunch, gather
 from searchers.online.level import Level
 from searchers.online.levels import SGD, AdaGrad, Adam, Multiplicative, RMSProp
 from searchers.online.storeys import Hypergradient
 
 GROUP_KEYS = {"params", "param_names", "weight_decay", "clip", "initial_lr"}
-COUNTERS = {"step", "moved"}
-"""What a parameter's state holds besides its part of the base level's vectors."""
 torch.serialization.add_safe_globals([SGD, Multiplicative, AdaGrad, RMSProp, Adam])
-
-
-class Bunch(NamedTuple):
-    """Tensors of a group that have made equally many steps."""
-
-    params: list[Tensor]
-    gradients: list[Tensor]
-    memory: dict[str, list[Tensor]]
-    made: int
-    just_moved: bool
 
 
 class Tower(Optimizer):
@@ -82,6 +70,7 @@ class Tower(Optimizer):
         weight_decay: float = 0.0,
         clip: bool = False,
     ):
+        self._gathered: dict[int, tuple[Any, list[Bunch]]] = {}
         super().__init__(
             params, {"levels": tuple(levels), "weight_decay": weight_decay, "clip": clip}
         )
@@ -118,13 +107,13 @@ class Tower(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            self._move(group)
+        for index, group in enumerate(self.param_groups):
+            self._move(index, group)
         return loss
 
-    def _move(self, group: dict[str, Any]) -> None:
+    def _move(self, index: int, group: dict[str, Any]) -> None:
         """One step of a group: its hyperparameters, the highest first, then its weights."""
-        bunches = self._gather(group)
+        bunches = self._bunches(index, group)
         if not bunches:
             return
         levels, floors = group["levels"], group["storeys"]
@@ -139,42 +128,57 @@ class Tower(Optimizer):
             floors = after or floors
         at = floors[0]["at"]
         group["storeys"], group["lr"] = floors, at["lr"]
-        for params, gradients, memory, made, _ in bunches:
-            storeys.move(levels[0], Tensors, params, memory, gradients, at, made + 1)
+        for bunch in bunches:
+            gradients, step = bunch.gradients, bunch.made + 1
+            storeys.move(levels[0], Tensors, bunch.params, bunch.memory, gradients, at, step)
+            bunch.remember()
+
+    def _bunches(self, index: int, group: dict[str, Any]) -> list[Bunch]:
+        """The tensors that have a gradient; those of the last step, if they are the same."""
+        moving = [id(p) for p in group["params"] if p.grad is not None]
+        signature = (moving, id(self.state), len(self.state))
+        known, bunches = self._gathered.get(index, (None, []))
+        if signature != known:
+            bunches = self._gather(group)
+            signature = (moving, id(self.state), len(self.state))
+            alike = len({bunch.just_moved for bunch in bunches}) == 1
+            self._gathered[index] = (signature if alike else None, bunches)
+        for bunch in bunches:
+            bunch.receive(group["weight_decay"])
+        return bunches
 
     def _gather(self, group: dict[str, Any]) -> list[Bunch]:
-        """The tensors that have a gradient; this step counts as made by them from here on."""
-        base = group["levels"][0]
-        alike: dict[tuple[Any, ...], list[tuple[Tensor, Tensor, dict[str, Any]]]] = {}
+        self._own()
+        moving = [p for p in group["params"] if p.grad is not None]
         for p in group["params"]:
-            gradient = p.grad
-            if gradient is None:
-                if p in self.state:
-                    self.state[p]["moved"] = False
-                continue
-            if gradient.is_sparse:
-                raise SearcherError("cannot use sparse gradients: make the layer's sparse=False")
-            if gradient.stride() != p.stride():  # autograd's own have the parameter's layout
-                gradient = torch.empty_like(p).copy_(gradient)
+            if p.grad is None and p in self.state:
+                self.state[p]["moved"] = False
+        for p in moving:
             state = self.state[p]
             if not state:
                 state["step"], state["moved"] = 0, False
-                for name, number in base.buffers().items():
+                for name, number in group["levels"][0].buffers().items():
                     state[name] = torch.full_like(p, number)
-            key = (p.device, p.dtype, state["step"], state["moved"])
-            alike.setdefault(key, []).append((p, gradient, state))
-        bunches = []
-        for (_, _, made, moved), rows in alike.items():
-            params, gradients, states = (list(column) for column in zip(*rows, strict=True))
-            if group["weight_decay"]:
-                decay = group["weight_decay"]
-                gradients = list(torch._foreach_add(gradients, params, alpha=decay))
-            names = [name for name in states[0] if name not in COUNTERS]
-            memory = {name: [state[name] for state in states] for name in names}
-            for state in states:
-                state["step"], state["moved"] = made + 1, True
-            bunches.append(Bunch(params, gradients, memory, made, moved))
-        return bunches
+        return gather(moving, [self.state[p] for p in moving])
+
+    def _own(self) -> None:
+        """Makes the state depend on no tensor that others could write to."""
+        for _, bunches in self._gathered.values():
+            for bunch in bunches:
+                bunch.own()
+
+    def state_dict(self) -> dict[str, Any]:
+        """As of any optimizer; its tensors are the optimizer's own, not gradients."""
+        self._own()
+        return super().state_dict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._own()
+        return super().__getstate__()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._gathered = {}
 
 
 def _levels(given: Iterable[Level], fields: dict[str, Any], rates: Any) -> tuple[Level, ...]:
@@ -212,20 +216,6 @@ def _hypergradient(
     parts = []
     for bunch in bunches:
         if bunch.just_moved:
-            pairs = storeys.wanted(base, relative, storey["at"], bunch.made)
-            parts.append((bunch.made, _products(bunch, pairs)))
+            combinations = storeys.combinations(base, storey["at"], bunch.made)
+            parts.append((combinations, bunch.dots(storeys.wanted(combinations, relative))))
     return storeys.hypergradient(base, storey, parts, relative)
-
-
-def _products(bunch: Bunch, pairs: Sequence[tuple[str, str]]) -> Callable[[str, str], float]:
-    """The inner products of pairs of vectors; waits for the device once."""
-    vectors = {**bunch.memory, "gradient": bunch.gradients}
-    flat = {
-        name: [t.reshape(-1) for t in vectors[name]]
-        for name in dict.fromkeys(itertools.chain(*pairs))
-    }
-    columns = [(flat[a], flat[b]) for a, b in pairs]
-    dots = [torch.dot(a[at], b[at]) for at in range(len(bunch.params)) for a, b in columns]
-    found = [dot.item() for dot in dots] if dots[0].is_cpu else torch.stack(dots).tolist()
-    totals = {pair: sum(found[at :: len(pairs)]) for at, pair in enumerate(pairs)}
-    return lambda a, b: totals[a, b]

@@ -1,0 +1,156 @@
+"""The tensors of a group, gathered in lists that stay from step to step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from searchers.errors import SearcherError
+
+State: TypeAlias = dict[str, Any]
+COUNTERS = {"step", "moved"}
+"""What a parameter's state holds besides its part of the base level's vectors."""
+
+
+class Watch:
+    """Whether a parameter's gradients may be remembered as they are, without a copy.
+
+    They may if nobody writes to them after the step, as when they are set to None before the next
+    backward pass. The first gradient is copied, and watched: if the next one lies elsewhere and
+    the first is as it was, gradients are kept from then on; otherwise they are copied from then
+    on. Writing is seen by a tensor's version (so not if done by NumPy, or through ``.data``).
+    """
+
+    __slots__ = ("kept", "last", "lasting", "version")
+
+    def __init__(self) -> None:
+        self.last: Tensor | None = None
+        self.version = 0
+        self.lasting: bool | None = None
+        self.kept = False
+
+    def overwritten(self, gradient: Tensor | None) -> bool:
+        """Whether the gradient seen last has been written to; ``gradient`` is p.grad now."""
+        last = self.last
+        if last is None:
+            return False
+        if last._version != self.version:
+            return True
+        if gradient is None or gradient is last:
+            return False
+        return gradient.data_ptr() == last.data_ptr()
+
+    def meet(self, gradient: Tensor) -> bool:
+        """Learns from the next gradient; whether the last was kept and is lost."""
+        if self.last is None:
+            return False
+        overwritten = self.overwritten(gradient)
+        if overwritten or gradient is self.last:
+            self.lasting = False
+        elif self.lasting is None:
+            self.lasting = True
+        return self.kept and overwritten
+
+    def keeps(self, gradient: Tensor) -> bool:
+        """Watches a gradient; whether it may be kept, and from here on is."""
+        if self.lasting is False or gradient.requires_grad or gradient.is_inference():
+            self.last, self.kept = None, False
+        else:
+            self.last, self.version, self.kept = gradient, gradient._version, bool(self.lasting)
+        return self.kept
+
+
+class Bunch:
+    """Tensors of a group that have made equally many steps.
+
+    ``memory`` holds the base level's vectors, each a list over the tensors; ``gradients`` those of
+    the step being made, in the parameters' layout and with weight decay.
+    """
+
+    def __init__(self, params: Sequence[Tensor], states: Sequence[State]):
+        self.params, self.states = list(params), list(states)
+        self.made: int = states[0]["step"]
+        self.just_moved: bool = states[0]["moved"]
+        names = [name for name in states[0] if name not in COUNTERS]
+        self.memory = {name: [state[name] for state in states] for name in names}
+        self.strides = [p.stride() for p in params]
+        self.watches = [Watch() for _ in params]
+        self.given: list[Any] = []
+        self.gradients: list[Tensor] = []
+
+    def receive(self, weight_decay: float) -> None:
+        """Takes the gradients that the parameters have now.
+
+        If a gradient that was kept has been overwritten, NaN takes its place: so the hypergradient
+        is not finite, and the step counts as one whose hyper-update was left out.
+        """
+        self.given = [p.grad for p in self.params]
+        self.gradients = list(self.given)
+        for at, gradient in enumerate(self.given):
+            if gradient.is_sparse:
+                raise SearcherError("cannot use sparse gradients: make the layer's sparse=False")
+            if gradient.stride() != self.strides[at]:  # autograd's own have the parameter's layout
+                self.gradients[at] = torch.empty_like(self.params[at]).copy_(gradient)
+            if self.watches[at].meet(gradient):
+                self._own(at, lost=True)
+        if weight_decay:
+            decayed = torch._foreach_add(self.gradients, self.params, alpha=weight_decay)
+            self.gradients = list(decayed)
+
+    def dots(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
+        """Inner products of vectors, of which "gradient" is one; waits for the device once."""
+        vectors = {**self.memory, "gradient": self.gradients}
+        dots = [
+            torch.dot(x.reshape(-1), y.reshape(-1))
+            for a, b in pairs
+            for x, y in zip(vectors[a], vectors[b], strict=True)
+        ]
+        found = [dot.item() for dot in dots] if dots[0].is_cpu else torch.stack(dots).tolist()
+        width = len(self.params)
+        return {pair: sum(found[at * width :][:width]) for at, pair in enumerate(pairs)}
+
+    def remember(self) -> None:
+        """The step is made: the vectors, as the rule has left them, become the tensors' states.
+
+        One that is p.grad itself by now stays that if it may, and is copied if not.
+        """
+        for name, vector in self.memory.items():
+            for at, tensor in enumerate(vector):
+                state, watch = self.states[at], self.watches[at]
+                if tensor is state[name]:
+                    continue
+                own = None if watch.kept else state[name]
+                if tensor is self.given[at] and not watch.keeps(tensor):
+                    vector[at] = tensor.clone() if own is None else own.copy_(tensor)
+                state[name] = vector[at]
+        self.made, self.just_moved = self.made + 1, True
+        for state in self.states:
+            state["step"], state["moved"] = self.made, True
+        self.given = self.gradients = []
+
+    def own(self) -> None:
+        """Copies the gradients that are kept, so that the states depend on nobody."""
+        for at, watch in enumerate(self.watches):
+            if watch.kept:
+                self._own(at, lost=watch.overwritten(self.params[at].grad))
+
+    def _own(self, at: int, lost: bool) -> None:
+        watch, state = self.watches[at], self.states[at]
+        for name, vector in self.memory.items():
+            if vector[at] is watch.last:
+                vector[at] = torch.full_like(vector[at], math.nan) if lost else vector[at].clone()
+                state[name] = vector[at]
+        watch.kept = False
+
+
+def gather(params: Iterable[Tensor], states: Iterable[State]) -> list[Bunch]:
+    """Parameters that have a gradient, with their states, sorted into bunches."""
+    alike: dict[tuple[Any, ...], list[tuple[Tensor, State]]] = {}
+    for p, state in zip(params, states, strict=True):
+        key = (p.device, p.dtype, state["step"], state["moved"])
+        alike.setdefault(key, []).append((p, state))
+    return [Bunch(*zip(*rows, strict=True)) for rows in alike.values()]
