@@ -90,36 +90,34 @@ def by_itself(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     # Some operators write into their arguments (running statistics): only once into the real ones.
     scratch = [x.clone() if isinstance(x, Tensor) else x for x in primals]
 
+    own_args, own_kwargs = tree_unflatten(primals, form)
+    outputs = func(*own_args, **own_kwargs)
+    several = isinstance(outputs, (tuple, list))
+    listed = list(outputs) if several else [outputs]
+    # Not all that an operator can return was asked for: what it left out has no tangents either.
+    moved = [
+        i
+        for i, x in enumerate(listed)
+        if isinstance(x, Tensor) and x.is_floating_point() and places
+    ]
+
     def run(*moving: Tensor) -> tuple[Tensor, ...]:
         whole = list(scratch)
         for i, value in zip(places, moving, strict=True):
             whole[i] = value
         some_args, some_kwargs = tree_unflatten(whole, form)
-        return tuple(_smooth(func(*some_args, **some_kwargs)))
+        found = func(*some_args, **some_kwargs)
+        return tuple(found[i] for i in moved) if several else (found,)
 
     def along(*moving: Tensor) -> tuple[Tensor, ...]:
         return torch.func.jvp(run, tuple(primals[i] for i in places), moving)[1]
 
-    if places:
+    if moved:
         with torch.overrides.enable_reentrant_dispatch():
             changes = torch.func.vmap(along, randomness="same")(*(flat[i].tangent for i in places))
-    else:
-        changes = ()
-    own_args, own_kwargs = tree_unflatten(primals, form)
-    outputs = func(*own_args, **own_kwargs)
-    rest = iter(changes)
-    several = isinstance(outputs, (tuple, list))
-    result = [
-        Dual(x, next(rest)) if places and isinstance(x, Tensor) and x.is_floating_point() else x
-        for x in (outputs if several else (outputs,))
-    ]
-    return type(outputs)(result) if several else result[0]
-
-
-def _smooth(outputs: Any) -> list[Tensor]:
-    """The outputs that can have tangents."""
-    several = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
-    return [x for x in several if isinstance(x, Tensor) and x.is_floating_point()]
+        for i, change in zip(moved, changes, strict=True):
+            listed[i] = Dual(listed[i], change)
+    return type(outputs)(listed) if several else listed[0]
 
 
 def _in_place(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
