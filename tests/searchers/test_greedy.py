@@ -81,7 +81,7 @@ def test_the_hypergradient_is_that_of_the_window_from_where_the_training_stands(
 def test_a_window_as_long_as_the_training_changes_nothing() -> None:
     brief = example_brief("scalar")
     (first,) = islice(Greedy(horizon=27).search(Valley(), brief, Chain()), 1)
-    plain = measure(Valley(), brief, brief.initial[0], 0)
+    plain = measure(Valley(), brief, brief.initial[0], brief.horizon, 0)
     assert first.metrics == plain.metrics
     assert first.steps == plain.steps == 27
 
