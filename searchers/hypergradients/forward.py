@@ -20,7 +20,7 @@ from searchers.hypergradients.derivatives import push_forward
 from searchers.hypergradients.engines import Hypergradient, validation_gradient
 from searchers.hypergradients.scaled import scaled
 from searchers.hypergradients.schedules import Schedule
-from searchers.hypergradients.tangents import fastest_chunk, gradient_tangents
+from searchers.hypergradients.tangents import Folded, Products, fastest
 from searchers.hypergradients.training import (
     Trained,
     clone,
@@ -62,16 +62,17 @@ class Forward:
         began = time.perf_counter()
         directions, begin = Directions(schedule), start(draw, schedule.rule)
         state, buffers, tangent = begin.state, clone(begin.buffers), directions.zeros(begin.state)
-        products, chunk = 0, self.chunk
+        products = 0
+        way: Products | None = None if self.chunk is None else Folded(self.chunk)
         for step, row in enumerate(rows(schedule, range(schedule.steps), state.weights)):
             count, moving = directions.active(step), directions.moving(step)
             products += moving
             weights = state.weights, tangent.weights[:moving]
             theta = directions.by_theta(step, moving)
             loss = _Loss(problem, draw.batch(step), buffers, row.theta, list(theta))
-            if chunk is None and moving:
-                chunk = loss.fastest_chunk(state.weights, directions.moving(schedule.steps - 1))
-            slope, change = _gradient(loss, weights, theta, chunk or 1)
+            if way is None and moving:
+                way = loss.fastest(state.weights, directions.moving(schedule.steps - 1))
+            slope, change = _gradient(loss, weights, theta, way)
             if self.clamp is not None:
                 change.clamp_(-self.clamp, self.clamp)
             after = schedule.rule.update(state, slope, row.at, step)
@@ -104,10 +105,7 @@ class Forward:
 
 @dataclass(frozen=True)
 class _Loss:
-    """One step's training loss as a function of the weights and of the moving θ.
-
-    Running statistics are updated by its first call alone: tangents may come in several chunks.
-    """
+    """One step's training loss as a function of the weights and of the moving θ."""
 
     problem: InnerProblem
     batch: Batch
@@ -119,35 +117,23 @@ class _Loss:
         theta = {**self.theta, **dict(zip(self.names, moving, strict=True))}
         return self.problem.training_loss(vector, self.buffers, self.batch, theta)
 
-    def again(self) -> _Loss:
-        return replace(self, buffers=clone(self.buffers))
-
-    def fastest_chunk(self, vector: Tensor, count: int) -> int:
-        return fastest_chunk(replace(self.again(), names=[]), vector, count)
+    def fastest(self, vector: Tensor, count: int) -> Products:
+        return fastest(replace(self, buffers=clone(self.buffers), names=[]), vector, count)
 
 
 def _gradient(
     loss: _Loss,
     weights: tuple[Tensor, Tensor],
     theta: Mapping[str, Tensor],
-    chunk: int,
+    way: Products | None,
 ) -> tuple[Tensor, Tensor]:
     """The gradient (P,), and its change along every moving tangent, (K, P)."""
     vector, tangents = weights
-    count = len(tangents)
-    if not count:
+    if way is None or not len(tangents):
         own = gradient(loss.problem, vector, loss.buffers, loss.batch, loss.theta)
         return own, torch.zeros_like(tangents)
     inputs = (vector, *(loss.theta[name] for name in loss.names))
-    slopes, changes = [], []
-    for begin in range(0, count, chunk):
-        part = slice(begin, begin + chunk)
-        moving = (tangents[part], *(tangent[part] for tangent in theta.values()))
-        slope, change = gradient_tangents(loss, inputs, moving)
-        slopes.append(slope)
-        changes.append(change)
-        loss = loss.again() if begin == 0 else loss
-    return slopes[0], torch.cat(changes)
+    return way(loss, inputs, (tangents, *theta.values()))
 
 
 class Directions:

@@ -1,56 +1,175 @@
-"""Many directional derivatives of a gradient at once, forward over reverse.
+"""Many directional derivatives of a gradient at once, exact for any loss: Hessian-vector products.
 
-The loss, and then autograd's own backward pass, run on tensors that carry K tangents: the gradient
-comes out with its K changes, exact for any network.
+Two ways. *Folded*, forward over reverse: the gradient's operators are recorded once, and K tangents
+go through each in one call (`tape`). *One by one*, reverse over reverse: one more backward pass for
+each tangent; it costs less where K is small and the network is so too.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from searchers.hypergradients import dual_layers, dual_rules  # noqa: F401  they register rules
-from searchers.hypergradients.dual import Dual
+from searchers.hypergradients import (  # noqa: F401  they register rules
+    tangent_rules_of_arithmetic,
+    tangent_rules_of_layers,
+)
+from searchers.hypergradients.shadows import Region
+from searchers.hypergradients.tape import Tape
 
-CHUNKS = (2, 4, 8, 12, 16)
+CHUNKS = (4, 8, 16)
 """How many tangents to try at once: more fold better, until they leave the processor's cache."""
+
+MEMORY = 1 << 24
+"""Bytes that the tangents of activations may take at once."""
+
+
+class Products(Protocol):
+    """A way to get a gradient and its directional derivatives."""
+
+    def __call__(
+        self,
+        loss: Callable[..., Tensor],
+        inputs: Sequence[Tensor],
+        tangents: Sequence[Tensor | None],
+    ) -> tuple[Tensor, Tensor]:
+        """The gradient of a loss by its first input, and its change along K directions.
+
+        ``loss``: scalar function of ``inputs``, differentiable twice; its first input is the weight
+        vector, (P,). ``tangents``: for each input (K, *its shape), or None if it stays. Returns the
+        gradient, (P,), and its changes, (K, P): Hessian-vector products, plus the mixed
+        derivatives by the other inputs. The loss is called once, so what it writes into buffers is
+        written once; that carries no tangents.
+        """
+
+
+@dataclass(frozen=True)
+class Folded:
+    """At most ``chunk`` tangents at once; None: all.
+
+    The derivative of the gradient as it is computed: what a loss detaches moves with the weights.
+    """
+
+    chunk: int | None = None
+
+    def __call__(
+        self,
+        loss: Callable[..., Tensor],
+        inputs: Sequence[Tensor],
+        tangents: Sequence[Tensor | None],
+    ) -> tuple[Tensor, Tensor]:
+        tape, regions, gradient = _record(loss, inputs, [t is not None for t in tangents])
+        wanted = tape.region(gradient)
+        present = [t for t in tangents if t is not None]
+        given = [(r, t.to(r.dtype)) for r, t in zip(regions, present, strict=True)]
+        count = len(present[0])
+        products = gradient.new_empty(count, *gradient.shape)
+        with torch.no_grad():
+            for part in _parts(count, self.chunk):
+                moving = [(region, tangent[part]) for region, tangent in given]
+                products[part] = tape.sweep(moving, wanted)
+        return gradient, products
+
+
+@dataclass(frozen=True)
+class OneByOne:
+    """One backward pass through the gradient's graph for each tangent.
+
+    What a loss detaches does not move, and H is taken to be symmetric.
+    """
+
+    def __call__(
+        self,
+        loss: Callable[..., Tensor],
+        inputs: Sequence[Tensor],
+        tangents: Sequence[Tensor | None],
+    ) -> tuple[Tensor, Tensor]:
+        leaves = [x.detach().requires_grad_(i == 0) for i, x in enumerate(inputs)]
+        for leaf, tangent in zip(leaves, tangents, strict=True):
+            leaf.requires_grad_(leaf is leaves[0] or tangent is not None)
+        moving = [(x, t) for x, t in zip(leaves, tangents, strict=True) if t is not None]
+        sought = [leaves[0], *(x for x, _ in moving if x is not leaves[0])]
+        slopes = torch.autograd.grad(loss(*leaves), sought, create_graph=True, allow_unused=True)
+        by = dict(zip(map(id, sought), slopes, strict=True))
+        pairs = [(by[id(x)], t) for x, t in moving if by[id(x)] is not None]
+        gradient = slopes[0]
+        count = len(moving[0][1])
+        products = torch.zeros(count, *gradient.shape, dtype=gradient.dtype, device=gradient.device)
+        for k in range(count):
+            along = [(slope, t[k].to(slope.dtype)) for slope, t in pairs if slope.requires_grad]
+            if along:
+                (product,) = torch.autograd.grad(
+                    [slope for slope, _ in along],
+                    leaves[0],
+                    [direction for _, direction in along],
+                    retain_graph=k + 1 < count,
+                    allow_unused=True,
+                )
+                if product is not None:
+                    products[k] = product
+        return gradient.detach(), products
 
 
 def gradient_tangents(
     loss: Callable[..., Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor | None]
 ) -> tuple[Tensor, Tensor]:
-    """The gradient of a loss by its first input, and its change along K directions.
+    """The gradient, (P,), and its changes, (K, P): see `Products`."""
+    return Folded()(loss, inputs, tangents)
 
-    ``loss``: scalar function of ``inputs``, twice differentiable; its first input is the weight
-    vector, (P,). ``tangents``: for each input (K, *its shape), or None if it stays. Returns the
-    gradient, (P,), and its changes, (K, P): Hessian-vector products, plus the mixed derivatives by
-    the other inputs. What the loss writes into buffers is written once and carries no tangents.
+
+def fastest(
+    loss: Callable[[Tensor], Tensor], vector: Tensor, count: int, memory: int = MEMORY
+) -> Products:
+    """What a short probe, of a few steps, finds quickest for ``count`` tangents of the weights.
+
+    The loss is called a few times: give one whose buffers may be written. Chunks whose tangents
+    need more than ``memory`` bytes are not tried; a single tangent always is.
     """
-    moving = [
-        value.detach() if tangent is None else Dual(value.detach(), tangent.to(value.dtype))
-        for value, tangent in zip(inputs, tangents, strict=True)
-    ]
-    leaf = moving[0].requires_grad_()
-    (slope,) = torch.autograd.grad(loss(*moving), leaf)
-    if isinstance(slope, Dual):
-        return slope.primal, slope.tangent
-    count = next(len(tangent) for tangent in tangents if tangent is not None)
-    return slope, slope.new_zeros(count, *slope.shape)
 
-
-def fastest_chunk(loss: Callable[[Tensor], Tensor], vector: Tensor, count: int) -> int:
-    """Of `CHUNKS` up to ``count`` tangents, the one that costs least for each; a short probe."""
-    sizes = [size for size in CHUNKS if size < count] + [count] * (count <= CHUNKS[-1])
-    if len(sizes) < 2:
-        return max(count, 1)
-
-    def cost(size: int) -> float:
+    def timed(way: Products, tangents: int) -> tuple[float, Tensor]:
         began = time.perf_counter()
-        gradient_tangents(loss, (vector,), (vector.expand(size, -1),))
-        return (time.perf_counter() - began) * -(-count // size)
+        _, products = way(loss, (vector,), (vector.expand(tangents, -1),))
+        return time.perf_counter() - began, products[0]
 
-    cost(sizes[0])  # what is loaded or allocated once is not counted
-    return min(sizes, key=cost)
+    tape, (moving,), gradient = _record(loss, [vector], [True])
+    most = max(1, memory // tape.bytes_each(moving, tape.region(gradient)))
+    del tape, gradient
+    first, product = timed(Folded(), 1)
+    one, alone = timed(OneByOne(), 1)
+    sizes = {-(-count // -(-count // min(chunk, count, most))) for chunk in (*CHUNKS, count)}
+    cost: dict[Products, float] = {Folded(max(sizes)): 0.0}
+    agree = (product - alone).norm() <= 1e-3 * product.norm()  # else the loss detaches something
+    if len(sizes) > 1 or (agree and one < first):
+        parts = {size: -(-count // size) for size in sizes}
+        cost = {Folded(size): timed(Folded(), size)[0] * parts[size] for size in sorted(sizes)}
+    if agree and one < first:  # if one costs more than when folded, so do many
+        cost[OneByOne()] = one + (timed(OneByOne(), 2)[0] - one) * (count - 1)
+    return min(cost, key=cost.__getitem__)
+
+
+def _record(
+    loss: Callable[..., Tensor], inputs: Sequence[Tensor], moving: Sequence[bool]
+) -> tuple[Tape, list[Region], Tensor]:
+    """The tape of a gradient, where each moving input lies in it, and the gradient."""
+    # Copies: a loss may also hold an input's own memory as a constant, which does not move.
+    leaves = [
+        x.detach().clone() if moves else x.detach() for x, moves in zip(inputs, moving, strict=True)
+    ]
+    found = [x for x, moves in zip(leaves, moving, strict=True) if moves]
+    tape = Tape(found)
+    with tape, torch.enable_grad():
+        (gradient,) = torch.autograd.grad(loss(leaves[0].requires_grad_(), *leaves[1:]), leaves[0])
+    return tape, [tape.region(x) for x in found], gradient.detach()
+
+
+def _parts(count: int, chunk: int | None) -> list[slice]:
+    """As few parts as ``chunk`` allows, of nearly equal size."""
+    pieces = 1 if chunk is None else -(-count // chunk)
+    bounds = [round(i * count / pieces) for i in range(pieces + 1)]
+    return [slice(*pair) for pair in pairwise(bounds)]

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from searchers.errors import SearcherError
-from searchers.hypergradients.tangents import fastest_chunk, gradient_tangents
+from searchers.hypergradients.tangents import gradient_tangents
 
 
 class Residual(nn.Module):
@@ -144,21 +143,3 @@ def test_a_gradient_that_does_not_change_has_no_tangents() -> None:
     slope, found = gradient_tangents(lambda v: v @ weights, (weights,), (torch.ones(2, 3),))
     assert torch.equal(slope, weights)
     assert torch.equal(found, torch.zeros(2, 3))
-
-
-def test_derivatives_written_into_a_plain_tensor_are_refused_not_lost() -> None:
-    def loss(vector: Tensor) -> Tensor:
-        kept = torch.zeros(3)
-        kept.copy_(vector.detach())
-        return (vector * kept).sum()
-
-    with pytest.raises(SearcherError, match="use reverse mode") as caught:
-        gradient_tangents(loss, (torch.ones(3),), (torch.ones(2, 3),))
-    assert "\n" not in str(caught.value)
-
-
-def test_the_probe_finds_a_chunk_that_is_not_too_large() -> None:
-    problem = Problem("lenet")
-    assert fastest_chunk(problem.loss, problem.vector, 1) == 1
-    assert fastest_chunk(problem.loss, problem.vector, 3) in (2, 3)
-    assert fastest_chunk(problem.loss, problem.vector, 50) in (2, 4, 8, 12, 16)
