@@ -1,22 +1,25 @@
 """What a hypergradient takes in memory: the growth of a process's peak, engine by engine.
 
-    python benchmarks/memory.py
+    python benchmarks/memory.py [PAIRS]
 
-Each point is a fresh fork of a process that has only loaded the libraries: one that has worked
-before would use again what it once had. LeNet, batch 128; where HPOBENCH_FDS names a checkout of
-polo5/FDS, its inner loop too.
+Each measurement is a fresh fork of a process that has only loaded the libraries: one that has
+worked before would use again what it once had. It differs from fork to fork by what the allocator
+can fit where. LeNet, batch 128; where HPOBENCH_FDS names a checkout of polo5/FDS, its inner loop
+too, in turn with ours.
 """
 
 from __future__ import annotations
 
 import os
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
 from engines import LENET, Setting, original
-from timing import Row, machine, table
+from timing import Row, machine, row, table
 
 from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.forward import Forward
@@ -27,29 +30,29 @@ Make = Callable[[Setting, int], Callable[[], object]]
 WARM_UP = replace(LENET, steps=2)
 
 
-def rows() -> Iterator[Row]:
+def rows(pairs: int) -> Iterator[Row]:
     """Every figure, as it comes."""
     for engine in (Graphs(), Stored(), Checkpointed(), Binomial()):
         for steps in (20, 80, 320):
-            yield _row(engine.name, f"K=7, T={steps}", grown(_ours(engine), 7, steps))
+            ours = np.array([grown(_ours(engine), 7, steps) for _ in range(3)])
+            yield row(engine.name, f"LeNet, B=128, K=7, T={steps}", ours, "MiB")
     checkout = os.environ.get("HPOBENCH_FDS")
+    makes = {"forward": _ours(Forward())}
+    if checkout:
+        makes["polo5/FDS"] = lambda setting, windows: original(checkout, setting, windows)
     for windows in (7, 20, 50):
-        ours = grown(_ours(Forward()), windows, 50)
-        yield _row("forward", f"K={windows}, T=50", ours)
+        where = f"LeNet, B=128, K={windows}, T=50"
+        rounds = [{name: grown(makes[name], windows, 50) for name in makes} for _ in range(pairs)]
+        found = {name: np.array([each[name] for each in rounds]) for name in makes}
+        for name, values in found.items():
+            yield row(name, where, values, "MiB")
         if checkout:
-            theirs = grown(lambda s, k: original(checkout, s, k), windows, 50)
-            yield _row("polo5/FDS", f"K={windows}, T=50", theirs)
-            ratio = ours / theirs
-            what = "forward over polo5/FDS"
-            yield Row(what, f"K={windows}, T=50", ratio, ratio, ratio, 1, "×", 1.5)
+            ratio = found["forward"] / found["polo5/FDS"]
+            yield row("forward over polo5/FDS", where, ratio, "×", 1.5)
 
 
 def _ours(engine: Engine) -> Make:
     return lambda setting, windows: setting.ours(engine, windows)
-
-
-def _row(what: str, setting: str, value: float) -> Row:
-    return Row(what, f"LeNet, B=128, {setting}", value, value, value, 1, "MiB")
 
 
 def grown(make: Make, windows: int, steps: int) -> float:
@@ -79,9 +82,10 @@ def _peak() -> int:
 
 def main() -> None:
     torch.set_num_threads(1)
+    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     print(machine())
     found = []
-    for each in rows():
+    for each in rows(pairs):
         print(each, flush=True)
         found.append(each)
     print(table(found))

@@ -6,7 +6,7 @@ kernel for all) as well as into the channels (one batch under K kernels) without
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -24,7 +24,13 @@ from searchers.hypergradients.tangent_rules import (
 )
 
 FEW = 32
-"""Inputs of one output up to which a convolution is faster as a product of matrices."""
+"""Inputs of one output up to which, on a CPU, a product of matrices beats a convolution."""
+
+LANES = 16
+"""oneDNN pads channels to a multiple of this, unless they lie last in memory."""
+
+CACHED = 1 << 20
+"""Bytes that patches of images may take at once."""
 
 
 def _in_batch(tangent: Tensor) -> Tensor:
@@ -57,15 +63,22 @@ def _patches(
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
-) -> Tensor:
-    """What each output of a convolution sees, (B, C · kernel, outputs); `unfold`, but quicker."""
+) -> Iterator[tuple[slice, Tensor]]:
+    """What each output of a convolution sees, (examples, C · kernel, outputs), part by part.
+
+    `unfold`, but quicker, and never more than stays in the processor's cache.
+    """
     if any(padding):
         images = pad(images, (padding[1], padding[1], padding[0], padding[0]))
     batch, channel, down, right = images.stride()
     shape = (len(images), images.shape[1], *kernel[2:], *size)
     inside = down * dilation[0], right * dilation[1]
     strides = (batch, channel, *inside, down * stride[0], right * stride[1])
-    return images.as_strided(shape, strides).flatten(4).flatten(1, 3)
+    windows = images.as_strided(shape, strides)
+    count = max(1, CACHED // (windows[0].numel() * images.element_size()))
+    for first in range(0, len(images), count):
+        part = slice(first, first + count)
+        yield part, windows[part].flatten(4).flatten(1, 3)
 
 
 # Convolution: bilinear in the inputs and the kernels.
@@ -77,7 +90,7 @@ def _convolution(call: Call, outs: tuple[Any, ...]) -> Push:
     if transposed or groups != 1:
         return by_forward_mode(call, outs)
     geometry = stride, padding, dilation, False, [0] * len(stride), 1
-    few = weight.dim() == 4 and weight[0].numel() <= FEW
+    few = inputs.is_cpu and weight.dim() == 4 and weight[0].numel() <= FEW
     size, dims = outs[0].shape[2:], outs[0].dim()
     inputs, weight = call.factor(0, 1), call.factor(1, 0)
 
@@ -91,9 +104,12 @@ def _convolution(call: Call, outs: tuple[Any, ...]) -> Push:
         if by_weight is not None:
             kernels = by_weight.flatten(0, 1)
             if few:
+                flat = kernels.flatten(1)
+                folded = inputs.new_empty(len(inputs), len(flat), size.numel())
                 patches = _patches(inputs, kernels.shape, size, stride, padding, dilation)
-                everywhere = kernels.flatten(1).expand(len(patches), -1, -1)
-                folded = torch.bmm(everywhere, patches).unflatten(2, size)
+                for part, seen in patches:
+                    torch.bmm(flat.expand(len(seen), -1, -1), seen, out=folded[part])
+                folded = folded.unflatten(2, size)
             else:
                 folded = aten.convolution(inputs, kernels, None, *geometry)
             through_weight = _from_channels(folded, len(by_weight))
@@ -118,7 +134,7 @@ def _convolution_backward(call: Call, outs: tuple[Any, ...]) -> Push:
         return by_forward_mode(call, outs)
     geometry = stride, padding, dilation, False, [0] * len(stride), 1
     shape, kernel = inputs.shape, weight.shape
-    few = len(kernel) == 4 and kernel[1:].numel() <= FEW
+    few = inputs.is_cpu and len(kernel) == 4 and kernel[1:].numel() <= FEW
     upstream, inputs, weight = call.factor(0, 1, 2), call.factor(1, 0), call.factor(2, 0)
 
     def to_inputs(upstream: Tensor, like: tuple[int, ...], kernels: Tensor) -> Tensor:
@@ -128,6 +144,8 @@ def _convolution_backward(call: Call, outs: tuple[Any, ...]) -> Push:
         )[0]
 
     def to_weight(upstream: Tensor, values: Tensor, like: tuple[int, ...]) -> Tensor:
+        if values.is_cpu and values.dim() == 4 and values.shape[1] % LANES:
+            values = values.contiguous(memory_format=torch.channels_last)
         kernels = upstream.new_empty(()).expand(like)
         return aten.convolution_backward(
             upstream, values, kernels, None, *geometry, [False, True, False]
@@ -148,9 +166,10 @@ def _convolution_backward(call: Call, outs: tuple[Any, ...]) -> Push:
         if mask[1] and by_upstream is not None:
             folded = _in_channels(by_upstream)
             if few:
-                size = by_upstream.shape[3:]
-                patches = _patches(inputs, kernel, size, stride, padding, dilation)
-                kernels = torch.bmm(folded.flatten(2), patches.mT).sum(0)
+                patches = _patches(inputs, kernel, folded.shape[2:], stride, padding, dilation)
+                kernels = inputs.new_zeros(folded.shape[1], kernel[1:].numel())
+                for part, seen in patches:
+                    kernels += torch.bmm(folded[part].flatten(2), seen.mT).sum(0)
             else:
                 kernels = to_weight(folded, inputs, (count * kernel[0], *kernel[1:]))
             moved[1] = kernels.view(count, *kernel)

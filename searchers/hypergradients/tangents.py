@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,8 +27,10 @@ from searchers.hypergradients.tape import Tape
 CHUNKS = (4, 8, 16)
 """How many tangents to try at once: more fold better, until they leave the processor's cache."""
 
-MEMORY = 1 << 24
-"""Bytes that the tangents of activations may take at once."""
+MEMORY = {"cpu": 1 << 24, "cuda": 1 << 30}
+"""Bytes that the tangents of activations may take at once, by the kind of device."""
+
+Result = TypeVar("Result")
 
 
 class Products(Protocol):
@@ -124,33 +127,59 @@ def gradient_tangents(
 
 
 def fastest(
-    loss: Callable[[Tensor], Tensor], vector: Tensor, count: int, memory: int = MEMORY
+    loss: Callable[[Tensor], Tensor], vector: Tensor, count: int, memory: int | None = None
 ) -> Products:
     """What a short probe, of a few steps, finds quickest for ``count`` tangents of the weights.
 
     The loss is called a few times: give one whose buffers may be written. Chunks whose tangents
-    need more than ``memory`` bytes are not tried; a single tangent always is.
+    need more than ``memory`` bytes (None: `MEMORY`) are not tried; a single tangent always is.
     """
+    most = memory or MEMORY.get(vector.device.type, MEMORY["cuda"])
+    chunk, seconds = _fastest_chunk(loss, vector, count, most)
+    leaf = vector.detach().requires_grad_()
+    plain, _ = _timed(vector, lambda: torch.autograd.grad(loss(leaf), leaf))
+    if seconds <= count * plain:  # to go back through a gradient is more work than the gradient
+        return Folded(chunk)
 
     def timed(way: Products, tangents: int) -> tuple[float, Tensor]:
-        began = time.perf_counter()
-        _, products = way(loss, (vector,), (vector.expand(tangents, -1),))
-        return time.perf_counter() - began, products[0]
+        directions = vector.expand(tangents, -1)
+        return _timed(vector, lambda: way(loss, (vector,), (directions,))[1][0])
 
-    tape, (moving,), gradient = _record(loss, [vector], [True])
-    most = max(1, memory // tape.bytes_each(moving, tape.region(gradient)))
-    del tape, gradient
-    first, product = timed(Folded(), 1)
+    first, product = timed(Folded(1), 1)
     one, alone = timed(OneByOne(), 1)
-    sizes = {-(-count // -(-count // min(chunk, count, most))) for chunk in (*CHUNKS, count)}
-    cost: dict[Products, float] = {Folded(max(sizes)): 0.0}
-    agree = (product - alone).norm() <= 1e-3 * product.norm()  # else the loss detaches something
-    if len(sizes) > 1 or (agree and one < first):
-        parts = {size: -(-count // size) for size in sizes}
-        cost = {Folded(size): timed(Folded(), size)[0] * parts[size] for size in sorted(sizes)}
-    if agree and one < first:  # if one costs more than when folded, so do many
-        cost[OneByOne()] = one + (timed(OneByOne(), 2)[0] - one) * (count - 1)
-    return min(cost, key=cost.__getitem__)
+    if (product - alone).norm() > 1e-3 * product.norm():  # the loss detaches something
+        return Folded(chunk)
+    another = timed(OneByOne(), 2)[0] - one
+    others = count - 1
+    cheaper = one + another * others < first + seconds / count * others
+    return OneByOne() if cheaper else Folded(chunk)
+
+
+def _fastest_chunk(
+    loss: Callable[[Tensor], Tensor], vector: Tensor, count: int, memory: int
+) -> tuple[int, float]:
+    """The chunk, and the seconds that it takes to sweep all tangents along a recorded gradient."""
+    tape, (moving,), gradient = _record(loss, [vector], [True])
+    wanted = tape.region(gradient)
+    most = max(1, memory // tape.bytes_each(moving, wanted))
+    seconds = {}
+    for chunk in sorted({min(chunk, count, most) for chunk in (*CHUNKS, count)}):
+        parts = -(-count // chunk)
+        given = [(moving, vector.detach().expand(-(-count // parts), -1))]
+        with torch.no_grad():
+            each, _ = _timed(vector, partial(tape.sweep, given, wanted))
+        seconds[chunk] = each * parts
+    best = min(seconds, key=seconds.__getitem__)
+    return best, seconds[best]
+
+
+def _timed(vector: Tensor, work: Callable[[], Result]) -> tuple[float, Result]:
+    """Seconds on the device of ``vector``, and the result."""
+    began = time.perf_counter()
+    result = work()
+    if vector.is_cuda:
+        torch.cuda.synchronize(vector.device)
+    return time.perf_counter() - began, result
 
 
 def _record(
