@@ -42,14 +42,18 @@ class FDSPublished:
     converged_at: float = 0.05
     name: str = "fds_published"
 
+    @property
+    def engine(self) -> Forward:
+        return Forward(clamp=self.clamp)
+
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
         check_space(brief, problem)
-        outer, engine = SignDescent(self.first_step), Forward(clamp=self.clamp)
+        outer = SignDescent(self.first_step)
         training, space = chain.index, brief.space
         state = outer.init(space.to_unit(brief.initial[chain.index % len(brief.initial)]))
         for epochs in joined(brief.budgets[:-1][:1], repeat(brief.horizon)):
             flat = space.from_unit(state.point)
-            evaluation, derivative = evaluate(problem, brief, flat, epochs, training, engine)
+            evaluation, derivative = evaluate(problem, brief, flat, epochs, training, self.engine)
             yield evaluation
             training += chain.of
             before, state = state, outer.update(state, derivative)

@@ -16,7 +16,6 @@ from typing import Any, TypeGuard
 from hpobench.errors import HpobenchError
 from searchers.catalog import SEARCHERS, find_searcher
 from searchers.errors import SearcherError
-from searchers.fds_published import FDSPublished
 from searchers.hd import HD
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.engines import Engine
@@ -92,8 +91,6 @@ def engine_of(searcher: str) -> Engine | None:
     found = find_searcher(searcher)
     if isinstance(found, HD):
         return None
-    if isinstance(found, FDSPublished):
-        return Forward(clamp=found.clamp)
     own = getattr(found, "engine", None)
     if isinstance(own, Engine):
         return own
