@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 
 from searchers.errors import SearcherError
 from searchers.online import SGD, SGDHD, AdaGrad, Adam, AdamHD, Multiplicative, RMSProp, Tower
@@ -143,6 +147,27 @@ def test_a_closure_is_evaluated_with_gradients_and_its_loss_returned(make: Make)
         expected = loss(other, batch).item()
         assert twin.step(closure).item() == expected
     assert torch.equal(weights(net), weights(other))
+
+
+def test_hooks_of_a_step_are_called_and_a_profiler_sees_it() -> None:
+    net = network()
+    tower = SGDHD(net.parameters(), 0.05)
+    calls: list[str] = []
+    hooks = {
+        "before": tower.register_step_pre_hook,
+        "after": tower.register_step_post_hook,
+        "before any": register_optimizer_step_pre_hook,
+        "after any": register_optimizer_step_post_hook,
+    }
+    for name, register in hooks.items():  # one at a time: each alone must be enough
+        hook = register(lambda *_, name=name: calls.append(name))
+        train(net, tower, 1)
+        hook.remove()
+        train(net, tower, 1)
+    assert calls == list(hooks)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        train(net, tower, 1)
+    assert "Optimizer.step#SGDHD.step" in {event.key for event in profile.key_averages()}
 
 
 @every

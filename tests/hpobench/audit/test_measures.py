@@ -1,0 +1,116 @@
+"""Noise, bias and cost of hypergradients."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from unrolled_engine import Broken, Refusing
+
+from hpobench.audit import cost as costing
+from hpobench.audit import memory
+from hpobench.audit.rows import Cost
+from hpobench.audit.spread import spread, summarised
+from hpobench.audit.table import trouble_lines
+from searchers.hypergradients.auto import Auto
+from searchers.hypergradients.forward import Forward
+from searchers.hypergradients.reverse import Checkpointed, Stored
+from trainables.tasks import find_task
+
+CPU = torch.device("cpu")
+
+derivatives = st.integers(2, 8).flatmap(
+    lambda draws: st.lists(st.floats(-9, 9), min_size=draws, max_size=draws)
+)
+
+
+@given(derivatives, st.floats(-1, 1))
+def test_statistics_of_a_spread(values: list[float], shift: float) -> None:
+    column = np.array(values)[:, None]
+    exact, other = summarised({"exact": column, "other": column + shift}, "exact", ["a"], "t", 1)
+    assert exact.mean == pytest.approx(np.mean(values), abs=1e-12)
+    assert exact.deviation == pytest.approx(np.std(values, ddof=1), abs=1e-12)
+    assert exact.signs == max(np.mean(column > 0), np.mean(column < 0))
+    assert math.isnan(exact.bias)
+    assert other.bias == pytest.approx(shift, abs=1e-12)
+    assert other.bias_error == pytest.approx(0, abs=1e-12)  # paired: the draws' noise cancels
+    assert other.flips == np.mean(np.sign(column + shift) != np.sign(column))
+    assert exact.draws == len(values)
+    assert exact.nonfinite == 0
+
+
+def test_nonfinite_derivatives_are_counted_and_left_out() -> None:
+    column = np.array([[1.0], [np.nan], [3.0], [np.inf]])
+    (row,) = summarised({"exact": column}, "exact", ["a"], "t", 1)
+    assert (row.draws, row.nonfinite, row.mean) == (4, 2, 2.0)
+    (none,) = summarised({"exact": column[1:2]}, "exact", ["a"], "t", 1)
+    assert none.nonfinite == 1
+    assert math.isnan(none.mean)
+    assert math.isnan(none.signs)
+
+
+def test_an_engine_that_breaks_on_a_task_is_named() -> None:
+    task = find_task("quadratic")
+    rows = spread(task, task.build(0, CPU).inner, (Broken(), Refusing()), seconds=0.01)
+    by_engine = {row.engine: row for row in rows}
+    assert by_engine["broken"].note == "ZeroDivisionError: one too few"
+    assert by_engine["broken"].draws == 0
+    assert trouble_lines(rows) == [
+        "failed: broken on quadratic: ZeroDivisionError: one too few",
+        "– refusing on quadratic: never on a Monday",
+    ]
+
+
+def test_spread_on_a_task() -> None:
+    task = find_task("digits")
+    problem = task.build(0, CPU).inner
+    rows = spread(task, problem, (Forward(clamp=1e-4), Auto()), seconds=0.01)
+    assert {row.engine for row in rows} == {"auto", "forward, clamped to ±0.0001"}
+    assert [r.coefficient for r in rows[: len(rows) // 2]] == list(task.space.scalars)
+    assert {(row.draws, row.epochs) for row in rows} == {(3, 1)}  # no time: the fewest, the least
+    tight = [row for row in rows if row.engine != "auto"]
+    assert max(abs(row.bias) for row in tight) > 1e-3
+    assert all(row.deviation > 0 for row in rows)
+
+
+# Cost.
+
+
+def test_memory_of_stored_states_grows_with_the_horizon() -> None:
+    """And that of plain training does not; a state is 34,186 weights and their velocity."""
+    points = [(Broken(), 32, 7), (Stored(), 32, 7), (Stored(), 256, 7), (Checkpointed(), 256, 7)]
+    broken, short, long, checkpointed, plain = memory.peaks([*points, (None, 256, 7)], CPU)
+    assert math.isnan(broken)
+    state = 2 * 4 * 34_186 / 2**20
+    assert long - short == pytest.approx(224 * state, rel=0.15)
+    assert checkpointed < long / 2
+    assert plain < 0.1 * long
+
+
+def test_an_engine_that_breaks_has_no_time() -> None:
+    row = costing.timed(
+        Cost("broken", 16, 7, *[math.nan] * 4, math.nan, ""),
+        costing.cost_problem(CPU),
+        (Broken(), 16, 7),
+    )
+    assert math.isnan(row.steps)
+    assert row.note == "ZeroDivisionError: one too few"
+
+
+def test_time_is_in_steps_of_plain_training(monkeypatch) -> None:
+    monkeypatch.setattr(costing, "HORIZONS", (16,))
+    monkeypatch.setattr(costing, "WINDOWS", (7, 20))
+    monkeypatch.setattr(costing, "peaks", lambda points, device: [1.0] * len(points))
+    rows = list(costing.cost([("stored", Stored())], CPU))
+    assert [(r.engine, r.horizon, r.windows) for r in rows] == [
+        (engine, *size) for engine in ("plain training", "stored") for size in ((16, 7), (64, 20))
+    ]
+    assert [row.steps for row in rows[:2]] == [1.0, 1.0]
+    for row in rows[2:]:
+        assert row.lowest <= row.steps <= row.highest
+        assert 2 < row.steps < 20
+        assert row.pairs >= 3
