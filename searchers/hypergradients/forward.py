@@ -20,7 +20,7 @@ from searchers.hypergradients.derivatives import push_forward
 from searchers.hypergradients.engines import Hypergradient, validation_gradient
 from searchers.hypergradients.scaled import scaled
 from searchers.hypergradients.schedules import Schedule
-from searchers.hypergradients.tangents import Folded, Products, fastest
+from searchers.hypergradients.tangents.products import Folded, Products, fastest
 from searchers.hypergradients.training import (
     Trained,
     clone,

@@ -17,12 +17,13 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from searchers.hypergradients import (  # noqa: F401  they register rules
-    tangent_rules_of_arithmetic,
-    tangent_rules_of_layers,
+from searchers.hypergradients.tangents import (  # noqa: F401  they register rules
+    rules_of_arithmetic,
+    rules_of_convolution,
+    rules_of_layers,
 )
-from searchers.hypergradients.shadows import Region
-from searchers.hypergradients.tape import Tape
+from searchers.hypergradients.tangents.shadows import Region
+from searchers.hypergradients.tangents.tape import Tape
 
 CHUNKS = (4, 8, 16)
 """How many tangents to try at once: more fold better, until they leave the processor's cache."""

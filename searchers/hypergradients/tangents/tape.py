@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from searchers.errors import SearcherError
-from searchers.hypergradients.shadows import Region, Shadows
-from searchers.hypergradients.tangent_rules import Call, Push, Scaling, has_rule, rule_of
+from searchers.hypergradients.tangents.rules import Call, Push, Scaling, has_rule, rule_of
+from searchers.hypergradients.tangents.shadows import Region, Shadows
 
 RANDOM = {
     getattr(torch.ops.aten, name)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from searchers.hypergradients.tangent_rules import (
+from searchers.hypergradients.tangents.rules import (
     Call,
     Gate,
     Push,

@@ -13,8 +13,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from searchers.errors import SearcherError
-from searchers.hypergradients.shadows import Region, Shadows
-from searchers.hypergradients.tangents import Folded, OneByOne, fastest, gradient_tangents
+from searchers.hypergradients.tangents.products import Folded, OneByOne, fastest, gradient_tangents
+from searchers.hypergradients.tangents.shadows import Region, Shadows
 from trainables.batch_norm import hasten
 from trainables.models import lenet
 

@@ -161,3 +161,8 @@ def total(*parts: Tensor | None) -> Tensor | None:
     """The sum of what moves."""
     present = [part for part in parts if part is not None]
     return sum(present[1:], start=present[0]) if present else None
+
+
+def on_channels(values: Tensor, dims: int) -> Tensor:
+    """(C,) or (K, C) → broadcasts with (B, C, …) or (K, B, C, …)."""
+    return values.unflatten(-1, (1, -1, *[1] * (dims - 2)))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from searchers.hypergradients.tangents import gradient_tangents
+from searchers.hypergradients.tangents.products import gradient_tangents
 
 
 class Residual(nn.Module):

@@ -1,0 +1,1 @@
+"""Many directional derivatives of a gradient at once, exact for any loss."""
