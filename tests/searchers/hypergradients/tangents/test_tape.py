@@ -13,6 +13,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from searchers.errors import SearcherError
+from searchers.hypergradients.tangents import rules_of_convolution
 from searchers.hypergradients.tangents.products import Folded, OneByOne, fastest, gradient_tangents
 from searchers.hypergradients.tangents.shadows import Region, Shadows
 from trainables.batch_norm import hasten
@@ -175,6 +176,12 @@ def test_networks_agree_with_forward_over_reverse(net: Callable[[], Net]) -> Non
 def test_every_way_agrees(way) -> None:
     loss = relu_net()
     agrees(loss, (loss.vector,), (normal(5, len(loss.vector), seed=1),), way)
+
+
+def test_patches_of_one_image_at_a_time(monkeypatch) -> None:
+    monkeypatch.setattr(rules_of_convolution, "CACHED", 1)
+    loss = relu_net()
+    agrees(loss, (loss.vector,), (normal(5, len(loss.vector), seed=1),))
 
 
 def test_lenet_in_single_precision() -> None:
