@@ -8,9 +8,10 @@ alternate in one process, in alternating order, and are timed by the process's C
 other programs' turns do not count. The ratio is the median over the pairs, with a 95 % interval of
 that median (order statistics).
 
-The floor: what any hypergradient of SGD's learning rate needs on top of torch's step is an inner
-product with the last direction (and a copy of the gradient, where it cannot be kept). Where memory
-is slow compared to the net's arithmetic, this pass alone is above a target of 1.03.
+The floors are the same training steps written by hand, without an optimizer class: torch's foreach
+(or fused) operations for the update, and the inner products of the gradient with what made the last
+move, for a hypergradient of SGD's learning rate and of Adam's three hyperparameters. The last
+gradient is kept as it is, or copied (as it must be where gradients are zeroed, not set to None).
 
 With HPOBENCH_GDTUO and HPOBENCH_BAYDIN naming checkouts of the originals
 (kach/gradient-descent-the-ultimate-optimizer, gbaydin/hypergradient-descent) they are measured too.
@@ -68,6 +69,14 @@ class Task:
     def loss(self, net: Callable[[Tensor], Tensor]) -> Tensor:
         return nn.functional.cross_entropy(net(self.inputs), self.labels)
 
+    def gradients(self, net: nn.Sequential) -> list[Tensor]:
+        """New gradients of the loss, in place of those that the net has."""
+        params = list(net.parameters())
+        for p in params:
+            p.grad = None
+        self.loss(net).backward()
+        return [p.grad for p in params if p.grad is not None]
+
     def step(self, make: Make) -> Step:
         net = self.net()
         optimizer = make(net.parameters())
@@ -94,24 +103,78 @@ class Task:
         return one
 
 
-def floor_step(task: Task, copying: bool) -> Step:
-    """torch's SGD step after an inner product with stored tensors, and with a copy to them."""
+def sgd_by_hand(task: Task, inner: bool, copying: bool = False) -> Step:
+    """SGD, after the inner product of the gradient with the last one."""
     net = task.net()
-    params = list(net.parameters())
-    optimizer = torch_sgd(params)
+    params: list[Tensor] = list(net.parameters())
     kept = [torch.zeros_like(p) for p in params]
+    rate = LR
 
     def one() -> None:
-        optimizer.zero_grad()
-        task.loss(net).backward()
-        gradients = [p.grad for p in params if p.grad is not None]
-        for gradient, last in zip(gradients, kept, strict=True):
-            torch.dot(gradient.view(-1), last.view(-1)).item()
+        nonlocal kept, rate
+        gradients = task.gradients(net)
+        if inner:
+            rate += 1e-9 * sum(map(_dot, gradients, kept))
+        with torch.no_grad():
+            torch._foreach_add_(params, gradients, alpha=-rate)
         if copying:
             torch._foreach_copy_(kept, gradients)
-        optimizer.step()
+        elif inner:
+            kept = gradients
 
     return one
+
+
+def adam_by_hand(task: Task) -> Step:
+    """Adam (torch's fused step), after the inner products for alpha, beta1 and beta2.
+
+    Of the last step it keeps the gradient g, the mean m and the square s alone. With D = √s + eps
+    and u the new gradient, the inner products are those of u / D with m, g and m (s − g²) / (√s D)
+    but for bias corrections.
+    """
+    net = task.net()
+    params: list[Tensor] = list(net.parameters())
+    kept, means, squares = ([torch.zeros_like(p) for p in params] for _ in range(3))
+    scratch = [[torch.zeros_like(p) for p in params] for _ in range(3)]
+    step = torch.zeros(())
+
+    def one() -> None:
+        nonlocal kept
+        gradients = task.gradients(net)
+        with torch.no_grad():
+            for u, g, m, s, root, whole, by_beta2 in zip(
+                gradients, kept, means, squares, *scratch, strict=True
+            ):
+                torch.sqrt(s, out=root).add_(1e-30)
+                torch.add(root, 1e-8, out=whole)
+                torch.addcmul(s, g, g, value=-1.0, out=by_beta2).div_(root).div_(whole)
+                quotient = torch.div(u, whole, out=whole)
+                _dot(quotient, g)
+                _dot(quotient, m)
+                _dot(quotient.mul_(m), by_beta2)
+            step.add_(1.0)
+            torch._fused_adam_(
+                params,
+                gradients,
+                means,
+                squares,
+                [],
+                [step] * len(params),
+                lr=LR,
+                beta1=0.9,
+                beta2=0.999,
+                weight_decay=0.0,
+                eps=1e-8,
+                amsgrad=False,
+                maximize=False,
+            )
+        kept = gradients
+
+    return one
+
+
+def _dot(x: Tensor, y: Tensor) -> float:
+    return torch.dot(x.view(-1), y.view(-1)).item()
 
 
 def torch_sgd(params: Any) -> torch.optim.Optimizer:
@@ -145,8 +208,13 @@ OURS: list[tuple[str, Make, Make, float | None]] = [
 
 def contests(task: Task) -> Iterator[tuple[str, Step, Step, float | None]]:
     """What, its training step, torch's, and the target."""
-    yield "floor: an inner product", floor_step(task, False), task.step(torch_sgd), None
-    yield "floor: an inner product, a copy", floor_step(task, True), task.step(torch_sgd), None
+    for what, step, torchs in (
+        ("SGD", sgd_by_hand(task, inner=False), torch_sgd),
+        ("SGD, an inner product", sgd_by_hand(task, inner=True), torch_sgd),
+        ("SGD, an inner product, a copy", sgd_by_hand(task, True, copying=True), torch_sgd),
+        ("Adam over alpha, beta1, beta2", adam_by_hand(task), torch_adam),
+    ):
+        yield f"by hand: {what}", step, task.step(torchs), None
     for what, ours, theirs, target in OURS:
         yield what, task.step(ours), task.step(theirs), target
     gdtuo = _original("HPOBENCH_GDTUO", "src", "gradient_descent_the_ultimate_optimizer.gdtuo")

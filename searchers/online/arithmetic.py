@@ -53,13 +53,14 @@ class Arithmetic(Protocol):
     def div_(x: Vector, y: Vector) -> None: ...
 
     @staticmethod
+    def rdiv_(x: Vector, y: Vector) -> None:
+        """x ← y / x."""
+
+    @staticmethod
     def sqrt_(x: Vector) -> None: ...
 
     @staticmethod
     def sqrt(into: Vector, x: Vector) -> None: ...
-
-    @staticmethod
-    def reciprocal_(x: Vector) -> None: ...
 
     @staticmethod
     def adam_(
@@ -78,8 +79,8 @@ class Arithmetic(Protocol):
 class Tensors:
     """Lists of tensors: one torch._foreach_* or _fused_* operation for the whole list.
 
-    (Two that write elsewhere go tensor by tensor on a CPU, as foreach itself does there, to save
-    a pass over the memory.)
+    (Three go tensor by tensor on a CPU, as foreach itself does there, to save a pass over the
+    memory.)
 
     Tensors in the same place of two lists have the same layout.
     """
@@ -126,6 +127,15 @@ class Tensors:
         torch._foreach_div_(x, y)
 
     @staticmethod
+    def rdiv_(x: Vector, y: Vector) -> None:
+        if not x[0].is_cpu:
+            torch._foreach_reciprocal_(x)
+            torch._foreach_mul_(x, y)
+            return
+        for below, above in zip(x, y, strict=True):
+            torch.div(above, below, out=below)
+
+    @staticmethod
     def sqrt_(x: Vector) -> None:
         torch._foreach_sqrt_(x)
 
@@ -139,10 +149,6 @@ class Tensors:
             torch.sqrt(square, out=out)
 
     @staticmethod
-    def reciprocal_(x: Vector) -> None:
-        torch._foreach_reciprocal_(x)
-
-    @staticmethod
     def adam_(
         into: Vector,
         mean: Vector,
@@ -153,10 +159,12 @@ class Tensors:
         eps: float,
         step: int,
     ) -> None:
-        """torch's fused step of Adam (about half a foreach step's time), from 0 at a rate of −1."""
-        torch._foreach_zero_(into)
+        """torch's fused step of AdamW (about half a foreach step's time), at a rate of −1.
+
+        Its weight decay of −1 multiplies ``into`` by 1 − (−1)(−1) = 0 on the way.
+        """
         count = torch.full((), float(step), device=into[0].device)
-        torch._fused_adam_(
+        torch._fused_adamw_(
             into,
             gradient,
             mean,
@@ -166,7 +174,7 @@ class Tensors:
             lr=-1.0,
             beta1=beta1,
             beta2=beta2,
-            weight_decay=0.0,
+            weight_decay=-1.0,
             eps=eps,
             amsgrad=False,
             maximize=False,
@@ -218,16 +226,17 @@ class Numbers:
             x[at] /= value
 
     @staticmethod
+    def rdiv_(x: Vector, y: Vector) -> None:
+        for at, value in enumerate(y):
+            x[at] = value / x[at]
+
+    @staticmethod
     def sqrt_(x: Vector) -> None:
         x[:] = [math.sqrt(value) for value in x]
 
     @staticmethod
     def sqrt(into: Vector, x: Vector) -> None:
         into[:] = [math.sqrt(value) for value in x]
-
-    @staticmethod
-    def reciprocal_(x: Vector) -> None:
-        x[:] = [1.0 / value for value in x]
 
     @staticmethod
     def adam_(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
@@ -104,14 +105,13 @@ class Bunch:
     def dots(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
         """Inner products of vectors, of which "gradient" is one; waits for the device once."""
         vectors = {**self.memory, "gradient": self.gradients}
-        dots = [
-            torch.dot(x.reshape(-1), y.reshape(-1))
-            for a, b in pairs
-            for x, y in zip(vectors[a], vectors[b], strict=True)
-        ]
+        names = dict.fromkeys(itertools.chain(*pairs))
+        dots = []
+        for at in range(len(self.params)):  # so that a tensor of several pairs is still in cache
+            flat = {name: vectors[name][at].reshape(-1) for name in names}
+            dots += [torch.dot(flat[a], flat[b]) for a, b in pairs]
         found = [dot.item() for dot in dots] if dots[0].is_cpu else torch.stack(dots).tolist()
-        width = len(self.params)
-        return {pair: sum(found[at * width :][:width]) for at, pair in enumerate(pairs)}
+        return {pair: sum(found[at :: len(pairs)]) for at, pair in enumerate(pairs)}
 
     def remember(self) -> None:
         """The step is made: the vectors, as the rule has left them, become the tensors' states.

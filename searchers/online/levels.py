@@ -252,10 +252,9 @@ class Adam:
             on.div_(by_beta2, root)
             on.mul_(by_beta2, direction)
         on.shift_(root, self.eps * math.sqrt(1.0 - beta2**step))
-        on.reciprocal_(root)
         if "by_beta2" in memory:
-            on.mul_(by_beta2, root)
-        on.mul_(root, gradient)  # by_beta1 = g / (√s + eps √c₂)
+            on.div_(by_beta2, root)
+        on.rdiv_(root, gradient)  # by_beta1 = g / (√s + eps √c₂)
 
     def direction(self, at: Values, step: int) -> tuple[str, float]:
         return "direction", 1.0
@@ -272,8 +271,7 @@ class Adam:
 def _quotient(on: Arithmetic, square: Vector, gradient: Vector) -> None:
     """square ← gradient / √square."""
     on.sqrt_(square)
-    on.reciprocal_(square)
-    on.mul_(square, gradient)
+    on.rdiv_(square, gradient)
 
 
 def _drift(beta: float, step: int) -> tuple[float, float]:
