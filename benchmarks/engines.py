@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from timing import Row, machine, ratios, rounds, row, table
+from timing import Row, ratios, report, rounds, row
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -159,7 +159,7 @@ def original(checkout: str, setting: Setting, windows: int) -> Callable[[], obje
     return run
 
 
-def rows(pairs: int) -> Iterator[Row]:
+def rows(pairs: int = 15) -> Iterator[Row]:
     """Every figure, as it comes."""
     targets = {"stored": 4.6, "checkpointed": 4.8}
     engines: list[Engine] = [Graphs(), Stored(), Checkpointed(), Binomial(), Forward()]
@@ -191,16 +191,5 @@ def against_the_original(checkout: str, pairs: int) -> Iterator[Row]:
             yield row(f"{name} over polo5/FDS", where, each, "× as fast", least, True)
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-    print(machine())
-    found = []
-    for each in rows(pairs):
-        print(each, flush=True)
-        found.append(each)
-    print(table(found))
-
-
 if __name__ == "__main__":
-    main()
+    report(rows)

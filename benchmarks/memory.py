@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import os
 import resource
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
-import torch
 from engines import LENET, Setting, original
-from timing import Row, machine, row, table
+from timing import Row, report, row
 
 from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.forward import Forward
@@ -30,7 +28,7 @@ Make = Callable[[Setting, int], Callable[[], object]]
 WARM_UP = replace(LENET, steps=2)
 
 
-def rows(pairs: int) -> Iterator[Row]:
+def rows(pairs: int = 15) -> Iterator[Row]:
     """Every figure, as it comes."""
     for engine in (Graphs(), Stored(), Checkpointed(), Binomial()):
         for steps in (20, 80, 320):
@@ -80,16 +78,5 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-    print(machine())
-    found = []
-    for each in rows(pairs):
-        print(each, flush=True)
-        found.append(each)
-    print(table(found))
-
-
 if __name__ == "__main__":
-    main()
+    report(rows)

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from timing import Row, machine, row, table
+from timing import Row, report, row
 from torch import Tensor, nn
 
 from searchers.online import SGD, SGDHD, Adam, AdamHD, Tower
@@ -270,17 +270,6 @@ def _original(variable: str, folder: str, name: str) -> Any:
     return importlib.import_module(name)
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    warnings.filterwarnings("ignore", category=UserWarning)
-    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else PAIRS
-    print(machine())
-    found = []
-    for each in rows(pairs):
-        print(each, flush=True)
-        found.append(each)
-    print(table(found))
-
-
 if __name__ == "__main__":
-    main()
+    warnings.filterwarnings("ignore", category=UserWarning)
+    report(rows)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from timing import Row, machine, row, seconds, table
+from timing import Row, report, row, seconds
 from torch import nn
 
 from searchers.errors import SearcherError
@@ -50,7 +50,7 @@ def mlp(shape: Shape, classes: int) -> nn.Module:
     )
 
 
-def rows(lenet_steps: int = 500) -> Iterator[Row]:
+def rows(lenet_steps: int = 5000) -> Iterator[Row]:
     """Every figure, as it comes; what is counted, not timed, has no pairs and no interval."""
     for momentum in MOMENTA:
         for steps in (500, 5000):
@@ -133,15 +133,5 @@ def schedule_of(rule: UpdateRule, steps: int, momentum: float) -> Schedule:
     return with_ratios(per_step(rule, {n: np.full(steps, value) for n, value in values.items()}))
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    print(machine())
-    found = []
-    for each in rows(*map(int, sys.argv[1:])):
-        print(each, flush=True)
-        found.append(each)
-    print(table(found))
-
-
 if __name__ == "__main__":
-    main()
+    report(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,3 +116,17 @@ def machine() -> str:
         name += f", {torch.cuda.get_device_name()}"
     threads, python = torch.get_num_threads(), platform.python_version()
     return f"{name}, {threads} thread(s), torch {torch.__version__}, Python {python}"
+
+
+def report(rows: Callable[..., Iterable[Row]]) -> None:
+    """Prints each row as it comes, then the table; on one thread.
+
+    ``rows`` gets the command line's arguments, as whole numbers.
+    """
+    torch.set_num_threads(1)
+    print(machine())
+    found = []
+    for each in rows(*map(int, sys.argv[1:])):
+        print(each, flush=True)
+        found.append(each)
+    print(table(found))
