@@ -61,6 +61,20 @@ def rule(*operators: Any, of: tuple[int, ...] | None = None) -> Callable[[Rule],
     return register
 
 
+REFUSED = {
+    aten.as_strided_scatter.default,  # cannot be batched: its tangents would be zeros
+    aten._linalg_det.default,  # what its backward pass reads counts as constant
+    aten._linalg_slogdet.default,
+    aten._linalg_solve_ex.default,
+}
+
+
+def refused(operator: Any, args: tuple[Any, ...]) -> bool:
+    """Whether forward-mode differentiation of an operator is known to be wrong."""
+    product = operator is aten.scatter_reduce.two and args[4] == "prod"
+    return operator in REFUSED or product
+
+
 def has_rule(operator: Any) -> bool:
     return operator in _RULES
 

@@ -279,8 +279,25 @@ def _addmm(call: Call, outs: tuple[Any, ...]) -> Push:
         if by_bias is None:
             return (product,)
         bias = by_bias if beta == 1 else beta * by_bias
-        bias = bias[:, None] if bias.dim() == 2 else bias
+        while bias.dim() < 3:
+            bias = bias[:, None]
         return (bias if product is None else product + bias,)
+
+    return push
+
+
+@rule(aten.index_fill.int_Tensor)  # torch's own, vectorised, gives every tangent the last value
+def _index_fill(call: Call, outs: tuple[Any, ...]) -> Push:
+    _, dim, index, _ = call.args
+    filled = torch.zeros_like(outs[0]).index_fill(dim, index, 1.0)
+
+    def push(
+        by_inputs: Tensor | None, _: Any, __: Any, by_value: Tensor | None
+    ) -> tuple[Tensor | None]:
+        kept = None if by_inputs is None else by_inputs * (1 - filled)
+        if by_value is None:
+            return (kept,)
+        return (total(kept, by_value.view(-1, *[1] * filled.dim()) * filled),)
 
     return push
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from searchers.errors import SearcherError
 from searchers.hypergradients.tangents.rules import (
     Call,
     Push,
@@ -197,7 +198,11 @@ def _log_softmax_backward(call: Call, outs: tuple[Any, ...]) -> Push:
     return push
 
 
-@rule(aten.nll_loss_backward.default, of=(0,))  # no function of the log-probabilities
+@rule(aten.nll_loss_backward.default, of=(0, 3))  # no function of the log-probabilities
 def _likelihood_backward(call: Call, outs: tuple[Any, ...]) -> Push:
+    if call.moving[3]:
+        raise SearcherError(
+            "no tangents through class weights that move: use an engine of reverse mode"
+        )
     func, rest = call.func, call.args[1:]
     return lambda t, *_: (torch.stack([func(one, *rest) for one in t]),)

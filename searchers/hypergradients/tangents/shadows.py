@@ -86,7 +86,7 @@ class Shadows:
         if whole or (shadow is not None and region.lies_as(shadow.region)):
             self.define(region, tangent)
             return
-        if shadow is None or not shadow.own:
+        if shadow is None or not shadow.own or self._shared(shadow):
             shadow = self._flatten(region)
         _part(shadow, region).copy_(self._shaped(region, tangent))
 
@@ -100,7 +100,11 @@ class Shadows:
         if shadow is None or not region.lies_as(shadow.region) or shadow.memory in self._given:
             return False
         dense = torch.ops.aten.is_non_overlapping_and_dense(shadow.tangent)
-        return dense and sum(other.memory == shadow.memory for other in self._of.values()) == 1
+        return dense and not self._shared(shadow)
+
+    def _shared(self, shadow: _Shadow) -> bool:
+        """Whether another storage's tangents lie in the same memory (a clone's, for example)."""
+        return sum(other.memory == shadow.memory for other in self._of.values()) > 1
 
     def _shaped(self, region: Region, tangent: Tensor) -> Tensor:
         shape = (self._count, *region.size)

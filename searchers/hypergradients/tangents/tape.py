@@ -20,7 +20,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from searchers.errors import SearcherError
-from searchers.hypergradients.tangents.rules import Call, Push, Scaling, has_rule, rule_of
+from searchers.hypergradients.tangents.rules import (
+    Call,
+    Push,
+    Scaling,
+    has_rule,
+    refused,
+    rule_of,
+)
 from searchers.hypergradients.tangents.shadows import Region, Shadows
 
 RANDOM = {
@@ -28,6 +35,11 @@ RANDOM = {
     for name in ("bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_")
 } | {torch.ops.aten.random_, torch.ops.aten.uniform_}
 """Operators that overwrite a tensor whatever was there."""
+
+RESIZING = {torch.ops.aten.resize_.default, torch.ops.aten.resize_as_.default} | {
+    getattr(torch.ops.aten.set_, name) for name in torch.ops.aten.set_.overloads()
+}
+"""Operators that change which memory a tensor sees."""
 
 
 class Step(NamedTuple):
@@ -120,16 +132,18 @@ class Tape(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func.is_view:
+        if func.is_view or (torch.Tag.inplace_view in func.tags and func not in RESIZING):
             return func(*args, **kwargs)
         if kwargs and any(map(self._moves, kwargs.values())):
             raise SearcherError(f"no tangents through keyword arguments of {func}")
         mutable = func._schema.is_mutable
         moving = tuple(map(self._moves, args))
+        if True in moving and refused(func, args):
+            raise SearcherError(f"no tangents through {func}: use an engine of reverse mode")
         if mutable and True in moving and not has_rule(func):
             return self._in_place(func, args, kwargs, moving)
         if mutable:
-            self._before_writing(func, args)
+            self._before_writing(func, args, kwargs)
         result = func(*args, **kwargs)
         if True in moving:
             outs = result if isinstance(result, (tuple, list)) else (result,)
@@ -144,6 +158,8 @@ class Tape(TorchDispatchMode):
         moving: tuple[bool, ...],
         outs: Sequence[Any],
     ) -> None:
+        if any(isinstance(out, Tensor) and out.is_complex() for out in outs):
+            raise SearcherError(f"no tangents of complex numbers ({func}): use reverse mode")
         given = {id(tensor.untyped_storage()) for tensor in _tensors(args)}
         fresh = [
             isinstance(out, Tensor)
@@ -165,14 +181,14 @@ class Tape(TorchDispatchMode):
         """Runs the operator's twin that writes nothing, then copies its result."""
         target = args[0]
         if func.overloadpacket in RANDOM:  # whatever was there
-            self._before_writing(func, args)
+            self._before_writing(func, args, kwargs)
             func(*args, **kwargs)
             self._append(Step(None, (), (self.region(target),), in_place=True))
             return target
         twin = _twin(func)
         result = twin(*args, **kwargs)
         push, reads = self._derivative(twin, args, kwargs, moving, (result,))
-        self._before_writing(func, args)
+        self._before_writing(func, args, kwargs)
         target.copy_(result)
         if result.dtype == target.dtype and result.shape == target.shape:
             result.data = target.detach()  # what a rule captured needs no memory of its own
@@ -236,9 +252,10 @@ class Tape(TorchDispatchMode):
             return alias
         return list(map(self._alias, value)) if isinstance(value, (list, tuple)) else value
 
-    def _before_writing(self, func: Any, args: tuple[Any, ...]) -> None:
+    def _before_writing(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Copies of what rules captured and this operator is about to overwrite."""
-        for argument, arg in zip(func._schema.arguments, args, strict=False):
+        for i, argument in enumerate(func._schema.arguments):
+            arg = args[i] if i < len(args) else kwargs.get(argument.name)
             if argument.alias_info is not None and argument.alias_info.is_write:
                 for tensor in _tensors((arg,)):
                     for reference in self._captured.pop(self._number(tensor), ()):
@@ -251,7 +268,10 @@ def _twin(func: Any) -> Callable[..., Tensor]:
     """The operator that returns what ``func`` writes into its first argument alone."""
     name = func._schema.name.removeprefix("aten::")
     packet = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") else None
-    twin = getattr(packet, func._overloadname, None)
+    kinds = [str(a.type) for a in func._schema.arguments]
+    overloads = [getattr(packet, name) for name in packet.overloads()] if packet else []
+    alike = (o for o in overloads if [str(a.type) for a in o._schema.arguments] == kinds)
+    twin = next(alike, None)
     writes = [a.alias_info is not None and a.alias_info.is_write for a in func._schema.arguments]
     if twin is None or not writes[0] or any(writes[1:]):
         raise SearcherError(
