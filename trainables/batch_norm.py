@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from trainables.task import TaskError
+
 
 class _Backward(torch.autograd.Function):
     """The backward pass as an operator of its own, with its derivative."""
@@ -111,6 +113,8 @@ def _forward(self: nn.Module, inputs: Tensor) -> Tensor:
     if not self.training or self.momentum is None or self.weight is None or self.bias is None:
         return plain(self, inputs)
     self._check_input_dim(inputs)
+    if inputs.numel() == inputs.shape[1]:
+        raise TaskError("batch normalisation needs more than 1 value a channel: use larger batches")
     if self.num_batches_tracked is not None:
         self.num_batches_tracked.add_(1)
     return _Normalise.apply(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
@@ -28,6 +29,10 @@ class Examples:
     inputs: Tensor
     labels: Tensor
 
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.labels):
+            raise TaskError(f"{len(self.inputs)} inputs have {len(self.labels)} labels")
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -46,8 +51,11 @@ class NetworkDraw:
     def initial(self) -> Weights:
         problem = self._problem
         model = seeded(problem.make_model, derive(problem.seed, self._training, "weights"))
-        vector = torch.cat([p.detach().reshape(-1) for p in model.parameters()])
-        buffers = {name: b.detach().to(problem.device) for name, b in model.named_buffers()}
+        parts = dict(model.named_parameters())
+        frozen = {name: p for name, p in parts.items() if not p.requires_grad}
+        vector = torch.cat([p.detach().reshape(-1) for n, p in parts.items() if n not in frozen])
+        held = {**dict(model.named_buffers()), **frozen}
+        buffers = {name: tensor.detach().to(problem.device) for name, tensor in held.items()}
         return Weights(vector.to(problem.device), buffers)
 
     def batch(self, step: int) -> Minibatch:
@@ -79,10 +87,12 @@ class NetworkProblem:
     pass draws from that state too (dropout), it is seeded at each step by the batch's key, so that
     a step can be replayed. ``augment`` maps (inputs, CPU generator) → inputs. ``objective`` is the
     training loss, validation and test are always cross-entropy. ``groups``: name → predicate on a
-    parameter's name, for weights with hyperparameters of their own. A last, smaller batch of an
-    epoch is left out, as training loops commonly do.
+    parameter's name, for weights with hyperparameters of their own. Parameters that need no
+    gradient stay as they are. A last, smaller batch of an epoch is left out, as training loops
+    commonly do.
 
-    Raises a TaskError if there are fewer training examples than one batch has.
+    Raises a TaskError if there are fewer training examples than one batch has, none to validate
+    on, or no weights to train.
     """
 
     def __init__(
@@ -98,6 +108,11 @@ class NetworkProblem:
         objective: Objective | None = None,
         groups: Mapping[str, Callable[[str], bool]] = MappingProxyType({}),
     ):
+        if batch_size < 1 or not len(validation):
+            raise TaskError(
+                f"a batch of {batch_size} and {len(validation)} validation examples: "
+                "there must be at least one of each"
+            )
         if len(train) < batch_size:
             raise TaskError(
                 f"{len(train)} training examples do not fill one batch of {batch_size}: "
@@ -112,15 +127,20 @@ class NetworkProblem:
         self.augment = augment
         self.steps_per_epoch = len(train) // batch_size
         # On "meta" it is structure alone: every forward pass brings its own weights and buffers.
-        self._model = hasten(seeded(make_model, 0).to("meta"))
-        parameters = dict(self._model.named_parameters())
+        model = seeded(make_model, 0)
+        parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        if not parameters:
+            raise TaskError("the model has no weights that need a gradient: nothing to train")
         self._names = list(parameters)
         self._shapes = [p.shape for p in parameters.values()]
         self._sizes = [p.numel() for p in parameters.values()]
+        self._tied = _tied(model)
+        self._model = hasten(model.to("meta"))
         self.objective = objective or CrossEntropy()
         self.hyperparameters = self.objective.hyperparameters
         self.groups = {name: self._mask(chosen) for name, chosen in groups.items()}
-        self._random = self._draws_random_numbers()
+        self._random = self._attentive = False
+        self._look_at_a_step()
 
     def draw(self, training: int) -> NetworkDraw:
         return NetworkDraw(self, training)
@@ -132,10 +152,10 @@ class NetworkProblem:
             return self._forward(vector, buffers, inputs, training=True)
 
         if not self._random:
-            return self.objective(forward, vector, batch, theta)
+            return _scalar(self.objective(forward, vector, batch, theta))
         with torch.random.fork_rng(self._random_devices()):
             _seed(self.device, batch.key)
-            return self.objective(forward, vector, batch, theta)
+            return _scalar(self.objective(forward, vector, batch, theta))
 
     def validation_loss(self, vector: Tensor, buffers: Buffers) -> Tensor:
         examples = self.validation_examples
@@ -177,13 +197,16 @@ class NetworkProblem:
     def _random_devices(self) -> list[torch.device]:
         return [self.device] if self.device.type == "cuda" else []
 
-    def _draws_random_numbers(self) -> bool:
-        """Whether a training step's forward pass moves the random state."""
-        weights = self.draw(0).initial()
-        with torch.random.fork_rng(self._random_devices()), torch.no_grad():
+    def _look_at_a_step(self) -> None:
+        """Whether a training step's loss moves the random state, and whether it has attention."""
+        draw = self.draw(0)
+        theta = {n: torch.tensor(v, device=self.device) for n, v in self.hyperparameters.items()}
+        with torch.random.fork_rng(self._random_devices()):
             before = _random_state(self.device)
-            self._forward(*weights, self.train.inputs[: self.batch_size], training=True)
-            return not torch.equal(before, _random_state(self.device))
+            vector, buffers = draw.initial()
+            loss = self.training_loss(vector.requires_grad_(), buffers, draw.batch(0), theta)
+            self._random = not torch.equal(before, _random_state(self.device))
+        self._attentive = any("ScaledDotProduct" in name for name in _operators(loss))
 
     def _summed_loss(
         self, vector: Tensor, buffers: Buffers, inputs: Tensor, labels: Tensor
@@ -200,7 +223,39 @@ class NetworkProblem:
         parts = vector.split(self._sizes)
         for name, part, shape in zip(self._names, parts, self._shapes, strict=True):
             state[name] = part if len(shape) == 1 else part.view(shape)
+        for name, other in self._tied.items():
+            state[name] = state[other]
+        if self._attentive:  # torch's fused attention has no second derivative
+            with sdpa_kernel(SDPBackend.MATH):
+                return functional_call(self._model, state, (inputs,))
         return functional_call(self._model, state, (inputs,))
+
+
+def _scalar(loss: object) -> Tensor:
+    if not isinstance(loss, Tensor) or loss.dim() or not loss.is_floating_point():
+        shape = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise TaskError(f"a training loss is a scalar tensor of floats, not {shape}")
+    return loss
+
+
+def _operators(loss: Tensor) -> Iterator[str]:
+    """The names of the operators in a graph."""
+    waiting, seen = [loss.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [before for before, _ in node.next_functions]
+            yield node.name()
+
+
+def _tied(model: nn.Module) -> dict[str, str]:
+    """The names by which a parameter that another module shares is known there too."""
+    first: dict[int, str] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        first.setdefault(id(parameter), name)
+    every = model.named_parameters(remove_duplicate=False)
+    return {name: first[id(p)] for name, p in every if first[id(p)] != name}
 
 
 def seeded(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from searchers.errors import SearcherError
 from searchers.hypergradients.schedules import check_space
-from searchers.inner import Buffers, InnerProblem, Weights
+from searchers.inner import Buffers, InnerProblem, Theta, Weights
 from searchers.space import SpaceError
 from trainables.seeds import generator
 from trainables.task import Instance, Task
@@ -97,16 +97,17 @@ def _check_training_loss(problem: InnerProblem) -> None:
     draw = problem.draw(0)
     weights, batch = draw.initial(), draw.batch(0)
     before = weights.vector.clone()
-    loss = problem.training_loss(weights.vector, _copied(weights.buffers), batch)
+    theta = _theta(problem)
+    loss = problem.training_loss(weights.vector, _copied(weights.buffers), batch, theta)
     _require(loss.shape == (), f"a training loss of shape {tuple(loss.shape)}, not a scalar")
     _require(bool(loss.isfinite()), f"a training loss of {float(loss)} at the initial weights")
-    again = problem.training_loss(weights.vector, _copied(weights.buffers), batch)
+    again = problem.training_loss(weights.vector, _copied(weights.buffers), batch, theta)
     _require(bool(loss == again), "the training loss of one batch differs from call to call")
     shifted = {
         name: 2 * buffer + 1 if buffer.is_floating_point() else buffer.clone()
         for name, buffer in weights.buffers.items()
     }
-    shifted_loss = problem.training_loss(weights.vector, shifted, batch)
+    shifted_loss = problem.training_loss(weights.vector, shifted, batch, theta)
     _require(bool(loss == shifted_loss), "the training loss depends on buffers")
     _require(_same(weights.vector, before), "the training loss changes the weights it is given")
 
@@ -117,7 +118,7 @@ def _check_curvature(problem: InnerProblem) -> None:
     weights, batch = draw.initial(), draw.batch(0)
     doubled = _doubled(weights.vector), _doubled(weights.buffers), _doubled(batch)
     try:
-        problem.training_loss(*doubled)
+        problem.training_loss(*doubled, _theta(problem))
         vector, buffers, batch = doubled
         in_double = True
     except RuntimeError:  # tensors of the problem's own in float32: only autograd is tried
@@ -126,7 +127,7 @@ def _check_curvature(problem: InnerProblem) -> None:
 
     def gradient(at: Tensor, *, differentiable: bool = False) -> tuple[Tensor, Tensor]:
         leaf = at.detach().requires_grad_()
-        loss = problem.training_loss(leaf, _copied(buffers), batch)
+        loss = problem.training_loss(leaf, _copied(buffers), batch, _theta(problem))
         (slope,) = torch.autograd.grad(loss, leaf, create_graph=differentiable)
         return leaf, slope
 
@@ -162,7 +163,7 @@ def _check_no_trace(problem: InnerProblem) -> None:
     vector, buffers = draw.initial()
     for step in range(2):
         leaf = vector.detach().requires_grad_()
-        loss = problem.training_loss(leaf, buffers, draw.batch(step))
+        loss = problem.training_loss(leaf, buffers, draw.batch(step), _theta(problem))
         vector = leaf.detach() - 1e-3 * torch.autograd.grad(loss, leaf)[0]
     _require(_same(problem.draw(0).initial(), first), "a training changes the next one's start")
     _require(problem.validation(first) == untouched, "a training changes another's validation")
@@ -196,6 +197,12 @@ def _check_validation(task: Task, instance: Instance, other: Instance, split_by_
     _require(same != split_by_seed, f"validation splits {_against(same)} by seed")
     if split_by_seed:
         _require(test != metrics, "the test measures what validation measures: is it the same?")
+
+
+def _theta(problem: InnerProblem) -> Theta:
+    """The loss's hyperparameters where nobody tunes them, as a training hands them over."""
+    values = problem.hyperparameters.items()
+    return {name: torch.tensor(v, dtype=torch.float64, device=problem.device) for name, v in values}
 
 
 def _require(holds: bool, otherwise: str) -> None:

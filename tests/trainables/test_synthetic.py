@@ -43,7 +43,7 @@ schedules = st.lists(st.floats(0.01, 2.0), min_size=STEPS, max_size=STEPS)
 
 
 @given(st.permutations(exact_schedule()))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_exact_schedule_solves_the_quadratic_in_any_order(learning_rates: list[float]) -> None:
     instance = QUADRATIC.build(0, CPU)
     assert trained_loss(instance, 0, (), 0.0) == pytest.approx(1.0)

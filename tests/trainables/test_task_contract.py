@@ -18,6 +18,13 @@ from trainables.digits import DIGITS, DIGITS_WEAK_PRIOR
 from trainables.images import Images, crop_and_flip, instance
 from trainables.models import wide_resnet
 from trainables.network import Examples, NetworkProblem
+from trainables.objectives import (
+    InputNoise,
+    LabelSmoothing,
+    Objective,
+    Ridge,
+    WeightedExamples,
+)
 from trainables.synthetic import NOISY_QUADRATIC, QUADRATIC
 from trainables.task import Instance, Task
 from trainables.testing import check_task
@@ -76,6 +83,25 @@ def test_a_residual_network_with_augmentation() -> None:
     check_task(RESIDUAL)
 
 
+@pytest.mark.parametrize("objective", [LabelSmoothing(), InputNoise(), Ridge(), WeightedExamples()])
+def test_a_loss_with_hyperparameters(objective: Objective) -> None:
+    def build(seed: int, device: torch.device) -> Instance:
+        made = DIGITS.build(seed, device).inner
+        assert isinstance(made, NetworkProblem)
+        problem = NetworkProblem(
+            made.make_model,
+            made.train,
+            made.validation_examples,
+            batch_size=32,
+            seed=seed,
+            device=device,
+            objective=objective,
+        )
+        return Instance(problem, lambda weights: problem.measure(weights, made.train))
+
+    check_task(replace(DIGITS, name="own_loss", build=build))
+
+
 @dataclass
 class Broken:
     """A problem with one part replaced."""
@@ -97,12 +123,14 @@ def broken(task: Task = DIGITS, **replaced: Callable[..., Any]) -> Task:
     return replace(task, name="broken", build=build)
 
 
-def random_loss(problem: NetworkProblem, vector: Tensor, buffers: Buffers, batch: Any) -> Tensor:
+def random_loss(problem: NetworkProblem, vector: Tensor, buffers: Buffers, batch: Any, _) -> Tensor:
     changed = batch._replace(inputs=dropout(batch.inputs, 0.5))
     return problem.training_loss(vector, buffers, changed)
 
 
-def half_detached(problem: NetworkProblem, vector: Tensor, buffers: Buffers, batch: Any) -> Tensor:
+def half_detached(
+    problem: NetworkProblem, vector: Tensor, buffers: Buffers, batch: Any, _
+) -> Tensor:
     """Right in value and in gradient, wrong in the second derivative."""
     loss = problem.training_loss(vector, buffers, batch)
     leaf = vector.detach().requires_grad_()
@@ -111,7 +139,9 @@ def half_detached(problem: NetworkProblem, vector: Tensor, buffers: Buffers, bat
     return 0.5 * loss + 0.5 * (loss.detach() + straight)
 
 
-def not_a_number(problem: NetworkProblem, vector: Tensor, buffers: Buffers, batch: Any) -> Tensor:
+def not_a_number(
+    problem: NetworkProblem, vector: Tensor, buffers: Buffers, batch: Any, _
+) -> Tensor:
     """A root of zero: a fine value, an infinite slope."""
     return problem.training_loss(vector, buffers, batch) + (vector - vector.detach()).norm().sqrt()
 
@@ -154,14 +184,14 @@ def changes_weights(problem: NetworkProblem, weights: Weights) -> Metrics:
         (broken(training_loss=half_detached), "Hessian-vector product"),
         (broken(training_loss=not_a_number), "not finite"),
         (
-            broken(training_loss=lambda p, v, b, batch: p.training_loss(v, b, batch).reshape(1)),
+            broken(training_loss=lambda p, v, b, batch, _: p.training_loss(v, b, batch).reshape(1)),
             "not a scalar",
         ),
-        (broken(training_loss=lambda p, v, b, batch: v.sum()), "no second derivative"),
+        (broken(training_loss=lambda p, v, b, batch, _: v.sum()), "no second derivative"),
         (
             broken(
                 RESIDUAL,
-                training_loss=lambda p, v, b, batch: (
+                training_loss=lambda p, v, b, batch, _: (
                     p.training_loss(v, b, batch) + 1e-3 * b["1.norm1.running_mean"].sum()
                 ),
             ),

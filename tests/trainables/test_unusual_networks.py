@@ -1,0 +1,166 @@
+"""Networks with weights that are held, shared or absent, and losses that are not what they seem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from searchers.hypergradients.engines import Engine
+from searchers.hypergradients.forward import Forward
+from searchers.hypergradients.reverse import Binomial, Graphs, Stored
+from searchers.hypergradients.schedules import per_step
+from searchers.hypergradients.update_rules import SGD
+from trainables.network import Examples, NetworkProblem
+from trainables.task import TaskError
+
+CPU = torch.device("cpu")
+
+
+def examples(count: int = 24, width: int = 4) -> Examples:
+    stream = torch.Generator().manual_seed(count)
+    inputs = torch.randn(count, width, generator=stream)
+    return Examples(inputs, torch.randint(4, (count,), generator=stream))
+
+
+def problem(make: Callable[[], nn.Module], objective=None) -> NetworkProblem:
+    return NetworkProblem(
+        make, examples(24), examples(20), batch_size=8, seed=0, device=CPU, objective=objective
+    )
+
+
+def differentiated(inner: NetworkProblem, engine: Engine) -> np.ndarray:
+    along = per_step(SGD(), {"learning_rate": np.full(6, 0.1)}, inner)
+    return engine.hypergradient(inner, inner.draw(0), along).by_coefficient.values()
+
+
+def agree(inner: NetworkProblem) -> None:
+    right = differentiated(inner, Stored())
+    assert np.abs(right).max() > 1e-6
+    for engine in (Graphs(), Binomial(2), Forward()):
+        np.testing.assert_allclose(differentiated(inner, engine), right, rtol=1e-4, atol=1e-7)
+
+
+class Half(nn.Module):
+    """Its first layer stays as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 4)
+        self.first.requires_grad_(False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.last(self.first(inputs).tanh())
+
+
+def test_a_frozen_layer_is_held() -> None:
+    inner = problem(Half)
+    weights = inner.draw(0).initial()
+    assert len(weights.vector) == 5 * 4 + 4
+    along = per_step(SGD(), {"learning_rate": np.full(6, 0.1)}, inner)
+    trained = Stored().hypergradient(inner, inner.draw(0), along).trained
+    assert torch.equal(trained.buffers["first.weight"], weights.buffers["first.weight"])
+    other = problem(Half).draw(1).initial().buffers["first.weight"]
+    assert not torch.equal(other, weights.buffers["first.weight"])
+    agree(inner)
+
+
+class Tied(nn.Module):
+    """The same matrix on the way in and out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.last.weight = self.first.weight
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.last(self.first(inputs).tanh())
+
+
+def test_shared_weights_stay_shared() -> None:
+    inner = problem(Tied)
+    weights, batch = inner.draw(0).initial(), inner.draw(0).batch(0)
+    assert len(weights.vector) == 16 + 4 + 4
+    matrix, a, b = weights.vector[:16].view(4, 4), weights.vector[16:20], weights.vector[20:]
+    logits = (batch.inputs @ matrix.T + a).tanh() @ matrix.T + b
+    loss = inner.training_loss(weights.vector, weights.buffers, batch)
+    torch.testing.assert_close(loss, cross_entropy(logits, batch.labels))
+    agree(inner)
+
+
+class Attentive(nn.Module):
+    """torch's fused attention, which has no second derivative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.out = nn.Linear(1, 8), nn.Linear(8, 4)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        tokens = self.into(inputs.unsqueeze(2))
+        return self.out(self.attention(tokens, tokens, tokens, need_weights=False)[0].mean(1))
+
+
+def test_attention_is_differentiated_twice() -> None:
+    agree(problem(Attentive))
+
+
+class Noisy:
+    """Cross-entropy of inputs with noise from torch's global random state."""
+
+    hyperparameters: ClassVar[dict[str, float]] = {}
+
+    def __call__(self, forward, vector, batch, theta) -> Tensor:
+        noise = torch.randn(batch.inputs.shape)
+        return cross_entropy(forward(batch.inputs + noise), batch.labels)
+
+
+def test_what_a_loss_draws_is_replayed() -> None:
+    before = torch.get_rng_state()
+    agree(problem(Half, Noisy()))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+class Many(Noisy):
+    """One loss an example."""
+
+    def __call__(self, forward, vector, batch, theta) -> Tensor:
+        return cross_entropy(forward(batch.inputs), batch.labels, reduction="none")
+
+
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        (lambda: problem(Half, Many()), r"scalar tensor of floats, not shape \(8,\)"),
+        (lambda: problem(nn.Identity), "nothing to train"),
+        (lambda: Examples(torch.zeros(3, 2), torch.zeros(2)), "3 inputs have 2 labels"),
+        (
+            lambda: NetworkProblem(
+                Half, examples(), examples(0), batch_size=8, seed=0, device=CPU
+            ),
+            "0 validation examples",
+        ),
+        (
+            lambda: NetworkProblem(
+                Half, examples(), examples(), batch_size=-1, seed=0, device=CPU
+            ),
+            "a batch of -1",
+        ),
+        (
+            lambda: NetworkProblem(
+                lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)),
+                examples(), examples(), batch_size=1, seed=0, device=CPU,
+            ),
+            "more than 1 value a channel",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_is_one_line(broken: Callable[[], object], line: str) -> None:
+    with pytest.raises(TaskError, match=line) as caught:
+        broken()
+    assert "\n" not in str(caught.value)
