@@ -16,6 +16,8 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from searchers.errors import SearcherError
+
 
 class Basis(Protocol):
     """A differentiable map from n coefficients to one value a step."""
@@ -85,6 +87,11 @@ class Differentiated:
 
 def cosine(coefficients: Tensor, steps: int) -> Tensor:
     """Half a cosine from the first coefficient to the second (Loshchilov & Hutter 2017)."""
+    if len(coefficients) != 2:
+        raise SearcherError(
+            f"a Cosine has 2 values, that of the first step and that of the last, "
+            f"not {len(coefficients)}"
+        )
     place = torch.arange(steps, dtype=coefficients.dtype) / max(steps - 1, 1)
     fallen = (1 - torch.cos(torch.pi * place)) / 2
     return coefficients[0] * (1 - fallen) + coefficients[1] * fallen

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from searchers.descent import Path, advanced, converged, typical
-from searchers.errors import SearcherError
 from searchers.evaluations import evaluate
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.engines import Engine
@@ -21,6 +20,7 @@ from searchers.hypergradients.schedules import check_space
 from searchers.inner import InnerProblem
 from searchers.outer import OuterOptimizer, SignDescent
 from searchers.protocols import Brief, Chain, Evaluation
+from searchers.settings import instance, number, whole
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,13 @@ class FDS:
     name: str = "fds"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.draws <= self.most_draws:
-            raise SearcherError(f"draws go from 1 to most_draws={self.most_draws}: {self.draws}")
+        instance("outer", self.outer, OuterOptimizer, "SignDescent()")
+        instance("engine", self.engine, Engine, "Auto()")
+        number("last_step", self.last_step, 0.0, 1.0)
+        number("tolerance", self.tolerance, 1.0)
+        whole("warm_steps", self.warm_steps, 0)
+        whole("draws", self.draws, 1)
+        whole("most_draws", self.most_draws, self.draws)
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
         check_space(brief, problem)

@@ -15,6 +15,7 @@ from searchers.hypergradients.schedules import check_space
 from searchers.inner import InnerProblem
 from searchers.outer import OuterState, SignDescent
 from searchers.protocols import Brief, Chain, Evaluation
+from searchers.settings import number
 from searchers.space import Space
 
 
@@ -41,6 +42,11 @@ class FDSPublished:
     clamp: float = 1.0
     converged_at: float = 0.05
     name: str = "fds_published"
+
+    def __post_init__(self) -> None:
+        number("first_step, a fraction of every range,", self.first_step, 0.0, 1.0)
+        number("clamp", self.clamp, 0.0)
+        number("converged_at", self.converged_at, 0.0)
 
     @property
     def engine(self) -> Forward:

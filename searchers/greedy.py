@@ -15,7 +15,6 @@ import numpy as np
 from scipy.sparse import csr_array, eye_array
 from torch import Tensor
 
-from searchers.errors import SearcherError
 from searchers.evaluations import by_unit, lost, nonfinite, schedule_note
 from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.reverse import Graphs
@@ -30,6 +29,7 @@ from searchers.hypergradients.update_rules import State, UpdateRule, Values
 from searchers.inner import Batch, Draw, InnerProblem, Weights
 from searchers.outer import GradientDescent, OuterOptimizer
 from searchers.protocols import Brief, Chain, Evaluation
+from searchers.settings import instance, whole
 from searchers.space import Flat, Space, Vector
 from searchers.streams import stream
 
@@ -53,13 +53,14 @@ class Greedy:
     """
 
     horizon: int = 10
-    outer: OuterOptimizer = field(default_factory=GradientDescent)
+    outer: OuterOptimizer = field(default_factory=lambda: GradientDescent(step=0.02))
     engine: Engine = field(default_factory=Graphs)
     name: str = "greedy"
 
     def __post_init__(self) -> None:
-        if self.horizon < 1:
-            raise SearcherError(f"a greedy horizon is at least 1 step, not {self.horizon}")
+        whole("a greedy horizon", self.horizon, 1)
+        instance("outer", self.outer, OuterOptimizer, "GradientDescent()")
+        instance("engine", self.engine, Engine, "Graphs()")
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
         check_space(brief, problem)

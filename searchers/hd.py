@@ -23,6 +23,7 @@ from searchers.hypergradients.schedules import check_space, schedule, schedule_v
 from searchers.hypergradients.training import Trained, clone, gradient, rows, start
 from searchers.inner import Draw, InnerProblem
 from searchers.protocols import Brief, Chain, Evaluation
+from searchers.settings import number
 from searchers.space import Flat, Float, Vector
 from searchers.streams import stream
 
@@ -46,6 +47,12 @@ class HD:
     additive_beta: tuple[float, float] = (1e-6, 1e-2)
     multiplicative_beta: tuple[float, float] = (1e-3, 1e-1)
     name: str = "hd"
+
+    def __post_init__(self) -> None:
+        for name in ("additive_beta", "multiplicative_beta"):
+            lowest, highest = getattr(self, name)
+            number(f"the highest {name}", highest, 0.0)
+            number(f"the lowest {name}", lowest, 0.0, highest)
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
         check_space(brief, problem)

@@ -13,11 +13,12 @@ infinite one counts as the largest of its sign.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from searchers.errors import SearcherError
+from searchers.settings import number
 
 LARGEST = 1e300
 """Derivatives beyond it count as this: a few of them together still fit a float."""
@@ -37,6 +38,7 @@ class OuterState(NamedTuple):
     memory: tuple[np.ndarray, ...] = ()
 
 
+@runtime_checkable
 class OuterOptimizer(Protocol):
     """A way to step; a frozen dataclass whose fields are its settings."""
 
@@ -61,7 +63,7 @@ class SignDescent:
     step: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_step(self.step)
+        number("an outer step, a fraction of the range,", self.step, 0.0, 1.0)
 
     def init(self, point: np.ndarray) -> OuterState:
         return _still(point, self.step)
@@ -87,7 +89,7 @@ class AdamDescent:
     betas: tuple[float, float] = (0.9, 0.99)
 
     def __post_init__(self) -> None:
-        _check_step(self.step)
+        number("an outer step, a fraction of the range,", self.step, 0.0, 1.0)
         if not all(0 <= beta < 1 for beta in self.betas):
             raise SearcherError(f"the betas of Adam are in [0, 1), not {self.betas}")
 
@@ -128,7 +130,7 @@ class GradientDescent:
     step: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_step(self.step)
+        number("an outer step, a fraction of the range,", self.step, 0.0, 1.0)
 
     def init(self, point: np.ndarray) -> OuterState:
         return _still(point, self.step, np.empty(0))
@@ -168,8 +170,3 @@ def _finite(derivative: np.ndarray) -> np.ndarray:
 def _debias(beta: float, count: np.ndarray) -> np.ndarray:
     """What a running mean that started at 0 is to be divided by after ``count`` terms."""
     return 1 - beta**count
-
-
-def _check_step(step: float) -> None:
-    if not 0 < step <= 1:
-        raise SearcherError(f"an outer step is a fraction of the range in (0, 1], not {step}")

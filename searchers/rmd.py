@@ -19,6 +19,7 @@ from searchers.hypergradients.schedules import check_space, schedule_values, win
 from searchers.inner import InnerProblem
 from searchers.outer import AdamDescent, OuterOptimizer
 from searchers.protocols import Brief, Chain, Evaluation
+from searchers.settings import instance, number
 from searchers.space import Flat, Space, Vector
 
 
@@ -41,6 +42,11 @@ class RMD:
     tolerance: float = 4.0
     engine: Engine = Auto()
     name: str = "rmd"
+
+    def __post_init__(self) -> None:
+        instance("outer", self.outer, OuterOptimizer, "AdamDescent()")
+        instance("engine", self.engine, Engine, "Auto()")
+        number("tolerance", self.tolerance, 1.0)
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
         check_space(brief, problem)

@@ -9,6 +9,7 @@ from searchers.hypergradients.forward import Directions, Forward
 from searchers.hypergradients.reverse import Checkpointed, Graphs, Stored, step_bytes
 from searchers.hypergradients.schedules import Schedule
 from searchers.inner import Draw, InnerProblem
+from searchers.settings import whole
 
 GRAPHS, REPEATED, FORWARD = 3.0, 4.4, 2.5
 """Measured costs in training steps: with every graph kept; with every step run twice; of one
@@ -26,6 +27,9 @@ class Auto:
 
     memory: int = 1 << 30
     name: str = "auto"
+
+    def __post_init__(self) -> None:
+        whole("memory, in bytes,", self.memory, 0)
 
     def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:
         engine, why = self.choose(problem, draw, schedule)

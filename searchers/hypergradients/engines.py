@@ -41,6 +41,12 @@ class Hypergradient:
     by_constant: Mapping[str, Tensor] = field(default_factory=dict)
     by_initial: Tensor | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"<Hypergradient by {self.engine}: {self.by_coefficient.values()}, "
+            f"{self.steps:g} steps>"
+        )
+
 
 @runtime_checkable
 class Engine(Protocol):

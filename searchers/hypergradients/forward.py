@@ -28,10 +28,11 @@ from searchers.hypergradients.training import (
     grouped,
     layout,
     rows,
-    start,
+    started,
 )
 from searchers.hypergradients.update_rules import State
 from searchers.inner import Batch, Buffers, Draw, InnerProblem, Theta
+from searchers.settings import number, whole
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,10 @@ class Forward:
     name: str = "forward"
 
     def __post_init__(self) -> None:
-        if self.clamp is not None and not self.clamp > 0:
-            raise SearcherError(f"clamp is above 0, not {self.clamp}")
-        if self.chunk is not None and self.chunk < 1:
-            raise SearcherError(f"a chunk has at least 1 tangent, not {self.chunk}")
+        if self.clamp is not None:
+            number("clamp", self.clamp, 0.0)
+        if self.chunk is not None:
+            whole("chunk, the tangents at once,", self.chunk, 1)
 
     def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:
         if schedule.constants:
@@ -60,7 +61,7 @@ class Forward:
                 f"forward mode has no derivative by constants ({names}): use Stored"
             )
         began = time.perf_counter()
-        directions, begin = Directions(schedule), start(draw, schedule.rule)
+        directions, begin = Directions(schedule), started(problem, draw, schedule)
         state, buffers, tangent = begin.state, clone(begin.buffers), directions.zeros(begin.state)
         products = 0
         way: Products | None = None if self.chunk is None else Folded(self.chunk)
@@ -86,11 +87,11 @@ class Forward:
                 directions.by_rule(step, count),
                 step,
             )
-            for whole, part in zip(
+            for everything, part in zip(
                 (tangent.weights, *tangent.memory), (moved.weights, *moved.memory), strict=True
             ):
-                if part.data_ptr() != whole.data_ptr():  # else it was written in place
-                    whole[:count] = part
+                if part.data_ptr() != everything.data_ptr():  # else it was written in place
+                    everything[:count] = part
             state = after
         trained = Trained(state, buffers)
         by = tangent.weights.double() @ validation_gradient(problem, trained).double()

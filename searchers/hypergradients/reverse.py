@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from searchers.errors import SearcherError
 from searchers.hypergradients.adjoint import Adjoint, Link, sloped_at
 from searchers.hypergradients.checkpoints import (
     Advance,
@@ -25,9 +24,10 @@ from searchers.hypergradients.checkpoints import (
 )
 from searchers.hypergradients.engines import Hypergradient, validation_gradient
 from searchers.hypergradients.schedules import Schedule
-from searchers.hypergradients.training import Row, Trained, clone, rows, start, train
+from searchers.hypergradients.training import Row, Trained, clone, rows, started, train
 from searchers.hypergradients.update_rules import State
 from searchers.inner import Buffers, Draw, InnerProblem
+from searchers.settings import whole
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Checkpointed:
     name: str = "checkpointed"
 
     def __post_init__(self) -> None:
-        if self.segment is not None and self.segment < 1:
-            raise SearcherError(f"a segment has at least 1 step, not {self.segment}")
+        if self.segment is not None:
+            whole("segment, the steps between checkpoints,", self.segment, 1)
 
     def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:
         length = self.segment
@@ -85,8 +85,7 @@ class Binomial:
     name: str = "binomial"
 
     def __post_init__(self) -> None:
-        if self.slots < 1:
-            raise SearcherError(f"binomial needs at least 1 checkpoint, not {self.slots}")
+        whole("slots, the number of checkpoints,", self.slots, 1)
 
     def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:
         plan = binomial(0, schedule.steps, self.slots)
@@ -95,7 +94,7 @@ class Binomial:
 
 def step_bytes(problem: InnerProblem, draw: Draw, schedule: Schedule) -> tuple[int, int]:
     """What one state and one step's graph take; costs one step."""
-    begin = start(draw, schedule.rule)
+    begin = started(problem, draw, schedule)
     (row,) = rows(schedule, range(1), begin.state.weights)
     sizes: dict[int, int] = {}
 
@@ -115,7 +114,7 @@ def sweep(
 ) -> Hypergradient:
     """Train along the schedule and go back through it, as a plan says."""
     began = time.perf_counter()
-    begin = start(draw, schedule.rule)
+    begin = started(problem, draw, schedule)
     kept, buffers, reached = {0: begin.state}, clone(begin.buffers), 0
     scratch = clone(begin.buffers)  # for repeated steps, whose running statistics count no more
     adjoint: Adjoint | None = None

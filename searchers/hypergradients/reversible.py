@@ -29,7 +29,7 @@ from searchers.hypergradients.reversible_arithmetic import (
     to_integers,
 )
 from searchers.hypergradients.schedules import Schedule
-from searchers.hypergradients.training import Row, Trained, clone, gradient, rows, start
+from searchers.hypergradients.training import Row, Trained, clone, gradient, rows, started
 from searchers.hypergradients.update_rules import SGD, Maclaurin, State, UpdateRule, Value
 from searchers.inner import Buffers, Draw, InnerProblem
 
@@ -55,7 +55,7 @@ class Reversible:
     name: str = "reversible"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.fraction_bits <= 49:
+        if self.fraction_bits not in range(1, 50):
             raise SearcherError(
                 f"fixed-point numbers have 1 to 49 fraction bits, not {self.fraction_bits}"
             )
@@ -64,7 +64,7 @@ class Reversible:
     def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:
         began = time.perf_counter()
         schedule = with_ratios(schedule, self.largest_denominator)
-        begin = start(draw, schedule.rule)
+        begin = started(problem, draw, schedule)
         exact = ExactState(begin.state.weights, self.fraction_bits)
         buffers = clone(begin.buffers)
         train_exactly(problem, draw, schedule, exact, buffers)

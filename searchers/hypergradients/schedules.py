@@ -21,6 +21,7 @@ from searchers.hypergradients.scaled import Scaled, pulled_back, scaled, total
 from searchers.hypergradients.update_rules import UpdateRule
 from searchers.inner import InnerProblem
 from searchers.protocols import Brief
+from searchers.settings import whole
 from searchers.space import Flat, Float, Space, Vector
 
 
@@ -41,6 +42,23 @@ class Schedule:
     jacobian: Mapping[str, csr_array] = field(default_factory=dict)
     constants: Mapping[str, Tensor] = field(default_factory=dict)
     groups: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shapes = {name: np.shape(values) for name, values in self.values.items()}
+        if len(set(shapes.values())) != 1 or len(next(iter(shapes.values()))) != 1:
+            raise SearcherError(f"a schedule has one value a step for every name, not {shapes}")
+        if not self.steps:
+            raise SearcherError("a schedule has at least 1 step, this one has 0")
+        matrices = {name: by.shape for name, by in self.jacobian.items()}
+        if len(set(matrices.values())) > 1 or any(t != self.steps for t, _ in matrices.values()):
+            raise SearcherError(f"jacobians of a schedule of {self.steps} steps: {matrices}")
+
+    def __repr__(self) -> str:
+        moving = ", ".join(self.jacobian) or "nothing"
+        return (
+            f"<Schedule of {self.rule.name}: {self.steps} steps, "
+            f"{self.coefficients} coefficients of {moving}>"
+        )
 
     @property
     def steps(self) -> int:
@@ -69,6 +87,7 @@ def schedule(brief: Brief, problem: InnerProblem, flat: Flat, epochs: int) -> Sc
     has derivative 0.
     """
     check_space(brief, problem)
+    whole("epochs", epochs, 1)
     steps = epochs * problem.steps_per_epoch
     full = steps if brief.compress else brief.horizon * problem.steps_per_epoch
     defaults = {**brief.rule.defaults, **problem.hyperparameters}
@@ -83,13 +102,19 @@ def schedule(brief: Brief, problem: InnerProblem, flat: Flat, epochs: int) -> Sc
     return Schedule(brief.rule, values, parts, groups=problem.groups)
 
 
-def per_step(rule: UpdateRule, values: Mapping[str, np.ndarray]) -> Schedule:
-    """A schedule whose coefficients are the values themselves, name after name; others default."""
+def per_step(
+    rule: UpdateRule, values: Mapping[str, np.ndarray], problem: InnerProblem | None = None
+) -> Schedule:
+    """A schedule whose coefficients are the values themselves, name after name; others default.
+
+    ``problem``: whose loss has hyperparameters, or whose weights have groups.
+    """
     steps = len(next(iter(values.values())))
     identity = csr_array(eye_array(steps * len(values)))
     jacobian = {name: identity[i * steps : (i + 1) * steps] for i, name in enumerate(values)}
-    rest = {name: np.full(steps, default) for name, default in rule.defaults.items()}
-    return Schedule(rule, {**rest, **values}, jacobian)
+    defaults = {**rule.defaults, **(problem.hyperparameters if problem else {})}
+    rest = {name: np.full(steps, default) for name, default in defaults.items()}
+    return Schedule(rule, {**rest, **values}, jacobian, groups=problem.groups if problem else {})
 
 
 def schedule_values(space: Space, flat: Flat, steps: int) -> dict[str, np.ndarray]:
@@ -139,11 +164,35 @@ def check_space(brief: Brief, problem: InnerProblem) -> None:
             raise SearcherError(f"{name} is not a Float: it has no derivative and no schedule")
 
 
+def check_schedule(schedule: Schedule, problem: InnerProblem) -> None:
+    """Refuse a schedule with a name that nobody has, or without one that is needed."""
+    known = {**schedule.rule.defaults, **problem.hyperparameters}
+    given = {**schedule.values, **schedule.constants}
+    for name in given:
+        base, _, group = name.partition(".")
+        if base not in known:
+            raise SearcherError(
+                f"the schedule has {name}, which is no hyperparameter of the update rule "
+                f"{schedule.rule.name} or of the training loss: they have {', '.join(known)}"
+            )
+        if group and group not in schedule.groups:
+            raise SearcherError(f"{name}: the schedule has no group {group} of weights")
+    lacking = ", ".join(name for name in known if name not in given)
+    if lacking:
+        raise SearcherError(f"the schedule has no values for {lacking}: per_step takes a problem's")
+
+
 def _laid_out(space: Space, flat: Flat, steps: int) -> dict[str, tuple[np.ndarray, csr_array]]:
     """Name → its values, (steps,), and their derivatives by its own coefficients, (steps, n)."""
     result = {}
     for name, domain in space.domains.items():
         own = np.array([float(flat[key]) for key in space.names_of(name)])
         basis = domain.basis if isinstance(domain, Vector) else Windows()
-        result[name] = basis.values(own, steps), basis.jacobian(own, steps)
+        values, by = basis.values(own, steps), basis.jacobian(own, steps)
+        if np.shape(values) != (steps,) or by.shape != (steps, len(own)):
+            raise SearcherError(
+                f"{name}: its basis gives values of shape {np.shape(values)} and a jacobian of "
+                f"shape {by.shape}, not {(steps,)} and {(steps, len(own))}"
+            )
+        result[name] = values, by
     return result

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from searchers.hypergradients.schedules import Schedule
-from searchers.hypergradients.update_rules import State, UpdateRule, Value
+from searchers.hypergradients.schedules import Schedule, check_schedule
+from searchers.hypergradients.update_rules import State, UpdateRule, Value, check_rule
 from searchers.inner import NO_THETA, Batch, Buffers, Draw, InnerProblem, Theta, Weights
 
 
@@ -35,6 +35,14 @@ def start(draw: Draw, rule: UpdateRule) -> Trained:
     """The state before the first step."""
     weights = draw.initial()
     return Trained(rule.init(weights.vector), weights.buffers)
+
+
+def started(problem: InnerProblem, draw: Draw, schedule: Schedule) -> Trained:
+    """The state before the first step; SearcherError if problem, schedule and rule do not fit."""
+    check_schedule(schedule, problem)
+    begin = start(draw, schedule.rule)
+    check_rule(schedule.rule, begin.state)
+    return begin
 
 
 def train(

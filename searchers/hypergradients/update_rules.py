@@ -17,6 +17,9 @@ from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from searchers.errors import SearcherError
+from searchers.settings import number
+
 Value: TypeAlias = float | Tensor
 Values: TypeAlias = Mapping[str, Value]
 """The value of each hyperparameter at one step."""
@@ -45,6 +48,34 @@ class UpdateRule(Protocol):
         """The state after one step; new tensors, none changed."""
 
 
+def check_rule(rule: UpdateRule, state: State) -> None:
+    """Refuse a rule of one's own whose first step is no pure, differentiable function."""
+    if type(rule).__module__ == __name__:
+        return
+    leaves = [x.detach().clone().requires_grad_() for x in (state.weights, *state.memory)]
+    gradient = torch.zeros_like(leaves[0]).requires_grad_()
+    before = [x._version for x in (*leaves, gradient)]
+    try:
+        after = rule.update(State(leaves[0], tuple(leaves[1:])), gradient, rule.defaults, 0)
+    except RuntimeError as error:
+        raise SearcherError(f"update rule {rule.name}: its first step fails: {error}") from None
+    if not isinstance(after, State) or not all(isinstance(x, Tensor) for x in after.memory):
+        raise SearcherError(f"update rule {rule.name}: update returns a State of tensors")
+    shapes = [[tuple(x.shape) for x in (s.weights, *s.memory)] for s in (state, after)]
+    if shapes[0] != shapes[1]:
+        raise SearcherError(
+            f"update rule {rule.name}: a state of shapes {shapes[0]} becomes one of {shapes[1]}"
+        )
+    if before != [x._version for x in (*leaves, gradient)]:
+        raise SearcherError(
+            f"update rule {rule.name} writes into its state or gradient: return new tensors"
+        )
+    if not after.weights.requires_grad:
+        raise SearcherError(
+            f"update rule {rule.name}: its step has no derivative (torch.no_grad, or detached?)"
+        )
+
+
 @dataclass(frozen=True)
 class SGD:
     """Stochastic gradient descent, as `torch.optim.SGD`.
@@ -58,6 +89,11 @@ class SGD:
     nesterov: bool = False
     clamp: float | None = None
     name: str = "sgd"
+
+    def __post_init__(self) -> None:
+        if self.clamp is not None:
+            number("clamp", self.clamp, 0.0)
+
     defaults: ClassVar[Mapping[str, float]] = {
         "learning_rate": 0.0,
         "momentum": 0.0,

@@ -70,7 +70,7 @@ def simulate(
     return brackets, told
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(budget_lists, st.integers(2, 4), st.sampled_from([1, 2, 4, 9]), st.randoms(), st.data())
 def test_every_finished_bracket_has_its_shape_and_promotes_the_best(
     budgets: tuple[int, ...], eta: int, width: int, rng: random.Random, data: st.DataObject
@@ -97,7 +97,7 @@ def test_every_finished_bracket_has_its_shape_and_promotes_the_best(
         assert len(last.members) == last.size
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from([1, 2, 4]), st.randoms())
 def test_brackets_finish_in_equal_numbers(width: int, rng: random.Random) -> None:
     """At any width the mix of budgets is Hyperband's: 9, 8 and 5 trainings a round, open

@@ -157,5 +157,5 @@ def test_a_nan_hypergradient_is_reported() -> None:
 
 
 def test_a_horizon_of_no_step_is_refused() -> None:
-    with pytest.raises(SearcherError, match="at least 1 step"):
+    with pytest.raises(SearcherError, match="a greedy horizon is a whole number, 1 or more"):
         Greedy(horizon=0)

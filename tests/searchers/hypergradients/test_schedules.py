@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from small_problems import plain_net, problem_of
 
-from searchers.bases import Basis, Cosine, Linear, Windows, window_of_step
+from searchers.bases import Basis, Cosine, Differentiated, Linear, Windows, window_of_step
 from searchers.errors import SearcherError
+from searchers.hypergradients.reverse import Graphs, Stored
 from searchers.hypergradients.scaled import scaled
 from searchers.hypergradients.schedules import (
+    check_schedule,
     check_space,
     per_step,
     schedule,
@@ -23,6 +25,7 @@ from searchers.hypergradients.update_rules import SGD, Adam
 from searchers.protocols import Brief
 from searchers.space import Categorical, Float, Space, Vector
 from searchers.testing_gradient import Valley
+from trainables.objectives import LabelSmoothing
 
 SPACE = Space(
     {
@@ -129,3 +132,55 @@ def test_a_space_that_cannot_be_differentiated_is_refused_in_one_line(domains, s
     with pytest.raises(SearcherError, match=says) as caught:
         check_space(Brief(space, (flat,), flat, (1,), True, 0, rule=SGD()), problem)
     assert "\n" not in str(caught.value)
+
+
+def test_a_problems_own_hyperparameters_are_in_its_schedule() -> None:
+    problem = problem_of(plain_net, LabelSmoothing())
+    along = per_step(SGD(), {"learning_rate": np.full(4, 0.1)}, problem)
+    np.testing.assert_array_equal(along.values["label_smoothing"], np.zeros(4))
+    check_schedule(along, problem)
+    with pytest.raises(SearcherError, match="no values for label_smoothing"):
+        Stored().hypergradient(
+            problem, problem.draw(0), per_step(SGD(), {"learning_rate": np.full(4, 0.1)})
+        )
+
+
+RATES, SHORT = np.full(4, 0.1), np.full(3, 0.1)
+Half = Differentiated(lambda values, steps: values.expand(steps // 2), "too short")
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda: per_step(SGD(), {"learning_rate": RATES, "momentum": SHORT}), "one value a step"),
+        (lambda: per_step(SGD(), {"learning_rate": RATES[:0]}), "at least 1 step"),
+        (
+            lambda: check_schedule(per_step(SGD(), {"lr": RATES}), problem_of(plain_net)),
+            "the schedule has lr, which is no hyperparameter of the update rule sgd",
+        ),
+        (
+            lambda: schedule_values(Space({"a": Vector(1, Float(0, 1), Half)}), {"a_0": 0.5}, 8),
+            "a:",
+        ),
+        (
+            lambda: schedule_values(
+                Space({"a": Vector(3, Float(0, 1), Cosine)}), {f"a_{i}": 0.5 for i in range(3)}, 8
+            ),
+            "a Cosine has 2 values",
+        ),
+    ],
+)
+def test_a_schedule_that_does_not_fit_is_refused_in_one_line(make, line: str) -> None:
+    with pytest.raises(SearcherError, match=line) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_shown_of_a_schedule_is_short() -> None:
+    problem = problem_of(plain_net)
+    along = per_step(SGD(), {"learning_rate": np.full(300, 0.1)})
+    assert repr(along) == "<Schedule of sgd: 300 steps, 300 coefficients of learning_rate>"
+    short = per_step(SGD(), {"learning_rate": RATES})
+    said = repr(Graphs().hypergradient(problem, problem.draw(0), short))
+    assert said.startswith("<Hypergradient by graphs: [")
+    assert len(said) < 120

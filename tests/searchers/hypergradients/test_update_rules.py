@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from small_problems import USUAL, plain_net, problem_of
+from torch import Tensor
 
+from searchers.errors import SearcherError
 from searchers.hypergradients.derivatives import direction, pull_back, push_forward
 from searchers.hypergradients.update_rules import (
     SGD,
@@ -19,6 +25,7 @@ from searchers.hypergradients.update_rules import (
     RMSProp,
     State,
     UpdateRule,
+    check_rule,
 )
 
 RULES = (*UPDATE_RULES, SGD(clamp=0.5, name="clamped"))
@@ -155,3 +162,57 @@ def test_the_direction_is_the_derivative_by_the_learning_rate(rule: UpdateRule) 
     )
     found = direction(rule, state, gradient, after, at, 3)
     torch.testing.assert_close(found, expected / 1e-3, rtol=1e-6, atol=1e-9)
+
+
+@dataclass(frozen=True)
+class Own:
+    """A rule of one's own, spoilt by ``step``."""
+
+    spoilt: Callable[[State, Tensor], State]
+    name: str = "own"
+    defaults: ClassVar[dict[str, float]] = {"learning_rate": 0.1}
+
+    def init(self, weights: Tensor) -> State:
+        return State(weights, (torch.zeros_like(weights),))
+
+    def update(self, state: State, gradient: Tensor, at, step: int) -> State:
+        return self.spoilt(state, gradient)
+
+
+def right(state: State, g: Tensor) -> State:
+    v = 0.9 * state.memory[0] + g
+    return State(state.weights - 0.1 * v, (v,))
+
+
+def writing(state: State, g: Tensor) -> State:
+    v = state.memory[0].detach().mul_(0.9) + g
+    return State(state.weights - 0.1 * v, (v,))
+
+
+def writing_into_a_leaf(state: State, g: Tensor) -> State:
+    v = state.memory[0].mul_(0.9).add_(g)
+    return State(state.weights - 0.1 * v, (v,))
+
+
+@torch.no_grad()
+def without_a_derivative(state: State, g: Tensor) -> State:
+    return right(state, g)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "line"),
+    [
+        (writing, "writes into its state or gradient"),
+        (writing_into_a_leaf, "its first step fails"),
+        (without_a_derivative, "no derivative"),
+        (lambda state, g: None, "returns a State"),
+        (lambda state, g: State(state.weights - g, (3,)), "returns a State of tensors"),
+        (lambda state, g: State((state.weights - g).sum(), state.memory), "becomes one of"),
+        (lambda state, g: State(state.weights - g), "becomes one of"),
+    ],
+)
+def test_a_rule_that_is_no_pure_function_is_refused(spoilt, line: str) -> None:
+    check_rule(Own(right), Own(right).init(torch.zeros(3)))
+    with pytest.raises(SearcherError, match=line) as caught:
+        check_rule(Own(spoilt), Own(right).init(torch.zeros(3)))
+    assert "\n" not in str(caught.value)
