@@ -3,9 +3,9 @@
     python benchmarks/reversible.py [LENET_STEPS]
 
 The bits kept at momentum 0.9 and 0.98; whether trainings came back bit for bit (5,000 steps of a
-784-128-10 network, LENET_STEPS of LeNet, by default 5,000); the time of the exact training and of the
-way back with its Hessian-vector products over that of plain training along the same schedule, in
-interleaved pairs on one thread. Batches are 128 random images of MNIST's shape.
+784-128-10 network, and LENET_STEPS of LeNet, by default as many); the time of the exact training
+and of the way back with its Hessian-vector products over that of plain training along the same
+schedule, in interleaved pairs on one thread. Batches are 128 random images of MNIST's shape.
 """
 
 from __future__ import annotations

@@ -98,11 +98,17 @@ def table(rows: Iterable[Row]) -> str:
     for r in rows:
         sign = "" if r.target is None else f"{'≥' if r.at_least else '≤'} {r.target:g}"
         met = {None: "", True: "yes", False: "no"}[r.met]
+        value, low, high = map(_number, (r.value, r.low, r.high))
+        interval = f"{low} … {high}" if r.pairs > 5 else "–"  # of fewer, no interval has 95 %
         lines.append(
-            f"| {r.what} | {r.setting} | {r.value:.3g} {r.unit} | {r.low:.3g} … {r.high:.3g} "
-            f"| {r.pairs} | {sign} | {met} |"
+            f"| {r.what} | {r.setting} | {value} {r.unit} | {interval} | {r.pairs or '–'} "
+            f"| {sign} | {met} |"
         )
     return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def machine() -> str:
