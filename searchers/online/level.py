@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from searchers.errors import SearcherError
 from searchers.online.arithmetic import Arithmetic, Vector
@@ -28,6 +28,7 @@ Combination: TypeAlias = Mapping[str, float]
 UNBOUNDED = (-math.inf, math.inf)
 
 
+@runtime_checkable
 class Level(Protocol):
     """An update rule. ``at`` holds the value of each hyperparameter; the first step is step 1."""
 

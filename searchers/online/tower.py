@@ -74,7 +74,7 @@ class Tower(Optimizer):
     ):
         self._gathered: dict[int, tuple[Any, list[Bunch]]] = {}
         super().__init__(
-            params, {"levels": tuple(levels), "weight_decay": weight_decay, "clip": clip}
+            params, {"levels": _checked(levels), "weight_decay": weight_decay, "clip": clip}
         )
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -97,6 +97,14 @@ class Tower(Optimizer):
                 raise SearcherError(
                     f"cannot move {p.dtype} parameters: keep them in float32 (use autocast)"
                 )
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for index, group in enumerate(self.param_groups):
+            levels, count = _kinds(group), len(group["params"])
+            tensors = f"{count} tensor{'s' * (count != 1)}"
+            lines.append(f"  group {index}: {levels}, lr {group['lr']:.6g}, {tensors}")
+        return "\n".join([*lines, ")"])
 
     def hyperparameters(self) -> list[list[dict[str, float]]]:
         """The values in use, by group, by level (the base first), by name."""
@@ -210,15 +218,55 @@ class Tower(Optimizer):
         return super().__getstate__()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Called when a state is loaded, and by pickle and copy.
+
+        Raises:
+            SearcherError: it is another optimizer's; this one then stays as it was.
+        """
+        for index, group in enumerate(state["param_groups"]):
+            if "storeys" not in group:
+                raise SearcherError(
+                    f"cannot load this state: its group {index} has no levels, so it is not a "
+                    "tower's; load what a Tower, SGDHD or AdamHD saved, or go on from its lr "
+                    f"with a new one, lr={group.get('lr')}"
+                )
+        for index, (own, group) in enumerate(
+            zip(self.__dict__.get("param_groups", ()), state["param_groups"], strict=False)
+        ):
+            if type(self) is not Tower and _kinds(own) != _kinds(group):  # not what its name says
+                raise SearcherError(
+                    f"cannot load this state: its group {index} is {_kinds(group)}, that of this "
+                    f"{type(self).__name__} is {_kinds(own)}; a Tower takes any"
+                )
         super().__setstate__(state)
         self._gathered = {}
 
 
-def _levels(given: Iterable[Level], fields: dict[str, Any], rates: Any) -> tuple[Level, ...]:
-    """A group's levels: those given, with its own fields of the base and learning rates above."""
-    levels = list(given)
-    if not levels:
+def _kinds(group: dict[str, Any]) -> str:
+    """A group's levels by name, the base first."""
+    return " / ".join(type(level).__name__ for level in group["levels"])
+
+
+def _checked(given: Any) -> tuple[Level, ...]:
+    """What was given as levels, if that is what they are."""
+    if not isinstance(given, Sequence):
+        raise SearcherError("levels: give a list, the base first: [Adam(lr=1e-3), SGD(lr=1e-5)]")
+    if not given:
         raise SearcherError("a tower needs at least one level, such as SGD(lr=0.1)")
+    for height, level in enumerate(given):
+        kind = level if isinstance(level, type) else type(level)
+        if kind is level or not dataclasses.is_dataclass(level) or not isinstance(level, Level):
+            what = "the class" if kind is level else "an object of"
+            raise SearcherError(
+                f"levels[{height}] is {what} {kind.__module__}.{kind.__qualname__}: give a level "
+                "of searchers.online with its numbers, such as SGD(lr=0.1) or Adam(lr=1e-3)"
+            )
+    return tuple(given)
+
+
+def _levels(given: Any, fields: dict[str, Any], rates: Any) -> tuple[Level, ...]:
+    """A group's levels: those given, with its own fields of the base and learning rates above."""
+    levels = list(_checked(given))
     for name in fields:
         if name not in {field.name for field in dataclasses.fields(levels[0])}:  # type: ignore[arg-type]
             raise SearcherError(f"{type(levels[0]).__name__} has no {name!r} to set for a group")

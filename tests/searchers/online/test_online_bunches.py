@@ -240,7 +240,7 @@ FIRST = st.floats(-1e3, 1e3)
 BASES: list[Any] = [SGD(0.1, bounds=(0.0, 1.0)), Adam(learned=("lr", "beta1")), RMSProp()]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     base=st.sampled_from(BASES),
     rates=st.lists(st.floats(1e-9, 1e-2), min_size=1, max_size=9),

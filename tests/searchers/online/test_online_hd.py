@@ -129,7 +129,7 @@ def test_second_order_descends() -> None:
 
 
 @pytest.mark.parametrize("multiplicative", [False, True])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(low=st.floats(0.01, 0.05), width=st.floats(0.0, 0.1), hyper_lr=st.floats(1e-3, 0.9))
 def test_a_learning_rate_stays_in_its_bounds(
     multiplicative: bool, low: float, width: float, hyper_lr: float
@@ -162,7 +162,7 @@ def test_a_learning_rate_is_not_negative_unless_bounds_allow_it() -> None:
         assert optimizer.param_groups[0]["lr"] == expected
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scale=st.floats(1e-6, 1e6), beta=st.floats(0.001, 0.5))
 def test_the_multiplicative_rule_does_not_see_the_losss_scale(scale: float, beta: float) -> None:
     """And moves by no more than a share β a step."""

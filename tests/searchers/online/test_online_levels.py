@@ -246,7 +246,7 @@ NUMBERS = st.floats(-10, 10, allow_subnormal=False)
 
 
 @pytest.mark.parametrize("base", BASES.values(), ids=BASES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6))
 def test_a_rule_moves_numbers_as_it_moves_tensors(
     base: Any, gradients: list[tuple[float, float]]

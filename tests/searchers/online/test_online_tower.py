@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import lr_scheduler as schedulers
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -384,6 +385,32 @@ def test_one_level_is_the_optimizer_itself() -> None:
 MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "negative lr": (lambda: SGD(-0.1), "lr must be finite and not negative, got -0.1"),
     "NaN lr": (lambda: Adam(math.nan), "lr must be finite"),
+    "torch's class": (
+        lambda: Tower(params(), [torch.optim.SGD]),  # type: ignore[list-item]
+        r"levels\[0\] is the class torch.optim.sgd.SGD: give a level of searchers.online",
+    ),
+    "torch's optimizer above": (
+        lambda: Tower(params(), [SGD(0.1), torch.optim.SGD(params(), 0.1)]),  # type: ignore[list-item]
+        r"levels\[1\] is an object of torch.optim.sgd.SGD: give a level",
+    ),
+    "a level that is not made": (
+        lambda: Tower(params(), [Adam]),  # type: ignore[list-item]
+        r"levels\[0\] is the class searchers.online.levels.Adam: give a level .* with its numbers",
+    ),
+    "one level, no list": (
+        lambda: Tower(params(), SGD(0.1)),  # type: ignore[arg-type]
+        "levels: give a list, the base first",
+    ),
+    "a group's level": (
+        lambda: Tower([{"params": params(), "levels": [0.1]}], [SGD(0.1)]),
+        r"levels\[0\] is an object of builtins.float",
+    ),
+    "torch's state": (
+        lambda: SGDHD(params(), 0.1).load_state_dict(
+            torch.optim.SGD(params(), 0.3, 0.9).state_dict()
+        ),
+        "its group 0 has no levels, .* lr=0.3",
+    ),
     "no levels": (lambda: Tower(params(), []), "at least one level"),
     "beta1": (lambda: Adam(beta1=1.0), r"beta1 must lie in \[0, 1\), got 1.0"),
     "learned beta1": (lambda: Adam(beta1=0.0, learned=BETAS), "a learned beta1 must lie in"),
@@ -431,9 +458,88 @@ def test_a_mistake_gets_one_line(make: Callable[[], Any], message: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_state_that_cannot_be_loaded_leaves_a_tower_as_it_was() -> None:
+    net, other = network(), network()
+    tower, twin = SGDHD(net.parameters(), 0.05, 1e-3), SGDHD(other.parameters(), 0.05, 1e-3)
+    foreign = torch.optim.SGD(other.parameters(), 0.3, 0.9)
+    assert train(net, tower, 3) == train(other, twin, 3)
+    with pytest.raises(SearcherError):
+        twin.load_state_dict(foreign.state_dict())
+    assert train(net, tower, 3, first=3) == train(other, twin, 3, first=3)
+    assert torch.equal(weights(net), weights(other))
+
+
+def test_it_prints_as_a_line_for_each_group() -> None:
+    net = network()
+    groups = [
+        {"params": net[0].parameters()},  # type: ignore[index]
+        {"params": [net[2].bias], "levels": [SGD(0.25), SGD(0.1), SGD(0.01)]},  # type: ignore[index]
+    ]
+    assert repr(Tower(groups, [Adam(1e-3), SGD(1e-5)])).splitlines() == [
+        "Tower (",
+        "  group 0: Adam / SGD, lr 0.001, 2 tensors",
+        "  group 1: SGD / SGD / SGD, lr 0.25, 1 tensor",
+        ")",
+    ]
+    tower = SGDHD(net.parameters(), 0.05, 1e-3)
+    rates = train(net, tower, 3)
+    assert f"lr {rates[-1]:.6g}, 4 tensors" in str(tower), "the learning rate in use"
+
+
+COMPOSE: dict[str, Callable[[Any], Any]] = {
+    "cosine": lambda tower: schedulers.CosineAnnealingLR(tower, 20),
+    "step": lambda tower: schedulers.StepLR(tower, 3),
+    "exponential": lambda tower: schedulers.ExponentialLR(tower, 0.9),
+    "linear": lambda tower: schedulers.LinearLR(tower),
+    "polynomial": lambda tower: schedulers.PolynomialLR(tower, 20),
+}
+SET: dict[str, Callable[[Any], Any]] = {
+    "lambda": lambda tower: schedulers.LambdaLR(tower, lambda epoch: 1 / (1 + epoch)),
+    "warm restarts": lambda tower: schedulers.CosineAnnealingWarmRestarts(tower, 5),
+    "one cycle": lambda tower: schedulers.OneCycleLR(
+        tower, 0.1, total_steps=20, cycle_momentum=False
+    ),
+}
+
+
+def scheduled(schedule: Callable[[Any], Any], hyper_lr: float) -> float:
+    """The learning rate after some steps under a scheduler."""
+    net = network()
+    tower = SGDHD(net.parameters(), 0.01, hyper_lr)
+    scheduler = schedule(tower)
+    for step in range(8):
+        train(net, tower, 1, first=step)
+        scheduler.step()
+    return tower.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize("schedule", COMPOSE.values(), ids=COMPOSE)
+def test_a_scheduler_that_multiplies_composes(schedule: Callable[[Any], Any]) -> None:
+    assert scheduled(schedule, 1e-3) != pytest.approx(scheduled(schedule, 0.0), rel=0.01)
+
+
+@pytest.mark.parametrize("schedule", SET.values(), ids=SET)
+def test_a_scheduler_that_sets_undoes_what_was_learned(schedule: Callable[[Any], Any]) -> None:
+    """As the guide says; should torch change it, the guide has to."""
+    assert scheduled(schedule, 1e-3) == scheduled(schedule, 0.0)
+
+
+def test_one_cycle_needs_its_momentum_cycle_off() -> None:
+    with pytest.raises(ValueError, match="cycle_momentum"):
+        schedulers.OneCycleLR(SGDHD(params(), 0.1), 0.1, total_steps=20)
+
+
 def test_a_sparse_gradient_is_a_mistake() -> None:
     table = nn.Embedding(5, 2, sparse=True)
     tower = Tower(table.parameters(), [SGD(0.1)])
     table(torch.tensor([1])).sum().backward()
     with pytest.raises(SearcherError, match="sparse=False"):
         tower.step()
+
+
+def test_the_state_of_another_tower_is_refused() -> None:
+    optimizer = SGDHD([torch.ones(3, requires_grad=True)], 0.1)
+    other = AdamHD([torch.ones(3, requires_grad=True)], 0.1)
+    with pytest.raises(SearcherError, match="group 0 is Adam / SGD, that of this SGDHD is SGD / SGD"):
+        optimizer.load_state_dict(other.state_dict())
+    assert repr(optimizer).startswith("SGDHD (\n  group 0: SGD / SGD, lr 0.1")
