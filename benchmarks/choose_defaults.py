@@ -181,7 +181,7 @@ FAMILIES: Mapping[str, Mapping[str, GradientSearcher]] = {
         "default": Greedy(),
         "horizon=3": Greedy(3),
         "horizon=20": Greedy(20),
-        "GradientDescent(0.02)": Greedy(outer=GradientDescent(0.02)),
+        "GradientDescent(0.1)": Greedy(outer=GradientDescent(0.1)),
         "AdamDescent(0.05)": Greedy(outer=AdamDescent(0.05)),
         "SignDescent(0.05)": Greedy(outer=SignDescent(0.05)),
     },
