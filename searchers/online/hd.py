@@ -73,7 +73,8 @@ class AdamHD(Tower):
         multiplicative: bool = False,
         bounds: tuple[float, float] = NOT_NEGATIVE,
     ):
-        base = Adam(lr, *betas, eps, initial_square=0.0, bounds=bounds)
+        beta1, beta2 = betas
+        base = Adam(lr, beta1, beta2, eps, initial_square=0.0, bounds=bounds)
         super().__init__(params, [base, *_above(hyper_lr, multiplicative)], weight_decay)
 
 

@@ -87,6 +87,13 @@ def check(level: Level) -> None:
             raise SearcherError(f"{name}: {decay} must lie in [0, 1), got {value}")
         if value == 0 and decay in level.learned and level.raws[decay] is UNIT:
             raise SearcherError(f"{name}: a learned {decay} must lie in (0, 1), got 0")
+    for setting, value in vars(level).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SearcherError(f"{name}: {setting} must be finite, got {value}")
+    if len(set(level.learned)) < len(level.learned):
+        raise SearcherError(f"{name}: learns each hyperparameter once, not {list(level.learned)}")
+    if getattr(level, "initial_square", 0.0) < 0:
+        raise SearcherError(f"{name}: initial_square must not be negative")
     eps = getattr(level, "eps", 1.0)
     if not eps > 0:
         raise SearcherError(f"{name}: eps must be positive, got {eps}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -88,8 +89,8 @@ class Tower(Optimizer):
         group["hypergradient"] = [0.0] * len(levels[0].learned)
         group["skipped"] = 0
         decay = group.setdefault("weight_decay", self.defaults["weight_decay"])
-        if not decay >= 0:
-            raise SearcherError(f"weight_decay must not be negative, got {decay}")
+        if not 0 <= decay < math.inf:
+            raise SearcherError(f"weight_decay must be finite and not negative, got {decay}")
         super().add_param_group(group)
         for p in group["params"]:
             if not p.is_floating_point() or p.dtype == torch.float16:

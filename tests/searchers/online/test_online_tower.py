@@ -416,6 +416,13 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "learned beta1": (lambda: Adam(beta1=0.0, learned=BETAS), "a learned beta1 must lie in"),
     "momentum": (lambda: SGD(0.1, -0.5), "momentum must lie in"),
     "unknown learned": (lambda: AdaGrad(learned=("gamma",)), "cannot learn 'gamma'"),
+    "a start below 0": (lambda: AdaGrad(initial_square=-1.0), "initial_square must not be"),
+    "NaN dampening": (lambda: SGD(0.1, dampening=math.nan), "dampening must be finite, got nan"),
+    "twice": (lambda: Adam(learned=("lr", "lr")), "learns each hyperparameter once"),
+    "endless decay": (
+        lambda: Tower([torch.ones(1)], [SGD(0.1)], weight_decay=math.inf),
+        "weight_decay must be finite",
+    ),
     "eps": (lambda: Adam(eps=0.0), "eps must be positive, got 0.0"),
     "nesterov": (lambda: SGD(0.1, nesterov=True), "nesterov=True needs a momentum"),
     "bounds": (lambda: SGD(0.1, bounds=(0.2, 1)), "lies outside its bounds"),
@@ -430,7 +437,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "weight decay": (
         lambda: Tower(params(), [SGD(0.1)], weight_decay=-1),
-        "weight_decay must not be negative",
+        "weight_decay must be finite and not negative",
     ),
     "group": (
         lambda: Tower([{"params": params(), "beta1": 0.5}], [SGD(0.1)]),
