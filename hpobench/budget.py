@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hpobench.errors import StudyError
+from hpobench.report.wording import plural
 
 Kind = Literal["seconds", "evaluations", "steps"]
 
@@ -32,8 +33,9 @@ class Budget:
             raise StudyError(f"a budget in {self.kind} is a whole number, not {self.amount!r}")
 
     def __str__(self) -> str:
-        unit = "s" if self.kind == "seconds" else f" {self.kind}"
-        return f"{self.amount:g}{unit}"
+        if self.kind == "seconds":
+            return f"{self.amount:g}s"
+        return plural(int(self.amount), self.kind.removesuffix("s"))
 
     def as_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "amount": self.amount}

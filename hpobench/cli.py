@@ -16,6 +16,7 @@ import hpobench
 from hpobench.budget import Budget
 from hpobench.errors import StudyError
 from hpobench.finding import USER_ERRORS, find_study, study_names
+from hpobench.report.wording import plain, plural
 
 app = typer.Typer(
     name="hpobench",
@@ -49,8 +50,8 @@ def list_() -> None:
         study, _ = find_study(name)
         tasks = ", ".join(task.name for task in study.tasks)
         studies[name] = (
-            f"{tasks}: {len(study.searchers)} searchers, {len(study.seeds)} seeds,"
-            f" {study.budget} each"
+            f"{tasks}: {plural(len(study.searchers), 'searcher')},"
+            f" {plural(len(study.seeds), 'seed')}, {study.budget} each"
         )
     console.print(_listing("studies", studies))
 
@@ -153,7 +154,9 @@ def reference(
 )
 def audit(
     searcher: Annotated[str | None, typer.Option(help="Only what this searcher uses.")] = None,
-    task: Annotated[str, typer.Option(help="Where noise and bias are measured.")] = "digits",
+    task: Annotated[
+        str | None, typer.Option(help="Where noise and bias are measured.", show_default="digits")
+    ] = None,
     engine: Annotated[
         str | None, typer.Option(help="Only this one: MODULE:ATTRIBUTE or FILE.py:ATTRIBUTE.")
     ] = None,
@@ -161,13 +164,19 @@ def audit(
 ) -> None:
     """Can hypergradients be trusted, and what do they cost? Exit code 1 if a check fails."""
     from hpobench.audit.run import conduct
-    from hpobench.audit.subjects import subjects
+    from hpobench.audit.subjects import AuditError, subjects
     from trainables.tasks import find_task
 
     console = Console()
     if not console.is_terminal:  # a log has no width: leave the table room
         console = Console(width=110)
-    found = conduct(subjects(searcher, engine), find_task(task), out, console)
+    chosen, place = subjects(searcher, engine), find_task(task or "digits")
+    if task is not None and not chosen.measured:
+        raise AuditError(
+            f"--task: {searcher} differentiates single steps, checked on small problems of the"
+            " audit's own: there is nothing to measure on a task; leave --task out"
+        )
+    found = conduct(chosen, place, out, console)
     raise typer.Exit(bool(found.failures))
 
 
@@ -177,7 +186,10 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except UsageError as error:
-        _say(error.format_message(), 2)  # type: ignore[attr-defined]
+        message = error.format_message()  # type: ignore[attr-defined]
+        if not message:  # no command: the help is shown already
+            sys.exit(2)
+        _say(message, 2)
     except USER_ERRORS as error:
         _say(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
@@ -218,7 +230,7 @@ def _chosen(names: str | None, items: Any, what: str) -> list[Any] | None:
 def _listing(title: str, rows: dict[str, str]) -> Table:
     table = Table(title=title, title_justify="left", show_header=False)
     for name, words in rows.items():
-        table.add_row(name, words)
+        table.add_row(name, plain(words))
     return table
 
 

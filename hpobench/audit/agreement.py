@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from hpobench.audit.problems import NETS, RULES, Case, case
-from hpobench.audit.rows import DIFFERENCES, EXACT, ROUNDED, Agreement, trouble
+from hpobench.audit.rows import DIFFERENCES, EXACT, ROUNDED, Agreement, taken_by, trouble
 from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.reverse import Stored
 from searchers.hypergradients.reversible import Reversible
@@ -89,6 +89,7 @@ def compared(label: str, engine: Engine, at: Case, expected: Expected) -> Iterat
     try:
         result = engine.hypergradient(at.problem, at.problem.draw(0), at.along(at.flat))
         found, weights = result.by_coefficient.values(), result.trained.state.weights
+        row = partial(row, taken=taken_by(engine.name, result.engine))
     except Exception as error:  # a user's engine may do anything
         yield nothing(*trouble(error))
         return

@@ -14,7 +14,7 @@ import torch
 
 from hpobench.audit.memory import ALLOCATED, RESIDENT, WARM_UP, Point, peaks, work
 from hpobench.audit.problems import cost_problem
-from hpobench.audit.rows import Cost, trouble
+from hpobench.audit.rows import Cost, taken_by, trouble
 from searchers.hypergradients.engines import Engine
 from trainables.network import NetworkProblem
 
@@ -57,32 +57,38 @@ def cost(engines: Sequence[tuple[str, Engine]], device: torch.device) -> Iterato
 def timed(row: Cost, problem: NetworkProblem, point: Point) -> Cost:
     """The row with its times, or with why there are none."""
     try:
-        found = ratios(problem, point)
+        found, words = ratios(problem, point)
     except Exception as error:  # a user's engine may do anything
         why = trouble(error)
         timeless = replace(row, steps=math.nan, lowest=math.nan, highest=math.nan)
         return replace(timeless, note=why.note, refused=why.refused)
     middle, ends = statistics.median(found), (min(found), max(found))
-    return replace(row, steps=middle, lowest=ends[0], highest=ends[1], pairs=len(found))
+    taken = "" if point[0] is None else taken_by(point[0].name, words)
+    timed = replace(row, steps=middle, lowest=ends[0], highest=ends[1], pairs=len(found))
+    return replace(timed, taken=taken)
 
 
-def ratios(problem: NetworkProblem, point: Point) -> list[float]:
-    """Time of an engine over that of plain training for as many steps, measured in turn."""
+def ratios(problem: NetworkProblem, point: Point) -> tuple[list[float], str]:
+    """Time of an engine over that of plain training for as many steps, measured in turn.
+
+    And what computed it, in the engine's own words.
+    """
     plain: Point = (None, *point[1:])
     work(problem, (point[0], WARM_UP, 1))
     found: list[float] = []
     end = time.perf_counter() + SECONDS
     while len(found) < FEWEST or (len(found) < MOST and time.perf_counter() < end):
-        below = _seconds(lambda: work(problem, plain), problem.device)
-        found.append(_seconds(lambda: work(problem, point), problem.device) / below)
-    return found
+        below, _ = _seconds(lambda: work(problem, plain), problem.device)
+        own, words = _seconds(lambda: work(problem, point), problem.device)
+        found.append(own / below)
+    return found, words
 
 
-def _seconds(run: Callable[[], None], device: torch.device) -> float:
-    """Of CPU time, which other processes do not lengthen; on a GPU, of wall-clock."""
+def _seconds(run: Callable[[], str], device: torch.device) -> tuple[float, str]:
+    """Of CPU time, which other processes do not lengthen; on a GPU, of wall-clock. Its result."""
     clock = time.perf_counter if device.type == "cuda" else time.process_time
     began = clock()
-    run()
+    words = run()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return clock() - began
+    return clock() - began, words

@@ -14,14 +14,14 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from hpobench.audit.cost import HORIZON, PLAIN, USUAL
-from hpobench.audit.rows import Cost, Spread
+from hpobench.audit.rows import Cost, Spread, named, over_draws, own_draws
 from hpobench.report.figures.labels import Entry, draw_labels, height_of, width_of
 from hpobench.report.figures.scale import log_ticks, regret_scale, tick_text
 from hpobench.report.figures.style import LineStyle, Style, StyleName, line_style, themed
 from hpobench.report.wording import plural
 
 WIDTH, LEFT, TOP, BOTTOM = 8.8, 0.75, 0.62, 0.62  # inches
-LOWEST, ROW = 2.9, 0.3  # inches: a panel of curves; one coefficient
+LOWEST, ROW, LEGEND = 2.9, 0.3, 0.3  # inches: a panel of curves; one coefficient; one line
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ def audit_figure(
     looks = _looks(cost, style)
     panels = [panel for panel in (_steps(cost), _memory(cost)) if any(panel.points.values())]
     with themed(style) as theme:
-        columns = [_entries(panel, looks, theme) for panel in panels]
+        columns = [_entries(panel, cost, looks, theme) for panel in panels]
         heights = [max(LOWEST, height_of(column)) for column in columns]
         names = list(dict.fromkeys(row.coefficient for row in spread))
         heights.append(ROW * (len(names) + 1))
-        total = sum(heights) + len(heights) * (TOP + BOTTOM)
+        total = sum(heights) + len(heights) * (TOP + BOTTOM) + LEGEND
         figure = Figure(figsize=(WIDTH, total))
 
         def place(i: int, left: float, width: float) -> Axes:
@@ -117,13 +117,16 @@ def _points(
     }
 
 
-def _entries(panel: Curves, looks: dict[str, LineStyle], theme: Style) -> list[Entry]:
+def _entries(
+    panel: Curves, cost: Sequence[Cost], looks: dict[str, LineStyle], theme: Style
+) -> list[Entry]:
     entries = []
     for engine, points in panel.points.items():
         look = looks.get(engine)
         line = look.line(1.9) if look else _faint(theme)
         ends = tuple(y for _, y in points[-1:])
-        entries.append(Entry(engine, ends, line, look.points(5) if look else None, theme.text))
+        marker = look.points(5) if look else None
+        entries.append(Entry(named(engine, cost), ends, line, marker, theme.text))
     for name, points in panel.guides.items():
         ends = (points[-1][1],)
         entries.append(Entry(name, ends, _dotted(theme), None, theme.faint))
@@ -163,8 +166,8 @@ def _draw_curves(axes: Axes, panel: Curves, looks: dict[str, LineStyle], theme: 
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
-    axes.set_xlabel(panel.across)
-    _name_upwards(axes, panel.upwards)
+    axes.set_xlabel(f"{panel.across} (log scale)")
+    _name_upwards(axes, f"{panel.upwards} (log scale)")
 
 
 def _draw_spread(
@@ -179,6 +182,7 @@ def _draw_spread(
         pad=20,
     )
     engines = list(dict.fromkeys(row.engine for row in rows))
+    draws = own_draws(rows)
     reach: list[float] = []
     for place, engine in enumerate(engines):
         own = [row for row in rows if row.engine == engine and math.isfinite(row.mean)]
@@ -195,16 +199,24 @@ def _draw_spread(
             color=look.colour,
             markersize=4.5,
             linewidth=1.5,
-            label=engine,
+            label=": ".join(filter(None, [named(engine, rows), draws.get(engine)])),
         )
     axes.axvline(0.0, color=theme.faint, linewidth=1.0, zorder=1.5)
     _set_signed(axes, reach)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0)
-    draws, epochs = plural(rows[0].draws, "draw"), plural(rows[0].epochs, "epoch")
-    _name_upwards(axes, f"mean ± standard deviation over {draws}, {epochs}")
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(engines), frameon=False)
+    epochs = plural(rows[0].epochs, "epoch")
+    _name_upwards(axes, f"mean ± standard deviation {over_draws(rows)}, {epochs}")
+    below = BOTTOM / (ROW * (len(names) + 1))
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0.0, -below),
+        borderaxespad=0.0,
+        borderpad=0.0,
+        ncols=len(engines),
+        frameon=False,
+    )
 
 
 def _set_signed(axes: Axes, values: Sequence[float]) -> None:

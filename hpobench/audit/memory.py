@@ -34,13 +34,14 @@ CHILD = (
 )
 
 
-def work(problem: NetworkProblem, point: Point) -> None:
+def work(problem: NetworkProblem, point: Point) -> str:
+    """Carry out a point; what did it, in the engine's own words."""
     engine, horizon, windows = point
     along, draw = cost_schedule(horizon, windows), problem.draw(0)
     if engine is None:
         train(problem, draw, along, start(draw, along.rule), range(horizon))
-    else:
-        engine.hypergradient(problem, draw, along)
+        return ""
+    return engine.hypergradient(problem, draw, along).engine
 
 
 def peaks(points: Sequence[Point], device: torch.device) -> list[float]:

@@ -39,14 +39,15 @@ from hpobench.results.records import make_folder, write_json, write_whole
 from trainables.task import Task
 
 SCHEMA = 1
+NO_FIGURE = "No figure: single steps are checked alone, without noise and cost to draw."
 FORMS: tuple[Literal["png"], Literal["svg"]] = ("png", "svg")
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Everything that was measured, on which machine."""
+    """Everything that was measured, on which machine. ``task``: of noise and bias, if measured."""
 
-    task: str
+    task: str | None
     device: str
     machine: str
     seconds: float
@@ -96,8 +97,11 @@ def conduct(chosen: Subjects, task: Task, out: Path | None, console: Console) ->
             _print(console, trouble_lines(refused))
     machine = f"{platform.processor() or platform.machine()}, torch {torch.__version__}"
     seconds = time.perf_counter() - began
-    done = Audit(task.name, device.type, machine, seconds, agreed, spreads, costs)
+    place = task.name if chosen.measured else None
+    done = Audit(place, device.type, machine, seconds, agreed, spreads, costs)
     _print(console, done.failures or [passed(agreed)])
+    if not costs:
+        _print(console, [NO_FIGURE])
     _print(console, map(str, write(done, folder)))
     return done
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from hpobench.audit.rows import Spread, Trouble, trouble
+from hpobench.audit.rows import Spread, Trouble, taken_by, trouble
 from hpobench.audit.subjects import labelled
 from searchers.evaluations import by_unit
 from searchers.hypergradients.auto import Auto
@@ -29,15 +29,15 @@ def spread(
     By the fractions of each range, as outer optimizers see it, over the problem's first draws. The
     budget is the largest for which ``DRAWS`` of the reference take about half of ``seconds``;
     engines have ``FEWEST`` draws at least and stop at ``DRAWS``, or when their share of the time is
-    over.
+    over. An engine that breaks has none.
     """
     brief = task.brief(SEED, 1)
     flat = brief.initial[0]
 
-    def derivative(engine: Engine, draw: int, epochs: int) -> np.ndarray:
+    def derivative(engine: Engine, draw: int, epochs: int) -> tuple[np.ndarray, str]:
         along = schedule(brief, problem, flat, epochs)
         result = engine.hypergradient(problem, problem.draw(draw), along)
-        return by_unit(brief.space, flat, result.by_coefficient)
+        return by_unit(brief.space, flat, result.by_coefficient), result.engine
 
     derivative(REFERENCE, 0, task.budgets[0])  # loads what only the first one has to load
     began = time.perf_counter()
@@ -50,48 +50,81 @@ def spread(
     names = list(brief.space.scalars)
     found: dict[str, np.ndarray] = {}
     troubles: dict[str, Trouble] = {}
+    taken: dict[str, str] = {}
     for label, engine in audited:
         end = time.perf_counter() + seconds / len(audited)
         draws: list[np.ndarray] = []
         try:
             while len(draws) < FEWEST or (len(draws) < DRAWS and time.perf_counter() < end):
-                draws.append(derivative(engine, len(draws), epochs))
+                values, words = derivative(engine, len(draws), epochs)
+                draws.append(values)
+                taken[label] = taken_by(engine.name, words)
         except Exception as error:  # a user's engine may do anything
             troubles[label] = trouble(error)
+            draws.clear()
         found[label] = np.array(draws).reshape(len(draws), len(names))
     rows = summarised(found, audited[0][0], names, task.name, epochs)
-    return [replace(row, **troubles.get(row.engine, Trouble())._asdict()) for row in rows]
+    return [
+        replace(
+            row,
+            **troubles.get(row.engine, Trouble())._asdict(),
+            taken=taken.get(row.engine, ""),
+        )
+        for row in rows
+    ]
 
 
 def summarised(
-    found: dict[str, np.ndarray], exact: str, names: Sequence[str], task: str, epochs: int
+    found: Mapping[str, np.ndarray], exact: str, names: Sequence[str], task: str, epochs: int
 ) -> Iterator[Spread]:
-    """Statistics of derivatives, name → (draws, D); a bias is against ``exact``."""
-    for engine, derivatives in found.items():
-        common = min(len(derivatives), len(found[exact]))
+    """Statistics of derivatives, name → (draws, D), over the draws that all engines share.
+
+    The noise from draw to draw is often larger than what engines differ by: means over other draws
+    would show a bias that is not there. A bias is against ``exact``.
+    """
+    most = max(map(len, found.values()))
+    padded = {engine: _padded(derivatives, most) for engine, derivatives in found.items()}
+    shared = shared_draws(np.stack(list(padded.values())))
+    for engine, derivatives in padded.items():
         for i, name in enumerate(names):
-            column = derivatives[:, i]
-            finite = column[np.isfinite(column)]
-            mean, deviation = _mean(finite), _deviation(finite)
-            pairs = np.stack([column[:common], found[exact][:common, i]])
-            own, true = pairs[:, np.isfinite(pairs).all(axis=0)]
-            here = engine != exact
-            bias_error = _deviation(own - true) / max(len(own), 1) ** 0.5
+            column, true = (each[shared[:, i], i] for each in (derivatives, padded[exact]))
+            own, apart = column[np.isfinite(column)], column - true
+            both = np.isfinite(apart) & (engine != exact)
+            mean, deviation = _mean(own), _deviation(own)
+            draws = len(found[engine])
             yield Spread(
                 engine=engine,
                 task=task,
                 epochs=epochs,
                 coefficient=name,
-                draws=len(column),
+                draws=draws,
+                nonfinite=draws - int(np.isfinite(found[engine][:, i]).sum()),
+                shared=len(column),
                 mean=mean,
                 deviation=deviation,
-                signs=max(_share(finite > 0), _share(finite < 0)) if len(finite) else np.nan,
+                signs=max(_share(own > 0), _share(own < 0)),
                 signal_to_noise=abs(mean) / deviation if deviation > 0 else np.nan,
-                nonfinite=len(column) - len(finite),
-                bias=_mean(own - true) if here else np.nan,
-                bias_error=bias_error if here else np.nan,
-                flips=_share(np.sign(own) != np.sign(true)) if here else np.nan,
+                bias=_mean(apart[both]),
+                bias_error=_deviation(apart[both]) / max(int(both.sum()), 1) ** 0.5,
+                flips=_share((np.sign(column) != np.sign(true))[both]),
             )
+
+
+def _padded(derivatives: np.ndarray, draws: int) -> np.ndarray:
+    """With NaN for what is not finite and for draws that are not there, (draws, D)."""
+    padded = np.full((draws, derivatives.shape[1]), np.nan)
+    padded[: len(derivatives)] = np.where(np.isfinite(derivatives), derivatives, np.nan)
+    return padded
+
+
+def shared_draws(derivatives: np.ndarray) -> np.ndarray:
+    """On which draws every engine has a finite derivative: (engines, draws, D) → bool (draws, D).
+
+    An engine that never has one takes nothing from the others.
+    """
+    finite = np.isfinite(derivatives)
+    able = finite.any(axis=1, keepdims=True)
+    return (finite | ~able).all(axis=0) & able.any(axis=0)
 
 
 def _mean(values: np.ndarray) -> float:

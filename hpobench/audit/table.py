@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpobench.audit.agreement import FINITE
-from hpobench.audit.rows import Agreement, Cost, Spread
+from hpobench.audit.rows import Agreement, Cost, Spread, named, over_draws, own_draws
 from hpobench.report.wording import UNKNOWN, listed, number, percent, plural, plus_minus
 
 MOST_COEFFICIENTS = 24
@@ -32,8 +32,12 @@ def agreement_table(rows: Sequence[Agreement], against_differences: bool) -> Tab
     for engine in _unique(row.engine for row in rows):
         own = [row for row in rows if row.engine == engine]
         cells = [_cell([row for row in own if row.rule == rule]) for rule in rules]
-        table.add_row(engine, *cells, f"{max(row.limit for row in own):.0e}")
-    return _titled(f"Largest difference from {what}, relative to max(1, |value|)", table)
+        table.add_row(named(engine, own), *cells, f"{max(row.limit for row in own):.0e}")
+    return _titled(
+        f"Largest difference from {what},\n"
+        "relative to max(1, |value|): below 1, differences and limits are absolute",
+        table,
+    )
 
 
 def _cell(rows: Sequence[Agreement]) -> Text:
@@ -85,12 +89,11 @@ def spread_table(rows: Sequence[Spread]) -> Table:
     """The first engine's hypergradient by each coefficient; the others' bias against it."""
     engines = _unique(row.engine for row in rows)
     first = [row for row in rows if row.engine == engines[0]]
-    draws, epochs = first[0].draws, first[0].epochs
     table = _headed("coefficient")
     for column in ("mean", "deviation", "same sign", "signal/noise"):
         table.add_column(column, justify="right")
     for engine in engines[1:]:
-        table.add_column(f"bias of {engine}", justify="right")
+        table.add_column(f"bias of {named(engine, rows)}", justify="right")
         table.add_column("sign flips", justify="right")
     for row in first[:MOST_COEFFICIENTS]:
         cells = [number(row.mean), number(row.deviation), percent(row.signs)]
@@ -101,9 +104,12 @@ def spread_table(rows: Sequence[Spread]) -> Table:
         table.add_row(row.coefficient, *cells)
     if len(first) > MOST_COEFFICIENTS:
         table.caption = f"and {len(first) - MOST_COEFFICIENTS} more coefficients in audit.csv"
+    each = [f"{engine}: {words}" for engine, words in own_draws(rows).items()]
+    had = f"\n({'; '.join(each)})" if each else ""
     return _titled(
         f"Hypergradient at the initial configuration of {first[0].task}, by the fraction of each "
-        f"range: {plural(epochs, 'epoch')}, {plural(draws, 'draw')}",
+        f"range,\n{named(engines[0], rows)}: {plural(first[0].epochs, 'epoch')}, {over_draws(rows)}"
+        f"{had}",
         table,
     )
 
@@ -125,7 +131,8 @@ def _sizes(title: str, rows: Sequence[Cost], shown: Callable[[Cost], str]) -> Ta
     for horizon, windows in sizes:
         table.add_column(f"T={horizon}\nK={windows}", justify="right")
     for engine in _unique(row.engine for row in rows):
-        table.add_row(engine, *(shown(row) for row in rows if row.engine == engine))
+        own = [row for row in rows if row.engine == engine]
+        table.add_row(named(engine, own), *map(shown, own))
     return _titled(title, table)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from hpobench.report.wording import listed, number, plural
+from hpobench.report.wording import default_held, listed, number, plural
 from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, Estimate, estimate
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ def answers(results: Results) -> list[str]:
 def answer(results: Results, task: str) -> str:
     """Who ended lowest on a task, with its uncertainty, and from whom that does not separate it.
 
-    Only a searcher whose planned cells are all complete is called lowest. Two searchers are
-    separated if the 95 % intervals of their means, from at least five seeds each, do not overlap.
+    Only a searcher whose planned cells are all complete, and not all still at the task's default,
+    is called lowest. Two searchers are separated if the 95 % intervals of their means, from at
+    least five seeds each, do not overlap.
     """
     finals = final_values(results, task)
     planned = results.cells.loc[results.cells["task"] == task, "searcher"].value_counts()
@@ -31,12 +32,29 @@ def answer(results: Results, task: str) -> str:
             f"On {task}, no searcher has all of its cells complete and measured,"
             " so none is called lowest."
         )
-    ranked = sorted(whole, key=lambda searcher: estimate(whole[searcher]).mean)
+    held, at_default = _held(results, task, whole)
+    ranked = sorted(whole.keys() - at_default, key=lambda s: (estimate(whole[s]).mean, s))
+    if not ranked:
+        return f"On {task}, no searcher got beyond the default, so none is called lowest. {held}"
     lowest, *others = ranked
     sentence = f"{_lead(results, task, lowest, whole[lowest])}{_next(others, whole)}."
-    return " ".join(
-        filter(None, [sentence, _separation(lowest, others, whole), _lower(lowest, finals, whole)])
-    )
+    separation, lower = _separation(lowest, others, whole), _lower(lowest, finals, whole)
+    return " ".join(filter(None, [sentence, separation, lower, held]))
+
+
+def _held(results: Results, task: str, whole: dict[str, list[float]]) -> tuple[str, set[str]]:
+    """Which searchers stand at the task's default, in words, and for all of their seeds."""
+    summary = results.summary()
+    rows = summary[(summary["task"] == task) & (summary["seeds_at_default"] > 0)]
+    words, entirely = [], set()
+    for row in rows.to_dict("records"):
+        searcher = row["searcher"]
+        if searcher in whole:
+            level = number(estimate(whole[searcher]).mean)
+            words.append(f"{searcher}, with {level}, stands at {default_held(row)}.")
+        if row["seeds_at_default"] == row["seeds_complete"]:
+            entirely.add(searcher)
+    return " ".join(words), entirely
 
 
 def final_values(results: Results, task: str) -> dict[str, list[float]]:
@@ -98,7 +116,7 @@ def _next(others: list[str], whole: dict[str, list[float]]) -> str:
 
 def _separation(lowest: str, others: list[str], whole: dict[str, list[float]]) -> str:
     if not others:
-        return "No other searcher has all of its cells complete."
+        return "No other searcher has all of its cells complete, with something trained in full."
     n = len(whole[lowest])
     if n < FEWEST_SEEDS_FOR_A_BAND:
         few = "One seed is" if n == 1 else f"{n} seeds are"

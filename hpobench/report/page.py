@@ -17,9 +17,12 @@ from hpobench.report.wording import (
     UNKNOWN,
     budget,
     configuration,
+    default_held,
     listed,
     number,
+    pairs,
     percent,
+    plain,
     plural,
     plus_minus,
     seconds,
@@ -132,7 +135,7 @@ def _given_by(task: Record) -> dict[str, list[str]]:
     }[task["smaller_budget"]]
     epochs = listed([str(budget) for budget in task["budgets"]])
     return {
-        "what is trained": [task["summary"]],
+        "what is trained": [plain(task["summary"])],
         "update rule": [task["update_rule"]],
         "ranges (the prior)": [f"{name}: {words}" for name, words in task["space"].items()],
         "initial: offered first": [configuration(flat) for flat in task["initial"]],
@@ -167,6 +170,7 @@ def _row(row: dict[Any, Any], has_reference: bool) -> Record:
     return {
         "searcher": row["searcher"],
         "absent": row["seeds_complete"] == 0,
+        "default_held": default_held(row),
         "values": [
             f"{row['seeds_complete']} of {row['seeds_planned']}",
             *outcome,
@@ -224,8 +228,23 @@ def _reference(results: Results, task: str) -> Record:
         "hyperparameters": configuration(reference["hyperparameters"]),
         "standard_error": "not given" if own is None else number(own, 2),
         "splits": splits,
-        "provenance": [f"{k}: {v}" for k, v in (reference.get("provenance") or {}).items()],
+        "provenance": _provenance(reference.get("provenance") or {}),
     }
+
+
+def _provenance(provenance: Record) -> list[str]:
+    """Where a reference is from, in lines."""
+    return [
+        f"{name.replace('_', ' ')}: {_known(value)}"
+        for name, value in provenance.items()
+        if value is not None
+    ]
+
+
+def _known(value: Any) -> str:
+    if isinstance(value, dict):
+        return pairs(value)
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _split(results: Results, task: str, seed: int) -> Any:
@@ -246,7 +265,8 @@ def _given(study: Record) -> list[tuple[str, str]]:
 
 
 def _searcher(searcher: Record) -> Record:
-    return {**searcher, "settings": _listed_settings(searcher["settings"]) or "none"}
+    settings = _listed_settings(searcher["settings"]) or "none"
+    return {**searcher, "summary": plain(searcher["summary"]), "settings": settings}
 
 
 def _listed_settings(settings: Record) -> str:
@@ -302,6 +322,6 @@ def _made_with(study: Record) -> list[tuple[str, str]]:
     versions = study.get("versions") or {}
     return [
         ("hardware", ", ".join(f"{k}: {v}" for k, v in hardware.items() if v is not None)),
-        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ("versions", pairs(versions)),
         ("commit", study.get("commit") or "not known"),
     ]

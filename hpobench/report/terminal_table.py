@@ -10,11 +10,22 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from hpobench.report.wording import UNKNOWN, number, percent, plus_minus, seconds
+from hpobench.report.wording import (
+    UNKNOWN,
+    default_held,
+    number,
+    percent,
+    plus_minus,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
 
+LEGEND = (
+    " s to 10 %: seconds to 10 % of the default's regret (seeds; – (0): none);"
+    " thinking: share of time"
+)
 TARGETS = {"10_percent": "10 %", "1_percent": "1 %", "zero": "zero"}
 
 
@@ -37,6 +48,7 @@ def summary_table(results: Results) -> Table:
         absent = incomplete(results, task)
         if absent:
             page.add_row(Text(f" Not complete: {'; '.join(absent)}.\n", style="dim"))
+    page.add_row(Text(LEGEND, style="dim"))
     return page
 
 
@@ -73,7 +85,7 @@ def _cells(row: dict[Any, Any], without_reference: bool) -> list[str | Text]:
     return [
         Text(row["searcher"]),
         f"{row['seeds_complete']} of {row['seeds_planned']}",
-        final,
+        "\n".join(filter(None, [final, default_held(row)])),
         *(reached(row, target) for target in TARGETS),
         number(row["evaluations"]),
         percent(row["thinking_share"]),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 UNKNOWN = "–"
@@ -59,7 +60,29 @@ def listed(names: Sequence[str]) -> str:
 def budget(budget: dict[str, Any]) -> str:
     """A study's budget for each cell: 60 seconds, 100 evaluations, 5000 training steps."""
     unit = {"steps": "training steps"}.get(budget["kind"], budget["kind"])
-    return f"{budget['amount']:g} {unit}"
+    return f"{budget['amount']:g} {unit if budget['amount'] != 1 else unit.removesuffix('s')}"
+
+
+def plain(docstring: str) -> str:
+    """The words of a docstring without the marks around code in it."""
+    return re.sub(r"(`+)(.+?)\1", r"\2", docstring)
+
+
+def pairs(values: Mapping[str, Any]) -> str:
+    """name value, name value; without what has no value."""
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+
+
+def default_held(row: Mapping[Any, Any]) -> str:
+    """Of a row of the summary, for how many seeds its numbers are those of the task's default, and
+    why; empty if for none."""
+    held, complete = row["seeds_at_default"], row["seeds_complete"]
+    if not held:
+        return ""
+    seeds = "" if held == complete else f" for {held} of {plural(complete, 'seed')}"
+    untrained = row["seeds_untrained"] == held
+    why = "nothing trained in full" if untrained else "no full training succeeded"
+    return f"the default{seeds}: {why}"
 
 
 def configuration(flat: dict[str, Any]) -> str:

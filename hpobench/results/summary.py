@@ -22,6 +22,9 @@ def summarise(
     """A row for each task and searcher of the study; tasks in order, then the lowest regret first.
 
     * seeds_complete, seeds_failed, seeds_planned: cells; the rest are missing or under way.
+    * seeds_at_default: complete cells whose incumbent is still the task's default; seeds_untrained:
+      those of them that trained nothing in full (in the others every full training diverged or
+      failed).
     * final_regret, final_regret_se: mean and standard error over the complete seeds, in the task's
       metric; also final_normalised_regret, final_test_loss, final_validation_loss.
     * seconds_to_10_percent, …_1_percent, …_zero: the time on the cell's clock by which at least
@@ -39,6 +42,7 @@ def summarise(
             rows.append(
                 {"task": task, "searcher": searcher}
                 | _outcome(cells[mine], _of(regret, task, searcher))
+                | _untrained(_of(regret, task, searcher), _of(evaluations, task, searcher))
                 | _effort(cells[mine], _of(evaluations, task, searcher))
             )
     table = pd.DataFrame(rows)
@@ -78,6 +82,15 @@ def _outcome(cells: pd.DataFrame, regret: pd.DataFrame) -> Record:
     ):
         outcome |= _reached(name, list(curves.values()), target, failed)
     return outcome
+
+
+def _untrained(regret: pd.DataFrame, evaluations: pd.DataFrame) -> Record:
+    """How many complete cells end with the default as their incumbent."""
+    rows = regret[(regret["curve"] == "incumbent") & (regret["status"] == "complete")]
+    last = rows.drop_duplicates("seed", keep="last")
+    held = set(last.loc[last["evaluation"].isna(), "seed"])
+    trained = set(evaluations.loc[evaluations["full"], "seed"])
+    return {"seeds_at_default": len(held), "seeds_untrained": len(held - trained)}
 
 
 def _reached(name: str, curves: list[StepCurve], target: float, failed: int) -> Record:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from hpobench.report.wording import plural
 from hpobench.running.attempts import CellRun
 from hpobench.study import Study
 
@@ -66,6 +67,10 @@ class Plan:
         running = [name for name in self._started if name not in self._settled]
         spent = sum(min(now - self._started[name], each) for name in running)
         return max((len(self.runs) - len(self._settled)) * each - spent, 0.0) / self.slices
+
+    @property
+    def done(self) -> bool:
+        return len(self._settled) == len(self.runs)
 
     def running_for(self, run: CellRun) -> float:
         return time.monotonic() - self._started.get(run.cell.name, time.monotonic())
@@ -125,8 +130,8 @@ class PlainLines:
                 self._say(
                     f"  {name}: {status}"
                     + (f" ({cause})" if cause else "")
-                    + f", {count} evaluations, incumbent {_number(incumbent)};"
-                    + f" {_counts(plan, statuses)}, {_left(plan)}"
+                    + f", {plural(count, 'evaluation')}, incumbent {_number(incumbent)};"
+                    + f" {_progress(plan, self._said)}"
                 )
 
     def _say(self, line: str) -> None:
@@ -154,7 +159,7 @@ class LiveTable:
     def _table(self, plan: Plan) -> Table:
         statuses = plan.statuses()
         table = Table(
-            title=f"{plan.study.name}: {_counts(plan, statuses)}, {_left(plan)}",
+            title=f"{plan.study.name}: {_progress(plan, statuses)}",
             caption=str(plan.folder),
             title_justify="left",
             caption_justify="left",
@@ -192,6 +197,10 @@ def standing(file: Path) -> tuple[int, float | None]:
     return count, best
 
 
+def _progress(plan: Plan, statuses: dict[str, str]) -> str:
+    return ", ".join(filter(None, [_counts(plan, statuses), _left(plan)]))
+
+
 def _counts(plan: Plan, statuses: dict[str, str]) -> str:
     settled = [status for status in statuses.values() if status in ("complete", "failed")]
     failed = settled.count("failed")
@@ -199,9 +208,14 @@ def _counts(plan: Plan, statuses: dict[str, str]) -> str:
 
 
 def _left(plan: Plan) -> str:
+    """How long it still takes, in words; nothing once every cell is done."""
     left = plan.seconds_left()
+    if plan.done:
+        return ""
     if left is None:
         return "time left unknown"
+    if left < 1:
+        return "soon done"
     return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
 
 

@@ -33,11 +33,16 @@ FRESH_DRAWS = 1_000_000
 def test_cell(
     task: Task, seed: int, folder: Path, scratch: Path, device: str, cores: tuple[int, ...]
 ) -> list[dict[str, Any]]:
-    """The lines of ``tests.jsonl``: test metrics of every new incumbent and model in hand."""
+    """The lines of ``tests.jsonl``: test metrics of every new incumbent and model in hand.
+
+    None for a cell whose budget was over before its first evaluation, which leaves no file.
+    """
     stay_on(cores)
+    file = folder / "evaluations.jsonl"
+    chosen = to_test(read_lines(file).records) if file.exists() else []
     instance = task.build(seed, torch.device(device))
     lines = []
-    for record in to_test(read_lines(folder / "evaluations.jsonl").records):
+    for record in chosen:
         path = kept_weights(scratch, record["training"], record["budget"])
         metrics = _capped(instance.test(load_weights(path, torch.device(device))), task)
         lines.append({"evaluation": record["evaluation"], **_test(metrics)})

@@ -80,6 +80,23 @@ def test_without_a_reference(tmp_path):
     assert found.startswith("digits has no reference, so no regret; a ended with the lowest test")
 
 
+def test_a_searcher_that_trained_nothing_in_full_is_said_and_never_lowest(tmp_path):
+    """Its regret is the default's; here the only other is worse."""
+    results_of(tmp_path, {"a": [0.4], "idle": [None]})
+    write_cell(tmp_path, "digits", "idle", 0, [Point(1.0, 0.2, 0.2, full=False)])
+    found = answer(Results.load(tmp_path), "digits")
+    assert found.startswith("On digits, a ended lowest, with a regret of 0.3")
+    assert found.endswith("idle, with 0.2, stands at the default: nothing trained in full.")
+
+
+def test_nobody_beyond_the_default_is_lowest(tmp_path):
+    results_of(tmp_path, {"idle": [None]})
+    write_cell(tmp_path, "digits", "idle", 0)
+    found = answer(Results.load(tmp_path), "digits")
+    assert found.startswith("On digits, no searcher got beyond the default, so none is called")
+    assert found.endswith("idle, with 0.2, stands at the default: nothing trained in full.")
+
+
 def test_nothing_complete(tmp_path):
     found = answer(Results.load(write_study(tmp_path)), "digits")
     assert "none is called lowest" in found

@@ -22,6 +22,24 @@ def test_list_names_everything() -> None:
     assert shown.returncode == 0
     for name in [*TASKS, *SEARCHERS, "demo", "digits"]:
         assert f" {name} " in shown.stdout
+    assert "`" not in shown.stdout  # marks of code in docstrings
+
+
+def test_no_command_shows_the_help_and_no_empty_line() -> None:
+    shown = command()
+    assert shown.returncode == 2
+    assert "Usage" in shown.stdout + shown.stderr
+    assert "hpobench: \n" not in shown.stderr
+
+
+@pytest.mark.parametrize("thing", ["study", "searcher", "task"])
+def test_names_that_are_not_there_are_answered_alike(thing: str) -> None:
+    near = {"study": ["digit"], "searcher": ["digits", "--searchers", "fsd"]}
+    near["task"] = ["digits", "--tasks", "digts"]
+    for arguments, hint in ((near[thing], " Did you mean "), ([*near[thing][:-1], "nope"], "")):
+        said = command("run", *arguments).stderr
+        assert said.startswith(f"hpobench: no {thing} {arguments[-1]!r}.{hint}"), said
+        assert " There are: " in said
 
 
 @pytest.mark.parametrize("of", [[], ["run"], ["resume"], ["report"], ["status"], ["reference"]])

@@ -210,6 +210,32 @@ def test_a_ledger_that_does_not_add_up_is_flagged(tmp_path):
     assert words.count("The parts add up to 92.5 % of the cell's slot-seconds.") == 1
 
 
+def test_the_page_marks_a_searcher_that_trained_nothing_in_full(tmp_path):
+    write_study(tmp_path, searchers=("fds", "idle"), seeds=(0,))
+    write_yardsticks(tmp_path, "digits", 0)
+    write_cell(tmp_path, "digits", "fds", 0, [Point(1.0, 0.2, 0.2)])
+    write_cell(tmp_path, "digits", "idle", 0, [Point(1.0, 0.2, 0.2, full=False)])
+    words = Page(render_report(Results.load(tmp_path))).words
+    assert "idle the default: nothing trained in full" in words
+    assert "fds the default" not in words
+
+
+def test_the_page_prints_no_marks_of_code_and_no_dictionaries(tmp_path):
+    write_run(tmp_path, searchers=("fds",))
+    study, references = (read_json(tmp_path / f"{f}.json") for f in ("study", "references"))
+    study["searchers"][0]["summary"] = "Changes every ``horizon`` steps, as `RMD` does."
+    more = {"versions": {"torch": "2.13.0", "ray": "2.60.0"}, "fresh_test_loss": 0.14935116}
+    references["digits"]["provenance"] |= {**more, "hardware": {"cores": 2, "gpu": None}}
+    write_json(tmp_path / "study.json", study)
+    write_json(tmp_path / "references.json", references)
+    words = Page(render_report(Results.load(tmp_path))).words
+    assert "Changes every horizon steps, as RMD does." in words
+    assert "versions: torch 2.13.0, ray 2.60.0" in words
+    assert "hardware: cores 2" in words
+    assert "fresh test loss: 0.149" in words
+    assert "{" not in words
+
+
 def test_an_empty_run_has_a_page(tmp_path):
     append_line(
         write_study(tmp_path) / "yardsticks.jsonl",

@@ -1,7 +1,7 @@
 import io
 
 import pytest
-from fake_run import write_run
+from fake_run import Point, write_cell, write_run, write_study, write_yardsticks
 from rich.console import Console
 
 from hpobench.report.terminal_table import summary_table
@@ -10,7 +10,9 @@ from hpobench.report.wording import (
     configuration,
     listed,
     number,
+    pairs,
     percent,
+    plain,
     plural,
     plus_minus,
     seconds,
@@ -57,6 +59,39 @@ def test_without_a_reference_the_table_shows_the_test_loss(tmp_path):
     assert "final regret" not in table
 
 
+def test_a_row_that_still_holds_the_default_says_so(tmp_path):
+    searchers = ("untrained", "partly", "diverging", "trained")
+    write_study(tmp_path, searchers=searchers, seeds=(0, 1))
+    for seed in (0, 1):
+        write_yardsticks(tmp_path, "digits", seed)
+        part, full = Point(1.0, 0.2, 0.2, full=False), Point(2.0, 0.2, 0.2)
+        bad = Point(2.0, 10.0, 10.0, status="diverged")
+        write_cell(tmp_path, "digits", "untrained", seed, [part])
+        write_cell(tmp_path, "digits", "partly", seed, [part, full] if seed else [])
+        write_cell(tmp_path, "digits", "diverging", seed, [bad])
+        write_cell(tmp_path, "digits", "trained", seed, [full])
+    results = Results.load(tmp_path)
+    rows = results.summary().set_index("searcher")
+    held = rows[["seeds_at_default", "seeds_untrained"]]
+    assert held.loc[list(searchers)].to_numpy().tolist() == [[2, 2], [1, 1], [2, 0], [0, 0]]
+    table = shown(results)
+    words = " ".join(table.split())
+    for row in ("untrained", "diverging", "partly"):
+        assert f" {row} " in table
+    assert "the default: nothing trained in full" in words
+    assert "the default: no full training succeeded" in words
+    assert "the default for 1 of 2 seeds: nothing trained in full" in words
+    assert words.count("the default") == 3 + 1  # and once in the legend
+
+
+def test_the_headings_are_explained_in_one_line(tmp_path):
+    table = shown(Results.load(write_run(tmp_path)))
+    last = table.rstrip().splitlines()[-1]
+    assert "s to 10 %: seconds to" in last
+    assert "– (0): none" in last
+    assert "thinking: share of time" in last
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -89,5 +124,8 @@ def test_words():
     assert plural(2, "seed") == "2 seeds"
     assert [listed(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
     assert budget({"kind": "steps", "amount": 5000}) == "5000 training steps"
+    assert budget({"kind": "evaluations", "amount": 1}) == "1 evaluation"
+    assert plain("every ``horizon`` steps of `HD`, each") == "every horizon steps of HD, each"
+    assert pairs({"cores": 2, "gpu": None, "machine": "a b"}) == "cores 2, machine a b"
     flat = {"lr_0": 0.1, "lr_1": 0.1, "w_0": 1, "w_1": 2, "kind": "adam", "on": True, "x_9": 0.5}
     assert configuration(flat) == "lr = 2 × 0.1, w = (1, 2), kind = adam, on = True, x_9 = 0.5"

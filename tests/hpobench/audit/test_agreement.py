@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 from functools import cache
 
 import pytest
 import torch
+from rich.console import Console
 from unrolled_engine import Broken, Refusing, Short, Unrolled
 
 from hpobench.audit import online
@@ -17,7 +19,8 @@ from hpobench.audit.subjects import (
     ENGINES,
     labelled,
 )
-from hpobench.audit.table import failure_lines
+from hpobench.audit.table import agreement_table, failure_lines
+from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.update_rules import SGD
 
 CPU = torch.device("cpu")
@@ -117,6 +120,15 @@ def test_an_engine_without_an_answer_fails(engine, said: str) -> None:
     assert len(lines) == 1
     assert said in lines[0]
     assert "\n" not in lines[0]
+
+
+def test_the_table_says_what_was_chosen_and_what_limits_are_relative_to() -> None:
+    console = Console(width=100, file=io.StringIO(), record=True)
+    console.print(agreement_table(audited(Auto(), nets=["plain"]), against_differences=False))
+    table = console.export_text()
+    assert "auto (graphs) " in table
+    assert "relative to max(1, |value|): below 1, differences and limits are absolute" in table
+    assert max(map(len, table.splitlines())) <= 100
 
 
 def test_one_step_hypergradients_agree() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,13 +64,16 @@ def test_online_hypergradients_alone(monkeypatch, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "Every check passed: " in done.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audit.csv", "audit.json"]
+    assert "No figure: single steps are checked alone" in done.output
+    assert json.loads((tmp_path / "audit.json").read_text())["task"] is None
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--searcher", "random"], "random is a black-box searcher"),
-        (["--searcher", "fsd"], "did you mean fds?"),
+        (["--searcher", "fsd"], "fsd"),
+        (["--searcher", "hd", "--task", "digits"], "--task: hd differentiates single steps"),
         (["--task", "digts"], "digts"),
         (["--engine", "nowhere.py:Engine"], "no such file"),
     ],
@@ -107,11 +111,18 @@ def texts(figure):
 def test_no_words_overlap_in_the_figure(measured: int) -> None:
     names = [f"learning_rate_{i}" for i in range(7)] + ["weight_decay"]
     rng = np.random.default_rng(0)
-    found = {name: rng.normal(size=(6, 8)) for name in ("auto", "forward, clamped to ±1")}
-    spreads = list(summarised(found, "auto", names, "digits", 9))
+    found = {name: rng.normal(size=(6, 8)) for name in ("auto", "forward, clamped to ±1", "mine")}
+    found["mine"] = found["mine"][:4]
+    rows = summarised(found, "auto", names, "digits", 9)
+    spreads = [replace(row, taken="graphs" if row.engine == "auto" else "") for row in rows]
     engines = ["plain training", *(f"an engine {i}" for i in range(measured))]
     written, canvas = texts(audit_figure(spreads, costs(engines)))
     assert {*names, *engines, "∝ √T"} <= {text for text, _ in written}
+    everything = [text for text, _ in written]
+    assert {"auto (graphs): 6 draws", "mine: 4 draws"} <= set(everything)
+    share = "mean ± standard deviation over the 4 draws that all engines share, 9 epochs"
+    assert share in everything
+    assert sum("(log scale)" in text for text in everything) == 4  # two panels, both axes
     for i, (text, box) in enumerate(written):
         assert canvas.x0 <= box.x0, text
         assert box.x1 <= canvas.x1, text

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from unrolled_engine import Broken, Refusing
+from rich.console import Console
+from unrolled_engine import Broken, Refusing, Unrolled
 
 from hpobench.audit import cost as costing
 from hpobench.audit import memory
-from hpobench.audit.rows import Cost
+from hpobench.audit.rows import Cost, named, over_draws, own_draws
 from hpobench.audit.spread import spread, summarised
-from hpobench.audit.table import trouble_lines
+from hpobench.audit.table import spread_table, trouble_lines
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Checkpointed, Stored
@@ -53,6 +56,73 @@ def test_nonfinite_derivatives_are_counted_and_left_out() -> None:
     assert math.isnan(none.signs)
 
 
+@given(derivatives, st.integers(1, 8), st.sets(st.integers(0, 7)), st.sets(st.integers(0, 7)))
+def test_means_differ_by_the_bias_and_nothing_else(
+    values: list[float], drawn: int, lost: set[int], overflowed: set[int]
+) -> None:
+    """Draws that one engine has and another lacks, or has no number of, are in no mean."""
+    exact = np.array(values)[:, None]
+    other = exact[:drawn] + 0.25
+    exact[[d for d in overflowed if d < len(exact)]] = np.inf
+    other[[d for d in lost if d < len(other)]] = np.nan
+    rows = list(summarised({"exact": exact, "other": other}, "exact", ["a"], "t", 1))
+    assert [row.draws for row in rows] == [len(exact), len(other)]
+    if np.isfinite(exact).any() and np.isfinite(other).any():
+        both = np.isfinite(exact[: len(other)]) & np.isfinite(other)
+        assert {row.shared for row in rows} == {both.sum()}
+        if both.any():
+            assert rows[1].bias == pytest.approx(0.25)
+            assert rows[1].mean - rows[0].mean == pytest.approx(rows[1].bias)
+
+
+def test_an_engine_without_a_number_takes_no_draws_from_the_others() -> None:
+    exact = np.arange(4.0)[:, None]
+    found = {"exact": exact, "none": np.empty((0, 1)), "nan": exact[:2] * np.nan}
+    first, *others = summarised(found, "exact", ["a"], "t", 1)
+    assert (first.shared, first.mean) == (4, 1.5)
+    assert all(math.isnan(row.mean) and math.isnan(row.bias) for row in others)
+
+
+def shown(rows) -> str:
+    console = Console(width=100, file=io.StringIO(), record=True)
+    console.print(spread_table(rows))
+    return console.export_text()
+
+
+def test_how_many_draws_each_engine_had_is_said_where_they_differ() -> None:
+    column = np.arange(8.0)[:, None]
+    same = list(summarised({"auto": column, "mine": column}, "auto", ["a"], "t", 9))
+    assert (over_draws(same), own_draws(same)) == ("over 8 draws", {})
+    assert "9 epochs, over 8 draws" in shown(same)
+    rows = list(summarised({"auto": column, "mine": column[:6]}, "auto", ["a"], "t", 9))
+    assert "9 epochs, over the 6 draws that all engines share" in shown(rows)
+    assert "(auto: 8 draws; mine: 6 draws)" in shown(rows)
+    assert max(map(len, shown(rows).splitlines())) <= 100
+    column = column.copy()
+    column[3] = np.inf
+    rows = list(summarised({"auto": column, "mine": column[:6]}, "auto", ["a"], "t", 9))
+    assert own_draws(rows)["auto"] == "8 draws, 1 not finite"
+
+
+@dataclass(frozen=True)
+class Tiring(Unrolled):
+    """Breaks at its third draw."""
+
+    name: str = "tiring"
+    done: list = field(default_factory=list)
+
+    def hypergradient(self, problem, draw, schedule):
+        self.done.append(draw)
+        return (Auto() if len(self.done) < 3 else Broken()).hypergradient(problem, draw, schedule)
+
+
+def test_an_engine_that_breaks_midway_has_no_number() -> None:
+    task = find_task("quadratic")
+    rows = spread(task, task.build(0, CPU).inner, (Tiring(),), seconds=0.01)
+    assert {row.draws for row in rows if row.engine == "tiring"} == {0}
+    assert {row.shared for row in rows} == {rows[0].draws}
+
+
 def test_an_engine_that_breaks_on_a_task_is_named() -> None:
     task = find_task("quadratic")
     rows = spread(task, task.build(0, CPU).inner, (Broken(), Refusing()), seconds=0.01)
@@ -75,6 +145,8 @@ def test_spread_on_a_task() -> None:
     tight = [row for row in rows if row.engine != "auto"]
     assert max(abs(row.bias) for row in tight) > 1e-3
     assert all(row.deviation > 0 for row in rows)
+    assert named("auto", rows) == "auto (graphs)"
+    assert named(tight[0].engine, rows) == tight[0].engine
 
 
 # Cost.
@@ -106,6 +178,8 @@ def test_time_is_in_steps_of_plain_training(monkeypatch) -> None:
     monkeypatch.setattr(costing, "WINDOWS", (7, 20))
     monkeypatch.setattr(costing, "peaks", lambda points, device: [1.0] * len(points))
     rows = list(costing.cost([("stored", Stored())], CPU))
+    assert {row.taken for row in rows} == {""}
+    assert costing.timed(rows[0], costing.cost_problem(CPU), (Auto(), 16, 7)).taken == "graphs"
     assert [(r.engine, r.horizon, r.windows) for r in rows] == [
         (engine, *size) for engine in ("plain training", "stored") for size in ((16, 7), (64, 20))
     ]

@@ -76,7 +76,7 @@ NO_ENGINES = {
     "nowhere.py:Engine": "nowhere.py: there is no such file",
     "no.such.module:Engine": "no.such.module: ModuleNotFoundError",
     "searchers.hypergradients.reverse:Stord": "AttributeError",
-    "searchers.hypergradients.reverse:Checkpointed(segment=0)": "at least 1 step",
+    "searchers.hypergradients.reverse:Checkpointed(segment=0)": "segment, the steps between",
     "searchers.hypergradients.reverse:Checkpointed(size=4)": "TypeError",
     "searchers.hypergradients.reverse:Stored() or 1": "neither a name nor a call",
     "searchers.hypergradients.reverse:(": "SyntaxError",
