@@ -195,7 +195,8 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:  # typer may have turned the interrupt into a status
-        _say("interrupted; a run keeps what is complete: hpobench resume FOLDER goes on", status)
+        kept = "; a run keeps what is complete: hpobench resume FOLDER goes on"
+        _say(f"interrupted{kept if {'run', 'resume'} & set(sys.argv[1:2]) else ''}", status)
     sys.exit(status)
 
 

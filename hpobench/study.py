@@ -124,6 +124,9 @@ class Study:
             if not isinstance(task, Task):
                 raise StudyError(f"study {self.name}: {task!r} is not a Task")
         for searcher in self.searchers:
+            if isinstance(searcher, type):
+                name = searcher.__name__
+                raise StudyError(f"study {self.name}: {name} is a class: give {name}()")
             if not isinstance(searcher, (BlackBoxSearcher, GradientSearcher)):
                 raise StudyError(
                     f"study {self.name}: {searcher!r} is not a searcher:"

@@ -42,6 +42,6 @@ def find_searcher(name: str) -> Searcher:
     """The searcher of that name with its default settings, or a SearcherError with the names."""
     if name not in SEARCHERS:
         close = difflib.get_close_matches(name, SEARCHERS, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise SearcherError(f"no searcher {name!r}{hint} There are: {', '.join(SEARCHERS)}")
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise SearcherError(f"no searcher {name!r}.{hint} There are: {', '.join(SEARCHERS)}")
     return SEARCHERS[name]

@@ -34,5 +34,5 @@ def find_task(name: str) -> Task:
     if name in TASKS:
         return TASKS[name]
     near = get_close_matches(name, TASKS, n=1)
-    guess = f"did you mean {near[0]}? " if near else ""
-    raise TaskError(f"no task is called {name!r}; {guess}there are {', '.join(TASKS)}")
+    guess = f" Did you mean {near[0]}?" if near else ""
+    raise TaskError(f"no task {name!r}.{guess} There are: {', '.join(TASKS)}")

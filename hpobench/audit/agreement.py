@@ -90,7 +90,7 @@ def compared(label: str, engine: Engine, at: Case, expected: Expected) -> Iterat
         result = engine.hypergradient(at.problem, at.problem.draw(0), at.along(at.flat))
         found, weights = result.by_coefficient.values(), result.trained.state.weights
         row = partial(row, taken=taken_by(engine.name, result.engine))
-    except Exception as error:  # a user's engine may do anything
+    except (Exception, SystemExit) as error:  # a user's engine may do anything
         yield nothing(*trouble(error))
         return
     if found.shape != expected.stored.shape or weights.shape != expected.weights.shape:

@@ -58,7 +58,7 @@ def timed(row: Cost, problem: NetworkProblem, point: Point) -> Cost:
     """The row with its times, or with why there are none."""
     try:
         found, words = ratios(problem, point)
-    except Exception as error:  # a user's engine may do anything
+    except (Exception, SystemExit) as error:  # a user's engine may do anything
         why = trouble(error)
         timeless = replace(row, steps=math.nan, lowest=math.nan, highest=math.nan)
         return replace(timeless, note=why.note, refused=why.refused)

@@ -13,6 +13,8 @@ from hpobench.report.wording import plural
 from searchers.errors import SearcherError
 
 EXACT, DIFFERENCES, ROUNDED = 1e-12, 1e-7, 1e-10
+GROSS = 0.1
+"""In a task's own precision, trainings themselves part: more than this is no rounding."""
 """Limits: between exact engines; to finite differences; for a trajectory in fixed-point numbers."""
 
 
@@ -23,7 +25,7 @@ class Trouble(NamedTuple):
     refused: bool = False
 
 
-def trouble(error: Exception) -> Trouble:
+def trouble(error: BaseException) -> Trouble:
     if isinstance(error, SearcherError):
         return Trouble(str(error), refused=True)
     return Trouble(f"{type(error).__name__}: {error}".splitlines()[0])
@@ -77,7 +79,8 @@ class Spread:
     never has is left out). ``deviation``: standard deviation; ``signs``: the share of draws with
     the commoner sign. ``bias``: the mean difference from the exact engine, ± ``bias_error``
     (standard error); ``flips``: the share of draws on which the sign is another than the exact
-    engine's. ``taken``: as in `Agreement`.
+    engine's; ``difference``: the root mean square of the differences over that of the derivative.
+    ``exact``: whether it should be none. ``taken``: as in `Agreement`.
     """
 
     engine: str
@@ -94,6 +97,8 @@ class Spread:
     bias: float
     bias_error: float
     flips: float
+    difference: float = 0.0
+    exact: bool = True
     note: str = ""
     refused: bool = False
     taken: str = ""

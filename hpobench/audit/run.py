@@ -9,7 +9,7 @@ import math
 import platform
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from hpobench.audit.subjects import Subjects, labelled
 from hpobench.audit.table import (
     agreement_table,
     failure_lines,
+    gross_lines,
     memory_table,
     refusal_lines,
     spread_table,
@@ -60,7 +61,7 @@ class Audit:
         """What failed, a line each; empty if the hypergradients can be trusted."""
         measured: list[Spread | Cost] = [*self.spread, *self.cost]
         broken = [row for row in measured if not row.refused]
-        return failure_lines(self.agreement) + trouble_lines(broken)
+        return failure_lines(self.agreement) + gross_lines(self.spread) + trouble_lines(broken)
 
 
 def conduct(chosen: Subjects, task: Task, out: Path | None, console: Console) -> Audit:
@@ -74,8 +75,11 @@ def conduct(chosen: Subjects, task: Task, out: Path | None, console: Console) ->
     problem = task.build(SEED, device).inner if chosen.measured else None
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = make_folder(out if out is not None else Path("runs") / f"audit-{stamp}")
-
-    with one_thread(), console.status("Do the hypergradients agree?") as status:
+    with (
+        _removed_if_empty(folder),
+        one_thread(),
+        console.status("Do the hypergradients agree?") as status,
+    ):
         agreed = tuple(_agreement(chosen))
         if chosen.agreeing:
             console.print(agreement_table(agreed, against_differences=False))
@@ -111,6 +115,17 @@ def passed(rows: Sequence[Agreement]) -> str:
     if not rows:
         return "Nothing was checked: an engine that clamps is not exact; its bias is measured."
     return f"Every check passed: {sum(not row.refused for row in rows)} comparisons."
+
+
+@contextmanager
+def _removed_if_empty(folder: Path) -> Iterator[None]:
+    """An audit that is interrupted leaves nothing."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 @contextmanager

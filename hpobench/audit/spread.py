@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from hpobench.audit.rows import Spread, Trouble, taken_by, trouble
-from hpobench.audit.subjects import labelled
+from hpobench.audit.subjects import clamped, labelled
 from searchers.evaluations import by_unit
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.engines import Engine
@@ -19,6 +19,8 @@ from trainables.task import Task
 
 DRAWS, FEWEST, SECONDS, SEED = 8, 3, 16.0, 0
 REFERENCE = Auto()
+SMALL = 1e-3
+"""Of the largest derivative: one below it is known to rounding, and compared with this much."""
 
 
 def spread(
@@ -37,6 +39,9 @@ def spread(
     def derivative(engine: Engine, draw: int, epochs: int) -> tuple[np.ndarray, str]:
         along = schedule(brief, problem, flat, epochs)
         result = engine.hypergradient(problem, problem.draw(draw), along)
+        shape = result.by_coefficient.mantissa.shape
+        if shape != (len(flat),):
+            raise ValueError(f"by_coefficient has shape {shape}, not {(len(flat),)}")
         return by_unit(brief.space, flat, result.by_coefficient), result.engine
 
     derivative(REFERENCE, 0, task.budgets[0])  # loads what only the first one has to load
@@ -59,14 +64,16 @@ def spread(
                 values, words = derivative(engine, len(draws), epochs)
                 draws.append(values)
                 taken[label] = taken_by(engine.name, words)
-        except Exception as error:  # a user's engine may do anything
+        except (Exception, SystemExit) as error:  # a user's engine may do anything
             troubles[label] = trouble(error)
             draws.clear()
         found[label] = np.array(draws).reshape(len(draws), len(names))
     rows = summarised(found, audited[0][0], names, task.name, epochs)
+    inexact = {label for label, engine in audited if clamped(engine)}
     return [
         replace(
             row,
+            exact=row.engine not in inexact,
             **troubles.get(row.engine, Trouble())._asdict(),
             taken=taken.get(row.engine, ""),
         )
@@ -85,6 +92,8 @@ def summarised(
     most = max(map(len, found.values()))
     padded = {engine: _padded(derivatives, most) for engine, derivatives in found.items()}
     shared = shared_draws(np.stack(list(padded.values())))
+    sizes = np.array([_size(padded[exact][shared[:, i], i]) for i in range(len(names))])
+    least = SMALL * float(np.nanmax(sizes, initial=0.0))
     for engine, derivatives in padded.items():
         for i, name in enumerate(names):
             column, true = (each[shared[:, i], i] for each in (derivatives, padded[exact]))
@@ -107,6 +116,7 @@ def summarised(
                 bias=_mean(apart[both]),
                 bias_error=_deviation(apart[both]) / max(int(both.sum()), 1) ** 0.5,
                 flips=_share((np.sign(column) != np.sign(true))[both]),
+                difference=_size(apart[both]) / max(sizes[i], least, np.finfo(float).tiny),
             )
 
 
@@ -125,6 +135,12 @@ def shared_draws(derivatives: np.ndarray) -> np.ndarray:
     finite = np.isfinite(derivatives)
     able = finite.any(axis=1, keepdims=True)
     return (finite | ~able).all(axis=0) & able.any(axis=0)
+
+
+def _size(values: np.ndarray) -> float:
+    """Root mean square; 0 of none."""
+    finite = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(finite**2))) if len(finite) else 0.0
 
 
 def _mean(values: np.ndarray) -> float:

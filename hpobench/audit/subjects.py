@@ -115,7 +115,7 @@ def find_engine(address: str) -> Engine:
         found = _value(module, expression)
     except SearcherError as error:
         raise AuditError(f"{address}: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AuditError(f"{address}: {_line(error)}") from None
     if not isinstance(found, Engine) or not callable(found.hypergradient):
         raise AuditError(
@@ -124,7 +124,7 @@ def find_engine(address: str) -> Engine:
         )
     try:
         pickle.dumps(found)
-    except Exception as error:  # its memory is measured in another process
+    except (Exception, SystemExit) as error:  # its memory is measured in another process
         raise AuditError(f"{address} cannot be pickled: {_line(error)}") from None
     return found
 
@@ -139,7 +139,7 @@ def _module(place: str) -> ModuleType:
     name = path.stem if place.endswith(".py") else place
     try:
         module = importlib.import_module(name)
-    except Exception as error:  # a user's file may do anything
+    except (Exception, SystemExit) as error:  # a user's file may do anything
         raise AuditError(f"{place}: {_line(error)}") from None
     there = getattr(module, "__file__", None)
     if place.endswith(".py") and (there is None or not os.path.samefile(there, path)):

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpobench.audit.agreement import FINITE
-from hpobench.audit.rows import Agreement, Cost, Spread, named, over_draws, own_draws
+from hpobench.audit.rows import GROSS, Agreement, Cost, Spread, named, over_draws, own_draws
 from hpobench.report.wording import UNKNOWN, listed, number, percent, plural, plus_minus
 
 MOST_COEFFICIENTS = 24
@@ -76,6 +76,29 @@ def failure_lines(rows: Sequence[Agreement]) -> list[str]:
                 worst = max(failed, key=lambda row: (bool(row.note), row.difference))
                 more = f" (and {len(failed) - 1} more of this rule)" if len(failed) > 1 else ""
                 lines.append(f"failed: {worst.words}{more}")
+    return lines
+
+
+def gross_lines(rows: Sequence[Spread]) -> list[str]:
+    """Exact engines that are not so on a task, in its own precision: a line for each engine."""
+    lines = []
+    first = {row.coefficient: row for row in rows if row.engine == rows[0].engine}
+    for engine in _unique(row.engine for row in rows):
+        own = [row for row in rows if row.engine == engine and row.exact and not row.note]
+        lost = [row for row in own if row.nonfinite > first[row.coefficient].nonfinite]
+        apart = [row for row in own if row.difference > GROSS]
+        if lost:
+            worst = max(lost, key=lambda row: row.nonfinite)
+            lines.append(
+                f"failed: {engine} on {worst.task}, {worst.coefficient}: "
+                f"{worst.nonfinite} of {worst.draws} derivatives are not finite"
+            )
+        elif apart:
+            worst = max(apart, key=lambda row: row.difference)
+            lines.append(
+                f"failed: {engine} on {worst.task}, {worst.coefficient}: {worst.difference:.0%} "
+                f"away from {rows[0].engine} on the same draws, limit {GROSS:.0%}"
+            )
     return lines
 
 

@@ -145,6 +145,8 @@ def _remedy(error: OSError) -> str:
         return "free some space there, or choose another folder for the run"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return "give yourself access to that folder, or choose another one for the run"
+    if error.errno == errno.EEXIST:
+        return "it is no folder: choose another path"
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return "check that this is the path of a run folder"
     return "check that disk, then try again"

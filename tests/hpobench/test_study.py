@@ -92,3 +92,8 @@ def test_whole_budgets() -> None:
         Budget(2.5, "evaluations")
     with pytest.raises(SearcherError, match="no searcher 'x'"):
         study(searchers=["x"])
+
+
+def test_a_searchers_class_is_not_one() -> None:
+    with pytest.raises(StudyError, match=r"FDS is a class: give FDS\(\)"):
+        Study("a", ["digits"], [FDS], 1, 1)

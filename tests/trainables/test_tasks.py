@@ -34,12 +34,12 @@ def test_names() -> None:
 
 
 def test_a_wrong_name_gets_the_list_and_a_guess() -> None:
-    with pytest.raises(TaskError, match=r"'digts'.*did you mean digits\?.*noisy_quadratic") as bad:
+    with pytest.raises(TaskError, match=r"'digts'.*Did you mean digits\?.*noisy_quadratic") as bad:
         find_task("digts")
     assert "\n" not in str(bad.value)
     with pytest.raises(TaskError) as bad:
         find_task("imagenet")
-    assert "did you mean" not in str(bad.value)
+    assert "Did you mean" not in str(bad.value)
     assert all(name in str(bad.value) for name in TASKS)
 
 

@@ -86,6 +86,26 @@ def test_a_mistake_writes_nothing(arguments: list[str], said: str, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+def test_an_interrupted_audit_leaves_nothing(monkeypatch, tmp_path: Path) -> None:
+    def interrupted(engines):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "agreement", interrupted)
+    done = command("--searcher", "fds", "--task", "quadratic", "--out", tmp_path / "audit")
+    assert done.exit_code != 0
+    assert not (tmp_path / "audit").exists()
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HpobenchError, match="it is no folder: choose another path"):
+        CliRunner().invoke(
+            app,
+            ["audit", "--searcher", "hd", "--out", str(tmp_path / "file")],
+            catch_exceptions=False,
+        )
+
+
 # The figure.
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass, field
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -16,12 +19,15 @@ from unrolled_engine import Broken, Refusing, Unrolled
 
 from hpobench.audit import cost as costing
 from hpobench.audit import memory
+from hpobench.audit import spread as spreading
 from hpobench.audit.rows import Cost, named, over_draws, own_draws
+from hpobench.audit.run import Audit
 from hpobench.audit.spread import spread, summarised
 from hpobench.audit.table import spread_table, trouble_lines
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Checkpointed, Stored
+from searchers.hypergradients.scaled import Scaled
 from trainables.tasks import find_task
 
 CPU = torch.device("cpu")
@@ -188,3 +194,40 @@ def test_time_is_in_steps_of_plain_training(monkeypatch) -> None:
         assert row.lowest <= row.steps <= row.highest
         assert 2 < row.steps < 20
         assert row.pairs >= 3
+
+
+# Engines that are wrong in a task's own precision alone.
+
+
+@dataclass(frozen=True)
+class InSingle:
+    """Right on the audit's own problems, which are in double precision."""
+
+    spoilt: Callable[[Scaled], Scaled]
+    name: str = "single"
+
+    def hypergradient(self, problem, draw, schedule):
+        result = Stored().hypergradient(problem, draw, schedule)
+        if result.trained.state.weights.dtype == torch.float64:
+            return result
+        return replace(result, by_coefficient=self.spoilt(result.by_coefficient))
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "line"),
+    [
+        (lambda by: by.times(5.0), "400% away from auto on the same draws"),
+        (lambda by: by.times(math.nan), "derivatives are not finite"),
+        (lambda by: Scaled(by.mantissa[:1], by.exponent[:1]), r"shape \(1,\), not \(9,\)"),
+        (lambda by: sys.exit(0), "SystemExit"),
+    ],
+)
+def test_an_engine_that_is_wrong_on_a_task_fails(spoilt, line: str, monkeypatch) -> None:
+    monkeypatch.setattr(spreading, "DRAWS", 3)
+    task = find_task("digits")
+    problem = task.build(0, CPU).inner
+    rows = spread(task, problem, [InSingle(spoilt), Checkpointed()], seconds=1.0)
+    (found,) = Audit("digits", "cpu", "machine", 1.0, (), tuple(rows), ()).failures
+    assert re.search(line, found)
+    assert found.startswith("failed: single on digits")
+    assert "\n" not in found

@@ -1,0 +1,5 @@
+"""``python -m hpobench``: the command line."""
+
+from hpobench.cli import main
+
+main()
