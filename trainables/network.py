@@ -198,7 +198,10 @@ class NetworkProblem:
         return [self.device] if self.device.type == "cuda" else []
 
     def _look_at_a_step(self) -> None:
-        """Whether a training step's loss moves the random state, and whether it has attention."""
+        """Whether a training step's loss moves the random state, and whether it has attention.
+
+        A TaskError if a step could not be repeated.
+        """
         draw = self.draw(0)
         theta = {n: torch.tensor(v, device=self.device) for n, v in self.hyperparameters.items()}
         with torch.random.fork_rng(self._random_devices()):
@@ -206,6 +209,24 @@ class NetworkProblem:
             vector, buffers = draw.initial()
             loss = self.training_loss(vector.requires_grad_(), buffers, draw.batch(0), theta)
             self._random = not torch.equal(before, _random_state(self.device))
+            once, again = (
+                self.training_loss(vector, draw.initial().buffers, draw.batch(0), theta)
+                for _ in range(2)
+            )
+            if _apart(once, again):
+                raise TaskError(
+                    "the training loss differs from call to call: what is random about it must "
+                    "come from torch's global random state, or from the batch's key"
+                )
+            others = {
+                name: tensor if torch.equal(tensor, buffers[name]) else 2 * buffers[name] + 1
+                for name, tensor in draw.initial().buffers.items()
+            }
+            if _apart(once, self.training_loss(vector, others, draw.batch(0), theta)):
+                raise TaskError(
+                    "the training loss depends on buffers that it moves itself, as spectral_norm "
+                    "does: a step cannot be repeated, or differentiated"
+                )
         self._attentive = any("ScaledDotProduct" in name for name in _operators(loss))
 
     def _summed_loss(
@@ -236,6 +257,11 @@ def _scalar(loss: object) -> Tensor:
         shape = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise TaskError(f"a training loss is a scalar tensor of floats, not {shape}")
     return loss
+
+
+def _apart(one: Tensor, other: Tensor) -> bool:
+    """More than the order of a sum explains."""
+    return not torch.allclose(one, other, rtol=1e-4, atol=0.0, equal_nan=True)
 
 
 def _operators(loss: Tensor) -> Iterator[str]:

@@ -109,6 +109,9 @@ def per_step(
 
     ``problem``: whose loss has hyperparameters, or whose weights have groups.
     """
+    if not values:
+        raise SearcherError("per_step: give the values of at least one hyperparameter")
+    values = {name: np.asarray(own, dtype=float) for name, own in values.items()}
     steps = len(next(iter(values.values())))
     identity = csr_array(eye_array(steps * len(values)))
     jacobian = {name: identity[i * steps : (i + 1) * steps] for i, name in enumerate(values)}

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from searchers.errors import SearcherError
 from searchers.online.level import Level
 from searchers.online.levels import SGD, Adam, Multiplicative
 from searchers.online.tower import Tower
@@ -80,6 +81,8 @@ class AdamHD(Tower):
 
 def _above(hyper_lr: float | Sequence[float], multiplicative: bool) -> list[Level]:
     """The levels above the base: one for each order."""
-    rates = [hyper_lr] if isinstance(hyper_lr, (int, float)) else list(hyper_lr)
+    rates = list(hyper_lr) if isinstance(hyper_lr, Sequence) else [float(hyper_lr)]
+    if not rates:
+        raise SearcherError("hyper_lr: give one learning rate of the learning rate, or several")
     first = Multiplicative if multiplicative else SGD
     return [SGD(rate) if order else first(rate) for order, rate in enumerate(rates)]

@@ -273,7 +273,7 @@ def _levels(given: Any, fields: dict[str, Any], rates: Any) -> tuple[Level, ...]
             raise SearcherError(f"{type(levels[0]).__name__} has no {name!r} to set for a group")
     levels[0] = dataclasses.replace(levels[0], **fields)  # type: ignore[type-var]
     if rates is not None:
-        above = [rates] if isinstance(rates, (int, float)) else list(rates)
+        above = list(rates) if isinstance(rates, Sequence) else [float(rates)]
         if len(above) != len(levels) - 1:
             raise SearcherError(f"hyper_lr: {len(above)} values for {len(levels) - 1} levels above")
         levels[1:] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from trainables.network import Examples, NetworkProblem
 from trainables.task import TaskError
 
 CPU = torch.device("cpu")
+UNREPEATED = itertools.count(1.0)
 
 
 def examples(count: int = 24, width: int = 4) -> Examples:
@@ -126,6 +128,13 @@ def test_what_a_loss_draws_is_replayed() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+class Unrepeatable(Noisy):
+    """Draws from a random state that nobody sets back."""
+
+    def __call__(self, forward, vector, batch, theta) -> Tensor:
+        return cross_entropy(forward(batch.inputs), batch.labels) * next(UNREPEATED)
+
+
 class Many(Noisy):
     """One loss an example."""
 
@@ -137,7 +146,12 @@ class Many(Noisy):
     ("broken", "line"),
     [
         (lambda: problem(Half, Many()), r"scalar tensor of floats, not shape \(8,\)"),
+        (lambda: problem(Half, Unrepeatable()), "differs from call to call"),
         (lambda: problem(nn.Identity), "nothing to train"),
+        (
+            lambda: problem(lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))),
+            "depends on buffers that it moves itself",
+        ),
         (lambda: Examples(torch.zeros(3, 2), torch.zeros(2)), "3 inputs have 2 labels"),
         (
             lambda: NetworkProblem(
