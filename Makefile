@@ -17,7 +17,7 @@ check: $(VENV)/.developer  ## Style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed  ## What the framework, each engine and the optimizers cost (half an hour)
+bench: $(VENV)/.installed  ## What the framework, each engine and the optimizers cost (an hour or two)
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/memory.py
