@@ -87,11 +87,11 @@ class Forward:
                 directions.by_rule(step, count),
                 step,
             )
-            for everything, part in zip(
+            for full, part in zip(
                 (tangent.weights, *tangent.memory), (moved.weights, *moved.memory), strict=True
             ):
-                if part.data_ptr() != everything.data_ptr():  # else it was written in place
-                    everything[:count] = part
+                if part.data_ptr() != full.data_ptr():  # else it was written in place
+                    full[:count] = part
             state = after
         trained = Trained(state, buffers)
         by = tangent.weights.double() @ validation_gradient(problem, trained).double()
