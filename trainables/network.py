@@ -209,8 +209,11 @@ class NetworkProblem:
             vector, buffers = draw.initial()
             loss = self.training_loss(vector.requires_grad_(), buffers, draw.batch(0), theta)
             self._random = not torch.equal(before, _random_state(self.device))
+            self._attentive = any("ScaledDotProduct" in name for name in _operators(loss))
+            del loss  # and its graph; the others have none
+            still = vector.detach()
             once, again = (
-                self.training_loss(vector, draw.initial().buffers, draw.batch(0), theta)
+                self.training_loss(still, draw.initial().buffers, draw.batch(0), theta)
                 for _ in range(2)
             )
             if _apart(once, again):
@@ -222,12 +225,11 @@ class NetworkProblem:
                 name: tensor if torch.equal(tensor, buffers[name]) else 2 * buffers[name] + 1
                 for name, tensor in draw.initial().buffers.items()
             }
-            if _apart(once, self.training_loss(vector, others, draw.batch(0), theta)):
+            if _apart(once, self.training_loss(still, others, draw.batch(0), theta)):
                 raise TaskError(
                     "the training loss depends on buffers that it moves itself, as spectral_norm "
                     "does: a step cannot be repeated, or differentiated"
                 )
-        self._attentive = any("ScaledDotProduct" in name for name in _operators(loss))
 
     def _summed_loss(
         self, vector: Tensor, buffers: Buffers, inputs: Tensor, labels: Tensor
