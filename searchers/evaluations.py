@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from searchers.hypergradients.training import start, train
 from searchers.inner import InnerProblem
 from searchers.protocols import Brief, Evaluation
 from searchers.space import Flat, Float, Space
+from searchers.stopwatch import Stopwatch
 
 SIGNIFICANT_DIGITS = 7
 """Per-step values are recorded in float32's precision."""
@@ -29,18 +29,22 @@ def evaluate(
 
     The hypergradient is by the fraction of each range, in the order of the space, shape (D,).
     """
+    laps = Stopwatch(problem.device)
     along = schedule(brief, problem, flat, epochs)
+    laps.end("train")
     try:
         result = engine.hypergradient(problem, problem.draw(training), along)
     except OutOfRange as error:  # a divergence, as leaving the floats is to other engines
+        laps.end("hypergradient")
         nowhere = np.full(len(brief.space), np.nan)
         plain = measure(problem, brief, flat, epochs, training)
         notes = {"engine": str(error), **nonfinite(lost(brief.space, nowhere))}
-        return replace(plain, notes=notes), nowhere
-    began = time.perf_counter()
-    metrics = problem.validation(result.trained.weights)
-    validated = time.perf_counter()
+        laps.end("train", inside=plain.seconds)
+        return replace(plain, seconds=laps.seconds, notes=notes), nowhere
     derivative = by_unit(brief.space, flat, result.by_coefficient)
+    laps.end("hypergradient", inside=result.seconds)
+    metrics = problem.validation(result.trained.weights)
+    laps.end("validation")
     evaluation = Evaluation(
         training=training,
         configuration=flat,
@@ -48,7 +52,7 @@ def evaluate(
         metrics=metrics,
         steps=round(result.steps),
         weights=result.trained.weights,
-        seconds={**result.seconds, "validation": validated - began},
+        seconds=laps.seconds,
         notes={"engine": result.engine, **nonfinite(lost(brief.space, derivative))},
     )
     return evaluation, derivative
@@ -58,14 +62,14 @@ def measure(
     problem: InnerProblem, brief: Brief, flat: Flat, epochs: int, training: int
 ) -> Evaluation:
     """A training to a budget, not differentiated."""
-    began = time.perf_counter()
+    laps = Stopwatch(problem.device)
     along = schedule(brief, problem, flat, epochs)
     draw = problem.draw(training)
     trained = train(problem, draw, along, start(draw, brief.rule), range(along.steps))
-    trained_at = time.perf_counter()
+    laps.end("train")
     metrics = problem.validation(trained.weights)
-    seconds = {"train": trained_at - began, "validation": time.perf_counter() - trained_at}
-    return Evaluation(training, flat, epochs, metrics, along.steps, trained.weights, seconds)
+    laps.end("validation")
+    return Evaluation(training, flat, epochs, metrics, along.steps, trained.weights, laps.seconds)
 
 
 def by_unit(space: Space, flat: Flat, derivative: Scaled) -> np.ndarray:

@@ -6,7 +6,6 @@ steps, and the end of each is taken for the end of the training. H = 1 is the mo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -31,6 +30,7 @@ from searchers.outer import GradientDescent, OuterOptimizer
 from searchers.protocols import Brief, Chain, Evaluation
 from searchers.settings import instance, whole
 from searchers.space import Flat, Space, Vector
+from searchers.stopwatch import Stopwatch
 from searchers.streams import stream
 
 
@@ -66,10 +66,11 @@ class Greedy:
         check_space(brief, problem)
         training = chain.index
         while True:
-            began = time.perf_counter()
+            laps = Stopwatch(problem.device)
             adapted = self.adapt(problem, brief, self._restart(brief, training), training)
-            ended = time.perf_counter()
+            laps.end("train", inside=adapted.seconds)
             metrics = problem.validation(adapted.trained.weights)
+            laps.end("validation")
             yield Evaluation(
                 training=training,
                 configuration=window_means(brief.space, adapted.values),
@@ -77,11 +78,7 @@ class Greedy:
                 metrics=metrics,
                 steps=round(adapted.steps),
                 weights=adapted.trained.weights,
-                seconds={
-                    "train": ended - began - adapted.differentiating,
-                    "hypergradient": adapted.differentiating,
-                    "validation": time.perf_counter() - ended,
-                },
+                seconds=laps.seconds,
                 notes={"schedule": schedule_note(adapted.values), **nonfinite(adapted.lost)},
             )
             training += chain.of
@@ -97,8 +94,8 @@ class Greedy:
         first = schedule_values(brief.space, flat, steps)
         outer = self.outer.init(space.to_unit({name: float(v[0]) for name, v in first.items()}))
         values = {name: np.empty(steps) for name in first}
-        draw, gone = problem.draw(training), set[str]()
-        trained, cost, differentiating = start(draw, brief.rule), 0.0, 0.0
+        laps, draw, gone = Stopwatch(problem.device), problem.draw(training), set[str]()
+        trained, cost = start(draw, brief.rule), 0.0
         for begin in range(0, steps, self.horizon):
             end = min(begin + self.horizon, steps)
             here = space.from_unit(outer.point)
@@ -113,27 +110,29 @@ class Greedy:
                 trained = train(problem, rest, along, begun, range(along.steps))
                 cost += along.steps
                 continue
+            laps.end("train")
             found = self.engine.hypergradient(problem, rest, along)
             derivative = by_unit(space, here, found.by_coefficient)
+            laps.end("hypergradient", inside=found.seconds)
             gone.update(lost(space, derivative))
             outer, trained = self.outer.update(outer, derivative), found.trained
             cost += found.steps + 1
-            differentiating += found.seconds["hypergradient"]
         in_order = [name for name in first if name in gone]
-        return Adapted(trained, values, cost, differentiating, in_order)
+        laps.end("train")
+        return Adapted(trained, values, cost, laps.seconds, in_order)
 
 
 class Adapted(NamedTuple):
     """A training that changed its hyperparameters.
 
-    ``values``: name → the value at each step, (T,). ``steps``: its cost. ``differentiating``:
-    seconds. ``lost``: hyperparameters whose hypergradient was inf or NaN after any window.
+    ``values``: name → the value at each step, (T,). ``steps``: its cost. ``seconds``: by part.
+    ``lost``: hyperparameters whose hypergradient was inf or NaN after any window.
     """
 
     trained: Trained
     values: Mapping[str, np.ndarray]
     steps: float
-    differentiating: float
+    seconds: Mapping[str, float]
     lost: list[str]
 
 

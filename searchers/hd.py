@@ -7,7 +7,6 @@ direction of the last update.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from searchers.inner import Draw, InnerProblem
 from searchers.protocols import Brief, Chain, Evaluation
 from searchers.settings import number
 from searchers.space import Flat, Float, Vector
+from searchers.stopwatch import Stopwatch
 from searchers.streams import stream
 
 
@@ -59,12 +59,12 @@ class HD:
         learning_rate = _learning_rate(brief)
         training = chain.index
         while True:
-            began = time.perf_counter()
+            laps = Stopwatch(problem.device)
             flat, beta = self._restart(brief, training, learning_rate)
             adapted = adapt(problem, problem.draw(training), brief, flat, beta)
-            trained_at = time.perf_counter()
+            laps.end("train")
             metrics = problem.validation(adapted.trained.weights)
-            seconds = {"train": trained_at - began, "validation": time.perf_counter() - trained_at}
+            laps.end("validation")
             rates = {"learning_rate": adapted.rates}
             values = {**schedule_values(brief.space, flat, len(adapted.rates)), **rates}
             yield Evaluation(
@@ -74,7 +74,7 @@ class HD:
                 metrics=metrics,
                 steps=len(adapted.rates),
                 weights=adapted.trained.weights,
-                seconds=seconds,
+                seconds=laps.seconds,
                 notes={
                     "beta": beta,
                     "schedule": schedule_note(rates),

@@ -13,6 +13,7 @@ report. Neither knows of Ray, of data sets, or of the test set.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -119,7 +120,8 @@ class Evaluation:
 
     ``training``: which of the cell's draws (initial weights, batch order) it used. ``steps``:
     what it cost, in training steps (one forward and backward pass of one batch = 1).
-    ``seconds``: where its time went, by part of the ledger. ``weights``: what was trained.
+    ``seconds``: where its time went, by part of the ledger (see `searchers.stopwatch`); what is
+    left of its time was the searcher's thinking. ``weights``: what was trained.
     ``notes``: what belongs to this searcher alone, JSON-serialisable: ``schedule`` (per-step
     values where the configuration alone does not say them), ``nonfinite`` (hyperparameters whose
     hypergradient was inf or NaN), ….
@@ -142,6 +144,9 @@ def checked_evaluation(evaluation: object, brief: Brief) -> Evaluation:
     for what, count in (("training", evaluation.training), ("steps", evaluation.steps)):
         if not isinstance(count, int) or count < 0:
             raise SearcherError(f"{what} is a whole number ≥ 0, not {count!r}")
+    for part, seconds in evaluation.seconds.items():
+        if not (isinstance(seconds, (int, float)) and 0 <= seconds < math.inf):
+            raise SearcherError(f"the seconds of {part!r} are a number ≥ 0, not {seconds!r}")
     point = _checked_point(evaluation.configuration, evaluation.epochs, brief)
     return replace(evaluation, configuration=point)
 

@@ -7,9 +7,10 @@ check_gradient(MySearcher())
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import ClassVar
 
 import torch
@@ -21,6 +22,9 @@ from searchers.space import Float, Space, Vector
 
 FIRST = 8
 """Evaluations looked at."""
+
+SLACK = 1e-3
+"""Seconds by which the parts of an evaluation may be more than what it took."""
 
 SPACES = {
     "log": Space(
@@ -107,7 +111,27 @@ def check_gradient(searcher: GradientSearcher) -> None:
 
 
 def _run(searcher: GradientSearcher, brief: Brief, chain: Chain) -> list[Evaluation]:
-    return list(islice(searcher.search(Valley(brief.seed), brief, chain), FIRST))
+    search, found = iter(searcher.search(Valley(brief.seed), brief, chain)), list[Evaluation]()
+    while len(found) < FIRST:
+        began = time.perf_counter()
+        evaluation = next(search, None)
+        wall = time.perf_counter() - began
+        if evaluation is None:
+            break
+        _check_seconds(searcher, evaluation.seconds, wall)
+        found.append(evaluation)
+    return found
+
+
+def _check_seconds(searcher: GradientSearcher, parts: Mapping[str, float], wall: float) -> None:
+    for name, seconds in parts.items():
+        spent = math.isfinite(seconds) and seconds >= 0
+        _require(spent, f"{searcher.name}: {seconds} seconds of {name}")
+    total = sum(parts.values())
+    _require(
+        total <= wall + SLACK,
+        f"{searcher.name}: parts that take {total:.4f} s of the {wall:.4f} s of an evaluation",
+    )
 
 
 def _check_evaluations(searcher: GradientSearcher, found: list[Evaluation], brief: Brief) -> None:

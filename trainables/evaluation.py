@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from searchers.hypergradients.training import Trained, start, train
 from searchers.hypergradients.update_rules import State
 from searchers.inner import InnerProblem, Weights
 from searchers.protocols import Brief, Evaluation, Job
+from searchers.stopwatch import Stopwatch
 
 
 def evaluate_job(problem: InnerProblem, brief: Brief, job: Job, trainings: Path) -> Evaluation:
@@ -21,20 +22,22 @@ def evaluate_job(problem: InnerProblem, brief: Brief, job: Job, trainings: Path)
     On a task whose smaller budgets are the first part of the schedule, a training below the
     horizon leaves its state in the folder ``trainings``, from which a later job trains it on.
     """
-    began = time.perf_counter()
+    laps = Stopwatch(problem.device)
     along = schedule(brief, problem, job.configuration, job.epochs)
     kept = trainings / f"{job.training}.npz"
     done, begin, draw = 0, None, problem.draw(job.training)
+    laps.end("train")
     if not brief.compress and kept.exists():
         done, begin = load_training(kept, problem.device)
-    loaded = time.perf_counter()
+        laps.end("checkpoint")
     begin = begin or start(draw, brief.rule)
     trained = train(problem, draw, along, begin, range(done, along.steps))
-    trained_at = time.perf_counter()
+    laps.end("train")
     metrics = problem.validation(trained.weights)
-    validated = time.perf_counter()
+    laps.end("validation")
     if not brief.compress and job.epochs < brief.horizon:
         save_training(kept, along.steps, trained)
+        laps.end("checkpoint")
     return Evaluation(
         training=job.training,
         configuration=job.configuration,
@@ -42,11 +45,7 @@ def evaluate_job(problem: InnerProblem, brief: Brief, job: Job, trainings: Path)
         metrics=metrics,
         steps=along.steps - done,
         weights=trained.weights,
-        seconds={
-            "train": trained_at - loaded,
-            "validation": validated - trained_at,
-            "checkpoint": (loaded - began) + (time.perf_counter() - validated),
-        },
+        seconds=laps.seconds,
     )
 
 
@@ -71,9 +70,9 @@ def save_weights(path: Path, weights: Weights) -> None:
     _save(path, weights)
 
 
-def load_weights(path: Path, device: torch.device) -> Weights:
-    with np.load(path, allow_pickle=False) as file:
-        return _weights(file, device)
+def load_weights(file: Path | BinaryIO, device: torch.device) -> Weights:
+    with np.load(file, allow_pickle=False) as kept:
+        return _weights(kept, device)
 
 
 def _save(path: Path, weights: Weights, **more: np.ndarray) -> None:

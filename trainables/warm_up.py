@@ -6,27 +6,27 @@ import torch
 
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.schedules import schedule
+from searchers.stopwatch import wait_for
 from trainables.synthetic import QUADRATIC
 
 
 def warm_up(device: torch.device) -> None:
     """A tiny training step with a Hessian-vector product.
 
-    Starts autograd, and the device where there is one; the first vector-Jacobian product of a
-    process imports some 1,700 modules (0.7 s), which no searcher's clock should see.
+    Starts autograd, and on a GPU its context, the allocator and the libraries of convolutions and
+    matrix products; the first vector-Jacobian product of a process imports hundreds of modules
+    (up to 0.7 s). No searcher's clock should see any of this.
     """
-    model = torch.nn.Linear(8, 4).to(device)
-    inputs = torch.ones(16, 8, device=device)
+    images = torch.ones(16, 1, 5, 5, device=device)
     labels = torch.zeros(16, dtype=torch.long, device=device)
-    vector = torch.cat([p.detach().reshape(-1) for p in model.parameters()]).requires_grad_()
-    weight, bias = vector.split([32, 4])
-    state = {"weight": weight.view(4, 8), "bias": bias}
-    logits = torch.func.functional_call(model, state, (inputs,))
-    loss = torch.nn.functional.cross_entropy(logits.tanh(), labels)
+    vector = torch.linspace(-1.0, 1.0, 9 + 36 + 4, device=device).requires_grad_()
+    kernel, weight, bias = vector.split([9, 36, 4])
+    features = torch.nn.functional.conv2d(images, kernel.view(1, 1, 3, 3)).tanh().flatten(1)
+    logits = torch.nn.functional.linear(features, weight.view(4, 9), bias)
+    loss = torch.nn.functional.cross_entropy(logits, labels)
     (slope,) = torch.autograd.grad(loss, vector, create_graph=True)
     torch.autograd.grad(slope, vector, torch.ones_like(slope))
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    wait_for(device)
 
 
 def warm_up_forward_mode(device: torch.device) -> None:

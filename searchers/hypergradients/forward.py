@@ -7,7 +7,6 @@ published clamp, which no other engine can reproduce.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -33,6 +32,7 @@ from searchers.hypergradients.training import (
 from searchers.hypergradients.update_rules import State
 from searchers.inner import Batch, Buffers, Draw, InnerProblem, Theta
 from searchers.settings import number, whole
+from searchers.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Forward:
             raise SearcherError(
                 f"forward mode has no derivative by constants ({names}): use Stored"
             )
-        began = time.perf_counter()
+        laps = Stopwatch(problem.device)
         directions, begin = Directions(schedule), started(problem, draw, schedule)
         state, buffers, tangent = begin.state, clone(begin.buffers), directions.zeros(begin.state)
         products = 0
@@ -95,11 +95,13 @@ class Forward:
             state = after
         trained = Trained(state, buffers)
         by = tangent.weights.double() @ validation_gradient(problem, trained).double()
+        by_coefficient = scaled(directions.in_order(by.cpu().numpy()))
+        laps.end("hypergradient")  # and the training, which runs step by step with it
         return Hypergradient(
-            by_coefficient=scaled(directions.in_order(by.cpu().numpy())),
+            by_coefficient=by_coefficient,
             trained=trained,
             steps=schedule.steps + 2 * products,
-            seconds={"hypergradient": time.perf_counter() - began},
+            seconds=laps.seconds,
             engine=self.name if self.clamp is None else f"{self.name}, clamped to ±{self.clamp:g}",
         )
 

@@ -8,7 +8,6 @@ it is, that of RMD.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +27,7 @@ from searchers.hypergradients.training import Row, Trained, clone, rows, started
 from searchers.hypergradients.update_rules import State
 from searchers.inner import Buffers, Draw, InnerProblem
 from searchers.settings import whole
+from searchers.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,12 @@ def sweep(
     problem: InnerProblem, draw: Draw, schedule: Schedule, plan: Plan, engine: str
 ) -> Hypergradient:
     """Train along the schedule and go back through it, as a plan says."""
-    began = time.perf_counter()
+    laps = Stopwatch(problem.device)
     begin = started(problem, draw, schedule)
     kept, buffers, reached = {0: begin.state}, clone(begin.buffers), 0
     scratch = clone(begin.buffers)  # for repeated steps, whose running statistics count no more
     adjoint: Adjoint | None = None
-    trained, trained_at, ran = begin, began, 0
+    trained, ran = begin, 0
     for action in plan:
         steps = range(action.begin, action.end)
         first_time = action.end > reached
@@ -143,7 +143,8 @@ def sweep(
             links.append(_linked(problem, draw, schedule, state, into, row, step))
             state = links[-1].after
         if adjoint is None:
-            trained, trained_at = Trained(state, buffers), time.perf_counter()
+            trained = Trained(state, buffers)
+            laps.end("train")
             adjoint = Adjoint(schedule, validation_gradient(problem, trained), trained.state)
         reached = max(reached, action.end)
         ran += len(steps)
@@ -151,11 +152,13 @@ def sweep(
             adjoint.step_back(links.pop())
     assert adjoint is not None
     by_step = adjoint.by_step()
+    by_coefficient = schedule.pull_back(by_step)
+    laps.end("hypergradient")
     return Hypergradient(
-        by_coefficient=schedule.pull_back(by_step),
+        by_coefficient=by_coefficient,
         trained=trained,
         steps=ran + 2 * schedule.steps,
-        seconds={"train": trained_at - began, "hypergradient": time.perf_counter() - trained_at},
+        seconds=laps.seconds,
         engine=engine,
         by_step=by_step,
         by_constant=adjoint.by_constant(),

@@ -9,7 +9,6 @@ along; rounding counts as the identity in the derivative.
 from __future__ import annotations
 
 import dataclasses
-import time
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
@@ -32,6 +31,7 @@ from searchers.hypergradients.schedules import Schedule
 from searchers.hypergradients.training import Row, Trained, clone, gradient, rows, started
 from searchers.hypergradients.update_rules import SGD, Maclaurin, State, UpdateRule, Value
 from searchers.inner import Buffers, Draw, InnerProblem
+from searchers.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -62,28 +62,27 @@ class Reversible:
         as_ratio(1.0, self.largest_denominator)  # refuses a denominator that is too large
 
     def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:
-        began = time.perf_counter()
+        laps = Stopwatch(problem.device)
         schedule = with_ratios(schedule, self.largest_denominator)
         begin = started(problem, draw, schedule)
         exact = ExactState(begin.state.weights, self.fraction_bits)
         buffers = clone(begin.buffers)
         train_exactly(problem, draw, schedule, exact, buffers)
         trained = Trained(exact.state(), buffers)
-        trained_at = time.perf_counter()
+        laps.end("train")
 
         bits = exact.buffer.bits() / len(exact.weights) / max(schedule.steps, 1)
         adjoint = Adjoint(schedule, validation_gradient(problem, trained), trained.state)
         go_back_exactly(problem, draw, schedule, exact, clone(begin.buffers), adjoint)
         check_returned(exact, begin.state.weights)
         by_step = adjoint.by_step()
+        by_coefficient = schedule.pull_back(by_step)
+        laps.end("hypergradient")
         return Hypergradient(
-            by_coefficient=schedule.pull_back(by_step),
+            by_coefficient=by_coefficient,
             trained=trained,
             steps=4 * schedule.steps,
-            seconds={
-                "train": trained_at - began,
-                "hypergradient": time.perf_counter() - trained_at,
-            },
+            seconds=laps.seconds,
             engine=f"{self.name}, {bits:.3f} bits a weight and step",
             by_step=by_step,
             by_constant=adjoint.by_constant(),

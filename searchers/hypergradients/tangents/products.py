@@ -7,7 +7,6 @@ each tangent; it costs less where K is small and the network is so too.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from searchers.hypergradients.tangents import (  # noqa: F401  they register rul
 )
 from searchers.hypergradients.tangents.shadows import Region
 from searchers.hypergradients.tangents.tape import Tape
+from searchers.stopwatch import clock
 
 CHUNKS = (4, 8, 16)
 """How many tangents to try at once: more fold better, until they leave the processor's cache."""
@@ -176,11 +176,9 @@ def _fastest_chunk(
 
 def _timed(vector: Tensor, work: Callable[[], Result]) -> tuple[float, Result]:
     """Seconds on the device of ``vector``, and the result."""
-    began = time.perf_counter()
+    began = clock(vector.device)
     result = work()
-    if vector.is_cuda:
-        torch.cuda.synchronize(vector.device)
-    return time.perf_counter() - began, result
+    return clock(vector.device) - began, result
 
 
 def _record(
