@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from hpobench.results.fields import CLOCKS
 from hpobench.results.records import Record
 from hpobench.results.regret import StepCurve, incumbents, normalised, regret, zero_tolerance
 
@@ -33,7 +36,6 @@ COLUMNS = (
     "cell",
     "status",
 )
-_TEXT = ("task", "searcher", "curve", "cell", "status")
 _MEASURES = ("validation_loss", "test_loss", "test_accuracy")
 
 
@@ -50,6 +52,9 @@ class Split:
     tolerance: float
 
 
+UNMEASURED = Split(dict.fromkeys(_MEASURES, math.nan), math.nan, math.nan)
+
+
 def regret_frame(
     cells: pd.DataFrame,
     evaluations: pd.DataFrame,
@@ -63,50 +68,58 @@ def regret_frame(
     ``evaluation`` is empty for the default. ``regret`` and ``normalised_regret`` are empty where
     there is no reference, or no test metric yet. ``zero_tolerance``: what counts as zero regret.
     """
-    measured = _with_tests(evaluations, tests)
-    rows: list[Record] = []
-    worth = {task: worth_of(task, yardsticks, references) for task in references}
-    for cell in cells[cells["status"] != "missing"].to_dict("records"):
-        split = split_of(str(cell["task"]), int(cell["seed"]), yardsticks, references)
-        of_cell = measured[measured["cell"] == cell["cell"]]
-        for curve in ("incumbent", "in_hand"):
-            names = {name: cell[name] for name in ("task", "searcher", "seed", "cell", "status")}
-            rows += [
-                row | names | {"curve": curve}
-                for row in _changes(of_cell, curve, split, worth[cell["task"]])
-            ]
-    types = {name: object if name in _TEXT else float for name in COLUMNS}
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(types)
-    return table.astype({"seed": int, "evaluation": "Int64"})
+    begun = cells[cells["status"] != "missing"]
+    rows = _changes(begun["cell"].tolist(), evaluations)
+    cell = begun.iloc[rows["place"]].reset_index(drop=True)
+    table = pd.concat([rows, cell[["task", "searcher", "seed", "cell", "status"]]], axis=1)
+    tested = tests[["cell", "evaluation", "test_loss", "test_accuracy"]]
+    tested = tested.drop_duplicates(["cell", "evaluation"], keep="last")
+    table = table.merge(tested, on=["cell", "evaluation"], how="left")
+
+    splits = splits_of(yardsticks, references)
+    worth = {task: worth_of(task, splits) for task in references}
+    split = [splits.get(key, UNMEASURED) for key in zip(table["task"], table["seed"], strict=True)]
+    at_default = table["evaluation"].isna()
+    for name in _MEASURES:
+        default = pd.Series([s.default[name] for s in split], index=table.index, dtype=float)
+        table[name] = table[name].where(~at_default, default)
+    reference = np.array([s.reference_loss for s in split], dtype=float)
+    table["regret"] = regret(table["test_loss"], reference)
+    table["normalised_regret"] = normalised(table["regret"], table["task"].map(worth))
+    table["zero_tolerance"] = np.array([s.tolerance for s in split], dtype=float)
+    return table[list(COLUMNS)]
 
 
-def split_of(
-    task: str,
-    seed: int,
-    yardsticks: pd.DataFrame,
-    references: Mapping[str, Record | None],
-) -> Split:
-    """The yardsticks of a task on the split of a cell seed."""
-    here = yardsticks[(yardsticks["task"] == task) & (yardsticks["seed"] == seed)]
-    here = here.drop_duplicates(["row", "draw"], keep="last")
-    defaults = here[here["row"] == "default"]
-    default = {name: float(defaults[name].mean(skipna=False)) for name in _MEASURES}
-    reference = references[task]
-    draws = here.loc[here["row"] == "reference", "test_loss"].to_numpy()
-    if reference is None or len(draws) == 0:
+def splits_of(
+    yardsticks: pd.DataFrame, references: Mapping[str, Record | None]
+) -> dict[tuple[str, int], Split]:
+    """The yardsticks of each task and cell seed that has any; see `UNMEASURED` for the others."""
+    drawn = yardsticks.drop_duplicates(["task", "seed", "row", "draw"], keep="last")
+    rows: dict[tuple[str, int], dict[str, pd.DataFrame]] = {}
+    for key, draws in drawn.groupby(["task", "seed", "row"], sort=False):
+        task, seed, row = cast(tuple[str, int, str], key)
+        rows.setdefault((task, int(seed)), {})[row] = draws
+    return {key: _split(of_key, references.get(key[0])) for key, of_key in rows.items()}
+
+
+def _split(rows: Mapping[str, pd.DataFrame], reference: Record | None) -> Split:
+    default, measured = UNMEASURED.default, rows.get("default")
+    if measured is not None:
+        default = {name: float(measured[name].mean(skipna=False)) for name in _MEASURES}
+    if reference is None or "reference" not in rows:
         return Split(default, reference_loss=math.nan, tolerance=math.nan)
+    draws = rows["reference"]["test_loss"].to_numpy()
     return Split(default, float(draws.mean()), zero_tolerance(draws))
 
 
-def worth_of(task: str, yardsticks: pd.DataFrame, references: Mapping[str, Record | None]) -> float:
+def worth_of(task: str, splits: Mapping[tuple[str, int], Split]) -> float:
     """What a task's reference is worth: default − reference, the mean over its splits.
 
     One number for all of a task's seeds: on a single split the difference can be as small as its
     own noise, and a ratio by it says nothing.
     """
-    seeds = yardsticks.loc[yardsticks["task"] == task, "seed"].unique().tolist()
-    splits = [split_of(task, int(seed), yardsticks, references) for seed in seeds]
-    gaps = [split.default["test_loss"] - split.reference_loss for split in splits]
+    mine = [split for (name, _), split in splits.items() if name == task]
+    gaps = [split.default["test_loss"] - split.reference_loss for split in mine]
     known = [gap for gap in gaps if not math.isnan(gap)]
     return sum(known) / len(known) if known else math.nan
 
@@ -115,33 +128,42 @@ def step_curves(
     table: pd.DataFrame, clock: Clock = "seconds", value: str = "regret"
 ) -> dict[int, StepCurve]:
     """Rows of the regret frame, of one task, searcher and curve, as a step curve for each seed."""
+    seeds, times, values = (table[name].to_numpy() for name in ("seed", clock, value))
     return {
-        seed: StepCurve(rows[clock].to_numpy(), rows[value].to_numpy())
-        for seed in table["seed"].unique().tolist()
-        for rows in [table[table["seed"] == seed]]
+        int(seed): StepCurve(times[mine], values[mine])
+        for seed in dict.fromkeys(seeds.tolist())
+        for mine in [seeds == seed]
     }
 
 
-def _with_tests(evaluations: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
-    names = ["cell", "evaluation", "seconds", "slot_seconds", "steps", "full", "status"]
-    tested = tests[["cell", "evaluation", "test_loss", "test_accuracy"]]
-    tested = tested.drop_duplicates(["cell", "evaluation"], keep="last")
-    return evaluations[[*names, "validation_loss"]].merge(
-        tested, on=["cell", "evaluation"], how="left"
-    )
+def _changes(cells: Sequence[str], evaluations: pd.DataFrame) -> pd.DataFrame:
+    """For each cell and curve the default, then each evaluation that was better than all before.
+
+    Columns: place (the cell's in ``cells``), curve, and of the evaluation its number, clocks and
+    validation_loss; the default has no number, and its clocks are 0.
+    """
+    where = evaluations.groupby("cell", sort=False).indices
+    losses = evaluations["validation_loss"].to_numpy()
+    ok = (evaluations["status"] == "ok").to_numpy()
+    eligible = {"incumbent": ok & evaluations["full"].to_numpy(), "in_hand": ok}
+    nothing = np.empty(0, dtype=np.int64)
+    found = [
+        np.append(-1, mine[incumbents(losses[mine], may[mine])])
+        for mine in (where.get(cell, nothing) for cell in cells)
+        for may in eligible.values()
+    ]
+    lengths = [len(rows) for rows in found]
+    rows = np.concatenate([nothing, *found])
+    table = {
+        "place": np.repeat(np.repeat(np.arange(len(cells)), len(eligible)), lengths),
+        "curve": np.repeat(np.array([*eligible] * len(cells), dtype=object), lengths),
+        "evaluation": _at(evaluations["evaluation"].astype("Int64"), rows),
+        "validation_loss": _at(evaluations["validation_loss"], rows),
+    }
+    table |= {clock: np.where(rows < 0, 0.0, _at(evaluations[clock], rows)) for clock in CLOCKS}
+    return pd.DataFrame(table)
 
 
-def _changes(evaluations: pd.DataFrame, curve: Curve, split: Split, worth: float) -> list[Record]:
-    """The default at 0 s, then each evaluation of a cell that became better than all before."""
-    eligible = (evaluations["status"] == "ok").to_numpy()
-    if curve == "incumbent":
-        eligible = eligible & evaluations["full"].to_numpy()
-    became = incumbents(evaluations["validation_loss"].to_numpy(), eligible)
-    start: Record = {"seconds": 0.0, "slot_seconds": 0.0, "steps": 0.0, **split.default}
-    changes: list[Record] = evaluations.iloc[became].to_dict("records")  # type: ignore[assignment]
-    rows = [start, *changes]
-    for row in rows:
-        row["regret"] = float(regret(row["test_loss"], split.reference_loss))
-        row["normalised_regret"] = float(normalised(row["regret"], worth))
-        row["zero_tolerance"] = split.tolerance
-    return rows
+def _at(column: pd.Series, rows: NDArray[np.int64]) -> Any:
+    """The values in rows by number; empty at -1."""
+    return pd.api.extensions.take(column.array, rows, allow_fill=True)

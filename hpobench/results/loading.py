@@ -1,57 +1,29 @@
-"""Reading a run's folder: what each file has to hold, and what is said when it does not."""
+"""Reading a run's folder, but for the evaluations: the study, its cells, tests and yardsticks."""
 
 from __future__ import annotations
 
-import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from hpobench.errors import RunError
-from hpobench.results.records import Record, read_json, read_lines
-from hpobench.running.ledger import PARTS
-
-SCHEMA = 1
-
-Columns = Mapping[str, type]
-
-NAMES: Columns = {"cell": str, "task": str, "searcher": str, "seed": int}
-EVALUATION: Columns = {
-    "evaluation": int,
-    "budget": float,
-    "full": bool,
-    "hyperparameters": dict,
-    "validation_loss": float,
-    "validation_accuracy": float,
-    "seconds": float,
-    "slot_seconds": float,
-    "steps": float,
-    "status": str,
-}
-CLOCKS = ("seconds", "slot_seconds", "steps")
-TEST: Columns = {"evaluation": int, "test_loss": float, "test_accuracy": float}
-YARDSTICK: Columns = {
-    "task": str,
-    "seed": int,
-    "row": str,
-    "draw": int,
-    "validation_loss": float,
-    "test_loss": float,
-    "test_accuracy": float,
-}
-
-_STUDY = {
-    "name": str,
-    "created": str,
-    "budget": dict,
-    "width": int,
-    "seeds": list,
-    "tasks": list,
-    "searchers": list,
-    "cells": list,
-}
+from hpobench.results.evaluations import read_cell_evaluations
+from hpobench.results.fields import (
+    CELL,
+    COUNTED,
+    LEDGER,
+    MEMORY,
+    NAMES,
+    PLACE,
+    STUDY,
+    TEST,
+    Columns,
+    check,
+    check_schema,
+)
+from hpobench.results.records import Record, read_json, read_lines, torn_note
 
 
 def read_study(path: Path) -> Record:
@@ -63,8 +35,8 @@ def read_study(path: Path) -> Record:
     if not file.exists():
         raise RunError(f"{path} is not a run: it has no study.json; {advice}")
     study = read_json(file)
-    _check_schema(study, str(file))
-    _check(study, _STUDY, str(file))
+    check_schema(study, str(file))
+    check(study, STUDY, str(file))
     return study
 
 
@@ -76,35 +48,52 @@ def read_references(path: Path, tasks: Iterable[str]) -> dict[str, Record | None
 
 
 def read_cell(path: Path, planned: Record) -> Record:
-    """One row of the cells' frame: a planned cell with its status, attempts and ledger."""
-    row = {name: planned[name] for name in NAMES}
-    folder = path / "cells" / row["cell"]
+    """What its cell.json says of a planned cell, with its names; status "missing" without one."""
+    folder = path / "cells" / planned["cell"]
     file = folder / "cell.json"
     if file.exists():
         cell = read_json(file)
-        _check_schema(cell, str(file))
-        _check(cell, {"status": str}, str(file))
+        check_schema(cell, str(file))
+        check(cell, {"status": str}, str(file))
     elif folder.is_dir():
-        cell = {"status": "missing", "cause": "its folder has no cell.json"}
+        cell = {"status": "missing", "why": "its folder has no cell.json"}
     else:
         cell = {"status": "missing"}
-    ledger = cell.get("ledger") or {}
-    row |= {"status": cell["status"], "cause": cell.get("cause")}
+    return cell | {name: planned[name] for name in NAMES}
+
+
+def cell_row(cell: Record) -> Record:
+    """A row of the cells' frame; None where the cell's file does not say."""
+    ledger, memory, place = (cell.get(key) or {} for key in ("ledger", "memory", "slice"))
+    spent = ledger | (ledger.get("parts") or {})
+    row = {name: cell.get(name) for name in CELL}
     row |= {"attempts": cell.get("attempts") or []}
-    row |= {key: ledger.get(key) for key in ("wall", "slots", "startup")}
-    return row | {part: (ledger.get("parts") or {}).get(part) for part in PARTS}
+    row |= {name: spent.get(name) for name in LEDGER}
+    row |= {name: memory.get(key) for name, key in MEMORY.items()}
+    return row | {name: place.get(key) for name, key in PLACE.items()}
 
 
-def read_evaluations(path: Path, cell: Record, notes: list[str]) -> list[Record]:
-    """A cell's evaluations in order of arrival, unknown keys kept; none if it has not begun."""
-    file = path / "cells" / cell["cell"] / "evaluations.jsonl"
-    evaluations = read_table(file, EVALUATION, notes)
-    for record in evaluations:
-        _check_schema(record, str(file))
-    evaluations.sort(key=lambda record: record["evaluation"])
-    _check_order(evaluations, file)
-    names = {name: cell[name] for name in NAMES}
-    return [record | names for record in evaluations]
+def intact(folder: Path) -> str | None:
+    """For the folder of a complete cell: None if its files hold all that it says, else why not.
+
+    A cell.json that does not say how many lines there are counts as intact. RunError, by file and
+    line, if a file is damaged before its end.
+    """
+    tests = folder / "tests.jsonl"
+    held = {
+        "evaluations": read_cell_evaluations(folder / "evaluations.jsonl").rows,
+        "tests": len(read_lines(tests).records) if tests.exists() else 0,
+    }
+    return shortfall(read_json(folder / "cell.json"), held)
+
+
+def shortfall(said: Record, held: Mapping[str, int]) -> str | None:
+    """How the lines that files hold differ from what cell.json says, in words; None if not."""
+    for name in COUNTED:
+        planned = said.get(name)
+        if planned is not None and planned != held[name]:
+            return f"its {name}.jsonl holds {held[name]} of {planned} {name}"
+    return None
 
 
 def read_tests(path: Path, cell: Record, notes: list[str]) -> list[Record]:
@@ -119,11 +108,27 @@ def read_table(file: Path, columns: Columns, notes: list[str]) -> list[Record]:
         return []
     records, torn = read_lines(file)
     for number, record in enumerate(records, start=1):
-        _check(record, columns, f"{file}, line {number}")
+        check(record, columns, f"{file}, line {number}")
     if torn:
-        place = "/".join(file.parts[-2:])
-        notes.append(f"The last line of {place} was cut off while it was written, and is left out.")
+        notes.append(torn_note(file))
     return records
+
+
+def incomplete(
+    cells: Iterable[Record], evaluations: Iterable[int], tests: Iterable[Record]
+) -> list[str]:
+    """A note for each complete cell whose files do not hold all that its cell.json says.
+
+    ``evaluations``: how many of each cell were read; ``tests``: the tests of all cells.
+    """
+    tested = Counter(record["cell"] for record in tests)
+    notes = []
+    for cell, count in zip(cells, evaluations, strict=True):
+        held = {"evaluations": count, "tests": tested[cell["cell"]]}
+        why = shortfall(cell, held) if cell["status"] == "complete" else None
+        if why is not None:
+            notes.append(f"cells/{cell['cell']}: {why}; hpobench resume runs the cell again")
+    return notes
 
 
 def unplanned(path: Path, planned: Iterable[str]) -> list[str]:
@@ -146,37 +151,3 @@ def frame(records: list[Record], columns: Columns) -> pd.DataFrame:
             values = [record[name] for record in records]
             table[name] = pd.Series(values, index=table.index, dtype=object)
     return table
-
-
-def _check_schema(record: Record, place: str) -> None:
-    if record.get("schema") != SCHEMA:
-        raise RunError(
-            f"{place} has schema {record.get('schema')!r}, and this version reads {SCHEMA};"
-            " read the run with the version of hpobench that wrote it"
-        )
-
-
-def _check(record: Record, columns: Columns, place: str) -> None:
-    for name, kind in columns.items():
-        if name not in record:
-            raise RunError(f"{place} lacks {name!r}; restore the file or run again")
-        value: Any = record[name]
-        if kind is float:
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            fine = number or (value is None and name not in CLOCKS)
-        else:
-            fine = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-        if not fine:
-            raise RunError(f"{place}: {name!r} is {value!r}; restore the file or run again")
-
-
-def _check_order(evaluations: list[Record], file: Path) -> None:
-    """Each evaluation once, and no clock goes back."""
-    advice = "delete the cell's folder and resume the run"
-    for before, after in itertools.pairwise(evaluations):
-        number = after["evaluation"]
-        if before["evaluation"] == number:
-            raise RunError(f"{file}: evaluation {number} is there twice; {advice}")
-        for clock in CLOCKS:
-            if after[clock] < before[clock]:
-                raise RunError(f"{file}: at evaluation {number} the {clock} go back; {advice}")

@@ -10,10 +10,10 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeAlias
 
 from hpobench.errors import RunError
 
@@ -28,21 +28,30 @@ class Lines(NamedTuple):
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Append one record, in one write; the rest of a torn line is removed first.
+    """Append one record; see `append_lines`."""
+    append_lines(path, [record])
+
+
+def append_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Append records, in one write; the rest of a torn line is removed first.
 
     Raises ValueError for NaN or infinity and RunError if the disk refuses.
     """
-    line = _encode(path, record) + b"\n"
+    lines = b"".join(_encode(path, record) + b"\n" for record in records)
     with _refusals(path), open(path, "a+b", buffering=0) as file:
         _mend(file.fileno())
-        if file.write(line) != len(line):
+        if file.write(lines) != len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write a file of records whole. Raises as `write_json` does."""
+    write_whole(path, b"".join(_encode(path, record) + b"\n" for record in records))
 
 
 def read_lines(path: Path) -> Lines:
     """All records of a file. RunError if it cannot be read or is damaged before its end."""
-    with _refusals(path):
-        *lines, rest = Path(path).read_bytes().split(b"\n")
+    *lines, rest = read_bytes(path).split(b"\n")
     records = []
     for number, line in enumerate(lines, start=1):
         record = _parse(line)
@@ -58,6 +67,12 @@ def read_lines(path: Path) -> Lines:
     return Lines(records, torn=bool(rest) and last is None)
 
 
+def torn_note(path: Path) -> str:
+    """What to say of a torn last line."""
+    place = "/".join(path.parts[-2:])
+    return f"The last line of {place} was cut off while it was written, and is left out."
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole: a reader finds the old content or the new, never a part.
 
@@ -68,12 +83,22 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a file in one step. RunError if the disk refuses."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which replaces that at ``path`` in one step when all went well.
+
+    RunError if the disk refuses.
+    """
     path = Path(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _refusals(path):
         try:
             with open(draft, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, path)
@@ -84,12 +109,16 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def read_json(path: Path) -> Record:
     """The JSON object in a file. RunError if it is not there, or not one."""
-    with _refusals(path):
-        content = Path(path).read_bytes()
-    value = _parse(content)
+    value = _parse(read_bytes(path))
     if value is None:
         raise RunError(f"{path} is damaged: expected one JSON object; restore it or run again")
     return value
+
+
+def read_bytes(path: Path) -> bytes:
+    """What is in a file. RunError if it cannot be read."""
+    with _refusals(path):
+        return Path(path).read_bytes()
 
 
 def make_folder(path: Path) -> Path:

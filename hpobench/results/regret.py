@@ -83,15 +83,15 @@ def incumbents(losses: ArrayLike, eligible: ArrayLike | None = None) -> NDArray[
     return np.flatnonzero(candidates < best_before)
 
 
-def regret(test_loss: ArrayLike, reference: float) -> Array:
-    """Test loss minus the reference's mean test loss on the same split, any shape."""
-    return np.asarray(test_loss, dtype=float) - reference
+def regret(test_loss: ArrayLike, reference: ArrayLike) -> Array:
+    """Test loss minus the reference's mean test loss on the same split; shapes broadcast."""
+    return np.asarray(test_loss, dtype=float) - np.asarray(reference, dtype=float)
 
 
-def normalised(regret: ArrayLike, default_regret: float) -> Array:
-    """Regret ÷ the default's regret, any shape; NaN where the default does not lose."""
-    scale = default_regret if default_regret > 0 else np.nan
-    return np.asarray(regret, dtype=float) / scale
+def normalised(regret: ArrayLike, default_regret: ArrayLike) -> Array:
+    """Regret ÷ the default's regret, shapes broadcast; NaN where the default does not lose."""
+    lost = np.asarray(default_regret, dtype=float)
+    return np.asarray(regret, dtype=float) / np.where(lost > 0, lost, np.nan)
 
 
 def zero_tolerance(reference_draws: ArrayLike) -> float:

@@ -11,33 +11,30 @@ planned but not there has the status "missing"; it is never dropped.
 
 from __future__ import annotations
 
-import io
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from hpobench.results.curves import regret_frame
+from hpobench.errors import RunError
+from hpobench.results.curves import UNMEASURED, Clock, Split, regret_frame, splits_of
+from hpobench.results.evaluations import read_evaluations
+from hpobench.results.fields import CELL, CLOCKS, TEST, YARDSTICK
 from hpobench.results.loading import (
-    EVALUATION,
-    NAMES,
-    TEST,
-    YARDSTICK,
+    cell_row,
     frame,
+    incomplete,
     read_cell,
-    read_evaluations,
     read_references,
     read_study,
     read_table,
     read_tests,
     unplanned,
 )
+from hpobench.results.parquet import write_parquet
 from hpobench.results.records import Record, write_whole
 from hpobench.results.summary import summarise
-from hpobench.running.ledger import PARTS
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,11 @@ class Results:
     """One run. Times are in seconds, losses in the task's metric.
 
     ``study``: `study.json` as it is. ``references``: by task, None where there is none yet.
-    ``cells``: a row for each planned cell, in run order: cell, task, searcher, seed, status,
-    cause, attempts (a list), and the ledger: wall, slots, startup and its parts in slot-seconds.
+    ``cells``: a row for each planned cell, in run order: cell, task, searcher, seed, status; cause
+    (its kind) and why (a sentence); attempts (a list); the ledger: wall, slots, startup, residual
+    (a share) and its parts in slot-seconds; host_memory and device_memory, the most that one of
+    its slots needed, in bytes; where it ran: slice, node, processor, gpu; when its clock started.
+    What a cell's file does not say is empty.
     ``evaluations``: a row for each line of `evaluations.jsonl`, with keys unknown here kept.
     ``tests``: test metrics by cell and evaluation. ``yardsticks``: the reference's and the
     default's draws on each split. ``notes``: what was found amiss, a line each.
@@ -69,17 +69,17 @@ class Results:
         references = read_references(path, [task["name"] for task in study["tasks"]])
         notes: list[str] = []
         cells = [read_cell(path, planned) for planned in study["cells"]]
-        evaluations = [e for cell in cells for e in read_evaluations(path, cell, notes)]
+        evaluations, counts = read_evaluations(path, cells, notes)
         tests = [t for cell in cells for t in read_tests(path, cell, notes)]
         yardsticks = read_table(path / "yardsticks.jsonl", YARDSTICK, notes)
+        notes += incomplete(cells, counts, tests)
         notes += unplanned(path, [cell["cell"] for cell in cells])
-        ledger = dict.fromkeys(("wall", "slots", "startup", *PARTS), float)
         return cls(
             path=path,
             study=study,
             references=references,
-            cells=frame(cells, {**NAMES, "status": str, "cause": str, "attempts": list, **ledger}),
-            evaluations=frame(evaluations, {**NAMES, **EVALUATION}),
+            cells=frame([cell_row(cell) for cell in cells], CELL),
+            evaluations=evaluations,
             tests=frame(tests, {"cell": str, **TEST}),
             yardsticks=frame(yardsticks, YARDSTICK),
             notes=tuple(notes),
@@ -104,26 +104,39 @@ class Results:
         became = became.astype({"evaluation": int})
         return became.merge(self.evaluations, on=["cell", "evaluation"])
 
+    def split(self, task: str, seed: int) -> Split:
+        """What the default and the reference of a task come to on the split of a cell seed."""
+        return self._splits.get((task, seed), UNMEASURED)
+
     def regret(self) -> pd.DataFrame:
         """Regret over time; see `hpobench.results.curves.regret_frame`."""
         return self._regret
 
-    def summary(self) -> pd.DataFrame:
-        """A row for each task and searcher, best first; see `summary.summarise`."""
-        return self._summary
+    def summary(self, clock: Clock = "seconds") -> pd.DataFrame:
+        """A row for each task and searcher, best first; see `summary.summarise`.
+
+        ``clock``: what the times to a target are measured by: seconds, slot_seconds or steps.
+        """
+        if clock not in CLOCKS:
+            raise RunError(f"there is no clock {clock!r}; it is one of {', '.join(CLOCKS)}")
+        if clock not in self._summaries:
+            self._summaries[clock] = summarise(
+                self.tasks, self.searchers, self.cells, self.evaluations, self.regret(), clock
+            )
+        return self._summaries[clock]
 
     def write(self) -> tuple[Path, ...]:
         """Write `evaluations.parquet`, `regret.csv` and `summary.csv` into the run's folder."""
-        parquet = io.BytesIO()
-        _plain(self.evaluations).to_parquet(parquet, index=False)
-        contents = {
-            "evaluations.parquet": parquet.getvalue(),
-            "regret.csv": self.regret().to_csv(index=False).encode(),
-            "summary.csv": self.summary().to_csv(index=False).encode(),
-        }
-        for name, content in contents.items():
-            write_whole(self.path / name, content)
-        return tuple(self.path / name for name in contents)
+        parquet = self.path / "evaluations.parquet"
+        write_parquet(parquet, self.evaluations)
+        tables = {"regret.csv": self.regret(), "summary.csv": self.summary()}
+        for name, table in tables.items():
+            write_whole(self.path / name, table.to_csv(index=False).encode())
+        return (parquet, *(self.path / name for name in tables))
+
+    @cached_property
+    def _splits(self) -> dict[tuple[str, int], Split]:
+        return splits_of(self.yardsticks, self.references)
 
     @cached_property
     def _regret(self) -> pd.DataFrame:
@@ -132,26 +145,5 @@ class Results:
         )
 
     @cached_property
-    def _summary(self) -> pd.DataFrame:
-        return summarise(self.tasks, self.searchers, self.cells, self.evaluations, self.regret())
-
-
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Columns that hold objects (hyperparameters, unknown keys) as JSON text, others as is."""
-    plain = table.copy()
-    for name in plain.columns:
-        if plain[name].dtype.kind == "O" and not _is_text(plain[name]):
-            plain[name] = [_json(value) for value in plain[name]]
-    return plain
-
-
-def _is_text(column: pd.Series) -> bool:
-    return all(isinstance(value, str) or _is_missing(value) for value in column)
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value)
-
-
-def _json(value: Any) -> str | None:
-    return None if _is_missing(value) else json.dumps(value, ensure_ascii=False)
+    def _summaries(self) -> dict[Clock, pd.DataFrame]:
+        return {}

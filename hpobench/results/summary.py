@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 
-from hpobench.results.curves import step_curves
+from hpobench.results.curves import Clock, step_curves
 from hpobench.results.records import Record
 from hpobench.results.regret import StepCurve, estimate, median_time, time_to_target
 
@@ -18,6 +20,7 @@ def summarise(
     cells: pd.DataFrame,
     evaluations: pd.DataFrame,
     regret: pd.DataFrame,
+    clock: Clock = "seconds",
 ) -> pd.DataFrame:
     """A row for each task and searcher of the study; tasks in order, then the lowest regret first.
 
@@ -30,21 +33,28 @@ def summarise(
     * seconds_to_10_percent, …_1_percent, …_zero: the time on the cell's clock by which at least
       half of the seeds that ended had reached the target to stay, empty if fewer did (a failed
       cell reached nothing); reached_…: how many seeds did, empty where there is no reference.
+      With another ``clock``: slot_seconds_to_10_percent, steps_to_10_percent, ….
     * evaluations, full_evaluations, diverged, failed: mean count per cell that has begun.
     * thinking_share: search ÷ (slots × wall), over all cells that have a ledger.
+    * host_memory, device_memory: bytes, the most that a slot of any of its cells needed.
 
     Without a reference, rows are ordered by test loss, then by validation loss.
     """
+    ended = regret[(regret["curve"] == "incumbent") & (regret["status"] == "complete")]
+    cells_of, ended_of = _by_pair(cells), _by_pair(ended)
+    evaluations_of = _by_pair(evaluations, ["seed", "full", "status"])
     rows = []
-    for task in tasks:
-        for searcher in searchers:
-            mine = (cells["task"] == task) & (cells["searcher"] == searcher)
-            rows.append(
-                {"task": task, "searcher": searcher}
-                | _outcome(cells[mine], _of(regret, task, searcher))
-                | _untrained(_of(regret, task, searcher), _of(evaluations, task, searcher))
-                | _effort(cells[mine], _of(evaluations, task, searcher))
-            )
+    for task, searcher in itertools.product(tasks, searchers):
+        mine, changes = cells_of(task, searcher), ended_of(task, searcher)
+        last = changes.drop_duplicates("seed", keep="last")
+        tried = evaluations_of(task, searcher)
+        rows.append(
+            {"task": task, "searcher": searcher}
+            | _outcome(mine, last)
+            | _times(mine, changes, clock)
+            | _untrained(last, tried)
+            | _effort(mine, tried)
+        )
     table = pd.DataFrame(rows)
     counts = [name for name in table.columns if name.startswith("reached_")]
     table = table.astype(dict.fromkeys(counts, "Int64"))
@@ -54,19 +64,21 @@ def summarise(
     return table.drop(columns="place").reset_index(drop=True)
 
 
-def _of(table: pd.DataFrame, task: str, searcher: str) -> pd.DataFrame:
-    return table[(table["task"] == task) & (table["searcher"] == searcher)]
+def _by_pair(
+    table: pd.DataFrame, columns: list[str] | None = None
+) -> Callable[[str, str], pd.DataFrame]:
+    """The rows of a task and a searcher; all columns, unless told."""
+    where = table.groupby(["task", "searcher"], sort=False).indices
+    table = table if columns is None else table[columns]
+    return lambda task, searcher: table.iloc[where.get((task, searcher), [])]
 
 
-def _outcome(cells: pd.DataFrame, regret: pd.DataFrame) -> Record:
-    """How it ended: the last incumbents of the complete cells, and when targets were reached."""
-    rows = regret[(regret["curve"] == "incumbent") & (regret["status"] == "complete")]
-    last = rows.drop_duplicates("seed", keep="last")
+def _outcome(cells: pd.DataFrame, last: pd.DataFrame) -> Record:
+    """How it ended: the last incumbents of the complete cells."""
     final = estimate(last["regret"])
-    failed = int((cells["status"] == "failed").sum())
-    outcome: Record = {
+    return {
         "seeds_complete": int((cells["status"] == "complete").sum()),
-        "seeds_failed": failed,
+        "seeds_failed": int((cells["status"] == "failed").sum()),
         "seeds_planned": len(cells),
         "final_regret": final.mean,
         "final_regret_se": final.standard_error,
@@ -74,34 +86,39 @@ def _outcome(cells: pd.DataFrame, regret: pd.DataFrame) -> Record:
         "final_test_loss": estimate(last["test_loss"]).mean,
         "final_validation_loss": estimate(last["validation_loss"]).mean,
     }
-    above_zero = rows.assign(regret=rows["regret"] - rows["zero_tolerance"])
+
+
+def _times(cells: pd.DataFrame, changes: pd.DataFrame, clock: Clock) -> Record:
+    """When targets were reached, by the incumbents' curves of the complete cells."""
+    failed = int((cells["status"] == "failed").sum())
+    normalised = list(step_curves(changes, clock, "normalised_regret").values())
+    above_zero = changes.assign(regret=changes["regret"] - changes["zero_tolerance"])
+    above = list(step_curves(above_zero, clock, "regret").values())
+    times: Record = {}
     for name, curves, target in (
-        ("10_percent", step_curves(rows, value="normalised_regret"), 0.1),
-        ("1_percent", step_curves(rows, value="normalised_regret"), 0.01),
-        ("zero", step_curves(above_zero, value="regret"), 0.0),
+        ("10_percent", normalised, 0.1),
+        ("1_percent", normalised, 0.01),
+        ("zero", above, 0.0),
     ):
-        outcome |= _reached(name, list(curves.values()), target, failed)
-    return outcome
+        when, how_many = _reached(curves, target, failed)
+        times |= {f"{clock}_to_{name}": when, f"reached_{name}": how_many}
+    return times
 
 
-def _untrained(regret: pd.DataFrame, evaluations: pd.DataFrame) -> Record:
+def _untrained(last: pd.DataFrame, evaluations: pd.DataFrame) -> Record:
     """How many complete cells end with the default as their incumbent."""
-    rows = regret[(regret["curve"] == "incumbent") & (regret["status"] == "complete")]
-    last = rows.drop_duplicates("seed", keep="last")
     held = set(last.loc[last["evaluation"].isna(), "seed"])
     trained = set(evaluations.loc[evaluations["full"], "seed"])
     return {"seeds_at_default": len(held), "seeds_untrained": len(held - trained)}
 
 
-def _reached(name: str, curves: list[StepCurve], target: float, failed: int) -> Record:
+def _reached(curves: list[StepCurve], target: float, failed: int) -> tuple[float, Any]:
+    """The median time to a target, NaN if fewer than half came to it, and how many did."""
     times = [time_to_target(curve, target) for curve in curves if not math.isnan(curve.last)]
     if not times:  # no reference, or nothing tested: not "zero of n", but unknown
-        return {f"seconds_to_{name}": math.nan, f"reached_{name}": pd.NA}
+        return math.nan, pd.NA
     median = median_time([*times, *[None] * failed])
-    return {
-        f"seconds_to_{name}": math.nan if median is None else median,
-        f"reached_{name}": sum(time is not None for time in times),
-    }
+    return math.nan if median is None else median, sum(time is not None for time in times)
 
 
 def _effort(cells: pd.DataFrame, evaluations: pd.DataFrame) -> Record:
@@ -115,5 +132,6 @@ def _effort(cells: pd.DataFrame, evaluations: pd.DataFrame) -> Record:
     measured = cells[cells["wall"].notna()]
     slot_seconds = float((measured["slots"] * measured["wall"]).sum())
     return {name: count / begun if begun else math.nan for name, count in counts.items()} | {
-        "thinking_share": measured["search"].sum() / slot_seconds if slot_seconds else math.nan
+        "thinking_share": measured["search"].sum() / slot_seconds if slot_seconds else math.nan,
+        **{name: float(cells[name].max()) for name in ("host_memory", "device_memory")},
     }

@@ -10,17 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from hpobench.errors import TrackingError
-from hpobench.results.loading import PARTS
 from hpobench.results.records import Record, make_folder
 from hpobench.results.run import Results
 from hpobench.results.summary import summarise
+from hpobench.running.ledger import PARTS
 from hpobench.tracking.files import WandbRun, upload, write
 
 PROJECT = "hpobench"
@@ -64,15 +64,25 @@ def track(results: Results, mode: str) -> Path | None:
 
 def runs_of(results: Results) -> list[WandbRun]:
     """The complete and the failed cells, in run order; the others have nothing final to show."""
-    cells = results.cells.to_dict("records")
-    return [_run(results, cell) for cell in cells if cell["status"] in ENDED]
+    cells, regret = results.cells.to_dict("records"), results.regret()
+    evaluations_of = _by_cell(results.evaluations)
+    regret_of = _by_cell(regret[regret["curve"] == "incumbent"])
+    return [
+        _run(results, cell, evaluations_of(cell["cell"]), regret_of(cell["cell"]))
+        for cell in cells
+        if cell["status"] in ENDED
+    ]
 
 
-def _run(results: Results, cell: Mapping[Any, Any]) -> WandbRun:
+def _by_cell(table: pd.DataFrame) -> Callable[[str], pd.DataFrame]:
+    where = table.groupby("cell", sort=False).indices
+    return lambda cell: table.iloc[where.get(cell, [])]
+
+
+def _run(
+    results: Results, cell: Mapping[Any, Any], evaluations: pd.DataFrame, regret: pd.DataFrame
+) -> WandbRun:
     name, task, searcher = cell["cell"], cell["task"], cell["searcher"]
-    regret, evaluations = results.regret(), results.evaluations
-    regret = regret[(regret["cell"] == name) & (regret["curve"] == "incumbent")]
-    evaluations = evaluations[evaluations["cell"] == name]
     config = _config(results, task, searcher)
     return WandbRun(
         id=_id(results.study, name),
@@ -142,7 +152,7 @@ def _summary(
     table = summarise([cell["task"]], [cell["searcher"]], alone, evaluations, regret)
     row = table[list(SUMMARISED)].to_dict("records")[0]
     return _known(
-        {"status": cell["status"], "cause": cell["cause"]}
+        {name: cell[name] for name in ("status", "cause", "why")}
         | {name: row[column] for column, name in SUMMARISED.items()}
         | {"zero_tolerance": regret["zero_tolerance"].iloc[-1]}
         | {name: cell[name] for name in ("wall", "slots", "startup")}

@@ -9,10 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from hpobench.results.records import append_line, write_json
+from hpobench.results.records import Record, append_line, write_json
+from hpobench.running.causes import MACHINES
 from hpobench.running.ledger import PARTS
 
 GRADIENT_BASED = {"hd", "fds", "rmd", "fds_published"}
+
+PLACE = {
+    "name": "slice 0",
+    "node": "node-a",
+    "address": "10.0.0.1",
+    "processor": "an invented processor",
+    "gpu": None,
+    "cores": [0],
+    "gpus": [],
+}
+"""The slice on which a cell ran."""
+
+MEMORY = {"host": 600 * 2**20, "device": None}
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,7 @@ class Point:
     test: float | None
     full: bool = True
     status: str = "ok"
+    cause: str | None = None
 
 
 def write_study(
@@ -122,33 +137,60 @@ def write_cell(
     points: Sequence[Point] = (),
     status: str = "complete",
     cause: str | None = None,
+    why: str | None = None,
     wall: float = 60.0,
     thinking: float = 0.25,
     accuracy: float | None = 0.9,
+    earlier: Sequence[Record] = (),
+    residual: float | None = None,
+    place: Record | None = None,
+    memory: Record | None = None,
     **unknown: Any,
 ) -> Path:
-    """A cell's folder; ``unknown`` keys go into every evaluation."""
+    """A cell's folder; ``unknown`` keys go into every evaluation.
+
+    ``earlier``: attempts before the last one (status, cause and why). ``residual``: the share of
+    its slot-seconds that no part accounts for. What is None is not there, as in older runs.
+    """
     names = {"cell": f"{task}__{searcher}__s{seed}", "task": task, "searcher": searcher}
     names |= {"seed": seed}
     cell = folder / "cells" / names["cell"]
     cell.mkdir(parents=True)
+    began = 0.0
     for number, point in enumerate(points):
         line = {"schema": 1, **names, "trial": f"t{number}", "attempt": 1, "evaluation": number}
         line |= {"training": number, "budget": 9 if point.full else 3, "full": point.full}
         line |= {"hyperparameters": {"learning_rate_0": 0.1, "momentum": 0.9}}
         line |= {"validation_loss": point.validation, "validation_accuracy": accuracy}
         line |= {"seconds": point.seconds, "slot_seconds": point.seconds}
+        if place is not None:
+            line |= {"slot": 0, "began": began, "ended": point.seconds}
         line |= {"steps": 100 * (number + 1), "status": point.status, **unknown}
+        if point.status == "failed":
+            line |= {"error": "it raised", "cause": point.cause or "searcher error"}
+        began = point.seconds
         append_line(cell / "evaluations.jsonl", line)
         if point.test is not None:
             test = {"evaluation": number, "test_loss": point.test, "test_accuracy": accuracy}
             append_line(cell / "tests.jsonl", test)
     shares = dict.fromkeys(PARTS, 0.0) | {"search": thinking, "train": 1 - thinking}
     ledger = {"wall": wall, "slots": 1, "startup": 2.5}
-    ledger |= {"parts": {part: share * wall for part, share in shares.items()}}
-    attempts = [{"attempt": 1, "status": status}]
-    content = {"schema": 1, **names, "status": status, "cause": cause, "attempts": attempts}
-    write_json(cell / "cell.json", content | {"ledger": ledger})
+    found = 1 - (residual or 0.0)
+    ledger |= {"parts": {part: found * wall * share for part, share in shares.items()}}
+    if residual is not None:
+        ledger |= {"residual": residual}
+    ended = {"complete": "ok"}.get(status, "void" if cause in MACHINES else status)
+    last = {"status": ended, "cause": cause, "why": why}
+    attempts = [{"attempt": n} | a for n, a in enumerate([*earlier, last], start=1)]
+    content = {"schema": 1, **names, "status": status, "cause": cause, "why": why}
+    content |= {"attempts": attempts, "ledger": ledger}
+    if place is not None:
+        tests = sum(point.test is not None for point in points)
+        content |= {"slice": place, "started": "2025-01-01T12:00:01.500+00:00"}
+        content |= {"evaluations": len(points), "tests": tests}
+    if memory is not None:
+        content |= {"memory": memory}
+    write_json(cell / "cell.json", content)
     return cell
 
 
@@ -182,6 +224,7 @@ def write_run(
     **cell: Any,
 ) -> Path:
     """A whole run; ``missing`` and ``failed`` name cells (task__searcher__s0)."""
+    cell = {"residual": 0.0, "place": PLACE, "memory": MEMORY} | cell
     write_study(folder, tasks, searchers, seeds, budget)
     write_references(folder, tasks, without_reference)
     for task in tasks:
@@ -194,8 +237,59 @@ def write_run(
                 name = f"{task}__{searcher}__s{seed}"
                 points = invented(searcher, seed, FLOORS[rank % 12], reference.mean(), budget)
                 if name in set(failed):
-                    cause = "ValueError: the surrogate's covariance is not positive definite"
-                    write_cell(folder, task, searcher, seed, points[:3], "failed", cause, **cell)
+                    cause = "searcher error"
+                    why = "ValueError: the surrogate's covariance is not positive definite"
+                    half = points[:3]
+                    write_cell(folder, task, searcher, seed, half, "failed", cause, why, **cell)
                 elif name not in set(missing):
                     write_cell(folder, task, searcher, seed, points, wall=budget, **cell)
+    return folder
+
+
+OTHER_PLACE = PLACE | {
+    "name": "slice 1",
+    "node": "node-b",
+    "address": "10.0.0.2",
+    "processor": "another invented processor",
+    "gpu": "an invented GPU",
+}
+WORKER_LOST = {"status": "void", "cause": "worker lost", "why": "the process of slot 0 died"}
+NODE_LOST = {"status": "void", "cause": "node lost", "why": "node-b is gone"}
+STOPPED = {"status": "interrupted", "cause": "user interrupt", "why": None}
+
+
+def write_disturbed_run(folder: Path) -> Path:
+    """Two nodes, two attempts void and one interrupted, a cell failed and one given up for now.
+
+    fds is undisturbed; random and hyperband lost attempts, bohb failed and lost evaluations.
+    """
+    searchers, seeds = ("fds", "random", "hyperband", "bohb"), (0, 1)
+    write_study(folder, searchers=searchers, seeds=seeds)
+    settings: dict[tuple[str, int], dict[str, Any]] = {
+        ("fds", 1): {"memory": {"host": 3 * 2**30, "device": 5 * 2**28}, "place": OTHER_PLACE},
+        ("random", 0): {"earlier": [WORKER_LOST, NODE_LOST], "residual": 0.029},
+        ("random", 1): {"earlier": [STOPPED]},
+        ("hyperband", 0): {
+            "status": "interrupted",
+            "cause": "out of memory",
+            "why": "void 3 times: the process of slot 0 was killed for memory",
+            "earlier": [NODE_LOST, WORKER_LOST],
+        },
+        ("bohb", 0): {"place": OTHER_PLACE},
+        ("bohb", 1): {
+            "status": "failed",
+            "cause": "searcher error",
+            "why": "ValueError: the surrogate's covariance is not positive definite",
+        },
+    }
+    for seed in seeds:
+        write_yardsticks(folder, "digits", seed)
+        for rank, searcher in enumerate(searchers):
+            points = invented(searcher, seed, FLOORS[rank], 0.1, 60.0)
+            if searcher == "bohb":
+                points[4] = Point(points[4].seconds, 10.0, None, True, "failed", "out of memory")
+                points[6] = Point(points[6].seconds, 10.0, None, True, "failed")
+            told = {"residual": 0.001, "place": PLACE, "memory": MEMORY}
+            told |= settings.get((searcher, seed), {})
+            write_cell(folder, "digits", searcher, seed, points, **told)
     return folder

@@ -4,11 +4,22 @@ from html.parser import HTMLParser
 from importlib.resources import files
 
 import pytest
-from fake_run import Point, write_cell, write_run, write_study, write_yardsticks
+from fake_run import (
+    Point,
+    write_cell,
+    write_run,
+    write_study,
+    write_yardsticks,
+)
 from test_figures import contrast
+from typer.testing import CliRunner
 
-from hpobench.report.figures.inline import inline_svg
+from hpobench.cli import app
+from hpobench.report.clocks import CLOCKS
+from hpobench.report.figures.inline import colour_variables, inline_svg
 from hpobench.report.figures.regret import regret_figure
+from hpobench.report.figures.style import STYLES
+from hpobench.report.ledger_table import ledger_table
 from hpobench.report.page import render_report, write_report
 from hpobench.results.records import append_line, read_json, write_json
 from hpobench.results.run import Results
@@ -99,7 +110,7 @@ def test_the_page_is_accessible(page):
     assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(levels))
     assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
     drawings = page.all("svg")
-    assert len(drawings) == 2 * 2 * 2  # tasks × curves × themes
+    assert len(drawings) == 2 * 2  # tasks × curves
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in drawings)
     boxes = [a for a in page.all("div") if a.get("class") == "box"]
     assert all(box["tabindex"] == "0" and box["aria-label"] for box in boxes)
@@ -123,7 +134,7 @@ def test_text_has_a_contrast_of_four_and_a_half(start):
 def test_the_page_shows_what_is_missing_and_why(page):
     words = page.words
     assert "Cells of digits that are not complete: bohb: 2 missing." in words
-    assert "Cells of fashion that are not complete: random: 1 failed." in words
+    assert "Cells of fashion that are not complete: random: 1 failed (searcher error)." in words
     assert "fashion has no reference, so no regret" in words
     assert "the surrogate's covariance is not positive definite" in words
     assert "12 cells planned: 9 complete, 2 missing, 1 failed." in words
@@ -171,7 +182,7 @@ def test_svgs_of_any_name_stand_on_their_own(tmp_path):
     write_study(tmp_path, searchers=('a"b<c>&d',), seeds=(0,))
     write_yardsticks(tmp_path, "digits", 0)
     write_cell(tmp_path, "digits", 'a"b<c>&d', 0, [Point(1.0, 0.2, 0.2)])
-    svg = inline_svg(regret_figure(Results.load(tmp_path)), "light", "x-", 'say "a<b"')
+    svg = inline_svg(regret_figure(Results.load(tmp_path)), "x-", 'say "a<b"')
     page = Page(svg)
     assert page.tags[0][1]["aria-label"] == 'say "a<b"'
     assert 'a"b<c>&d' in page.words
@@ -207,7 +218,48 @@ def test_a_ledger_that_does_not_add_up_is_flagged(tmp_path):
     record["ledger"]["parts"]["train"] *= 0.9
     write_json(cell / "cell.json", record)
     words = Page(render_report(Results.load(tmp_path))).words
-    assert words.count("The parts add up to 92.5 % of the cell's slot-seconds.") == 1
+    assert words.count("The parts add up to 92.5 % of its slot-seconds.") == 1
+    assert "The ledger of 1 cell is off by more than 2 %: marked in the list of cells." in words
+
+
+@pytest.mark.parametrize(
+    ("residual", "flag"),
+    [(0.019, None), (-0.019, None), (0.029, "97.1"), (-0.03, "103")],
+)
+def test_a_measured_residual_is_flagged_beyond_two_per_cent(tmp_path, residual, flag):
+    write_study(tmp_path, searchers=("fds",), seeds=(0,))
+    write_cell(tmp_path, "digits", "fds", 0, [Point(1.0, 0.2, 0.2)], residual=residual)
+    words = Page(render_report(Results.load(tmp_path))).words
+    said = f"The parts add up to {flag} % of its slot-seconds."
+    assert (said in words) == (flag is not None)
+    assert ("The parts add up" in words) == ("The ledger of 1 cell" in words) == bool(flag)
+
+
+def test_where_the_time_went_by_searcher(tmp_path):
+    """fds: 60 s with half in search, and 20 s with all of it in train; random has no ledger."""
+    write_study(tmp_path, searchers=("fds", "random"), seeds=(0, 1))
+    write_cell(tmp_path, "digits", "fds", 0, wall=60.0, thinking=0.5, residual=0.1)
+    write_cell(tmp_path, "digits", "fds", 1, wall=20.0, thinking=0.0)
+    table = ledger_table(Results.load(tmp_path))
+    assert table["columns"] == ["search", "train"]
+    fds, random = table["rows"]
+    shares = [0.9 * 30 / 80, (0.9 * 30 + 20) / 80, 0.1 * 60 / 80]
+    assert fds["values"] == [
+        "80",
+        *(f"{100 * share:.{d}f} %" for share, d in zip(shares, (0, 0, 1), strict=True)),
+        "2.5",
+    ]
+    assert random["values"] == ["–"] * 5
+    assert table["meanings"].keys() == {"search", "train"}
+    words = Page(render_report(Results.load(tmp_path))).words
+    assert "Where the time went" in words
+    assert "the searcher's thinking" in words
+
+
+def test_without_ledgers_there_is_no_table_of_them(tmp_path):
+    results = Results.load(write_study(tmp_path))
+    assert ledger_table(results) is None
+    assert "Where the time went" not in Page(render_report(results)).words
 
 
 def test_the_page_marks_a_searcher_that_trained_nothing_in_full(tmp_path):
@@ -252,3 +304,52 @@ def test_an_empty_run_has_a_page(tmp_path):
     words = Page(render_report(Results.load(tmp_path))).words
     assert "none is called lowest" in words
     assert "4 cells planned: 4 missing." in words
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_the_page_is_over_one_clock_and_says_once_what_it_is(run, clock):
+    page = Page(render_report(run, clock))
+    words, mine = page.words, CLOCKS[clock]
+    assert f"{mine.unit} to 10 % (seeds) {mine.unit} to 1 % (seeds) {mine.unit} to zero" in words
+    assert f"Regret of the incumbent over {mine.unit}, on digits." in words
+    assert mine.axis in words
+    assert words.count(mine.meaning) == 1
+    drawings = [svg["aria-label"] for svg in page.all("svg")]
+    assert all(f" over {mine.unit}, on " in label for label in drawings)
+    for other in CLOCKS.values():
+        if other is not mine:
+            assert other.meaning not in words
+            assert f" {other.unit} to 10 % (seeds)" not in words.replace(f" {mine.unit} to", "")
+
+
+def test_the_clock_of_the_page_is_wall_clock_unless_told(run, html):
+    assert render_report(run, "seconds") == html
+
+
+def test_the_command_line_reports_over_a_clock(tmp_path):
+    folder = write_run(tmp_path / "run")
+    done = CliRunner().invoke(app, ["report", str(folder), "--clock", "slot-seconds"])
+    assert done.exit_code == 0
+    assert "slot-s to 10 %: slot-seconds to 10 % of the default's regret" in done.output
+    assert CLOCKS["slot_seconds"].meaning in Page((folder / "report.html").read_text()).words
+    assert b"slot-seconds: slots" in (folder / "figures" / "regret.svg").read_bytes()
+    refused = CliRunner().invoke(app, ["report", str(folder), "--clock", "hours"])
+    assert refused.exit_code == 2
+
+
+def test_a_drawing_takes_every_colour_from_the_page(run, html):
+    svg = inline_svg(regret_figure(run), "x-", "a label")
+    assert re.findall(r"#[0-9a-f]{6}", re.sub(r'(href="|url\()#[^")]*', "", svg)) == []
+    used = set(re.findall(r"var\((--[\w-]+)\)", svg))
+    assert {"--figure-text", "--figure-line-0", "--figure-line-2"} <= used
+    dark = html[html.rindex("(prefers-color-scheme: dark)") : html.index("</style>")]
+    for name, light in STYLES["light"].colours.items():
+        assert f":root {{ {colour_variables('light')} }}" in html
+        assert f"--figure-{name}: {STYLES['dark'].colours[name]};" in dark
+        assert f"--figure-{name}: {light};" in dark[dark.index("@media print") :]
+
+
+def test_no_two_colours_of_a_style_are_the_same():
+    """Otherwise a drawing in one could not be told to another."""
+    for style in STYLES.values():
+        assert len(set(style.colours.values())) == len(style.colours)

@@ -14,8 +14,10 @@ from fake_run import (
 )
 
 from hpobench.errors import RunError
-from hpobench.results.records import append_line, read_lines, write_json
+from hpobench.results.loading import intact
+from hpobench.results.records import append_line, read_json, read_lines, write_json
 from hpobench.results.run import Results
+from hpobench.running.ledger import PARTS
 
 REGRET_COLUMNS = [
     "task",
@@ -360,4 +362,115 @@ def test_a_folder_that_the_study_does_not_plan_is_noted(by_hand):
     results = Results.load(by_hand)
     assert any("digits__bohb__s0 is not a cell of this study" in note for note in results.notes)
     grid = results.cells.set_index("cell").loc["digits__grid__s0"]
-    assert (grid["status"], grid["cause"]) == ("missing", "its folder has no cell.json")
+    assert (grid["status"], grid["why"]) == ("missing", "its folder has no cell.json")
+
+
+def test_what_a_cell_says_of_itself(by_hand):
+    file = by_hand / "cells" / "digits__fds__s0" / "cell.json"
+    record = read_json(file)
+    record["ledger"] |= {"residual": 0.004}
+    place = {"name": "slice 1", "node": "worker-3", "processor": "a processor", "gpu": None}
+    said = {
+        "cause": "worker lost",
+        "why": "the worker died",
+        "slice": place | {"address": "10.0.0.3", "cores": [0], "gpus": []},
+        "started": "2026-01-02T03:04:05.123+00:00",
+        "memory": {"host": 3_000_000, "device": None},
+    }
+    write_json(file, record | said)
+    cells = Results.load(by_hand).cells.set_index("cell")
+    new, old = cells.loc["digits__fds__s0"], cells.loc["digits__fds__s1"]
+    assert (new["cause"], new["why"]) == ("worker lost", "the worker died")
+    assert (new["slice"], new["node"], new["processor"]) == ("slice 1", "worker-3", "a processor")
+    assert new["gpu"] is None
+    assert new["started"] == "2026-01-02T03:04:05.123+00:00"
+    assert (new["residual"], new["host_memory"]) == (0.004, 3e6)
+    assert np.isnan(new["device_memory"])
+    assert old[["cause", "why", "slice", "node", "processor", "gpu", "started"]].isna().all()
+    assert old[["residual", "host_memory", "device_memory"]].isna().all()
+    assert set(PARTS) <= set(cells.columns)
+
+
+def test_a_part_that_an_older_ledger_lacks_is_empty(by_hand):
+    file = by_hand / "cells" / "digits__fds__s0" / "cell.json"
+    record = read_json(file)
+    del record["ledger"]["parts"]["unfinished"]
+    write_json(file, record)
+    cells = Results.load(by_hand).cells.set_index("cell")
+    assert np.isnan(cells.loc["digits__fds__s0", "unfinished"])
+    assert cells.loc["digits__fds__s1", "unfinished"] == 0
+
+
+def test_when_a_slot_began_and_ended_an_evaluation(tmp_path):
+    write_study(tmp_path, searchers=("fds",), seeds=(0, 1))
+    interval = {"slot": 0, "began": 0.25, "ended": 0.75}
+    write_cell(tmp_path, "digits", "fds", 0, [Point(1.0, 0.2, 0.2)], **interval)
+    write_cell(tmp_path, "digits", "fds", 1, [Point(1.0, 0.2, 0.2)])
+    evaluations = Results.load(tmp_path).evaluations
+    assert evaluations["slot"].tolist() == [0, pd.NA]
+    assert evaluations["began"].tolist() == [0.25, pytest.approx(np.nan, nan_ok=True)]
+    file = tmp_path / "cells" / "digits__fds__s0" / "evaluations.jsonl"
+    file.write_text(file.read_text().replace('"began": 0.25', '"began": "soon"'))
+    with pytest.raises(RunError, match="line 1: 'began' is 'soon'"):
+        Results.load(tmp_path)
+
+
+def test_times_to_a_target_by_another_clock(by_hand):
+    results = Results.load(by_hand)
+    steps = results.summary("steps")
+    fds = steps[steps["searcher"] == "fds"].iloc[0]
+    # The same crossings as by seconds: at 30 s, the seventh evaluation, and never on seed 1.
+    assert (fds["steps_to_10_percent"], fds["reached_10_percent"]) == (700, 1)
+    assert (fds["steps_to_zero"], fds["reached_zero"]) == (700, 1)
+    names = [name.replace("steps_to", "seconds_to") for name in steps.columns]
+    assert names == results.summary().columns.tolist()
+    assert "slot_seconds_to_zero" in results.summary("slot_seconds")
+    with pytest.raises(RunError, match="no clock 'hours'"):
+        results.summary("hours")
+
+
+def test_the_memory_of_a_searcher_is_the_most_of_its_cells(by_hand):
+    for seed, host in ((0, 5e8), (1, 7e8)):
+        file = by_hand / "cells" / f"digits__fds__s{seed}" / "cell.json"
+        write_json(file, read_json(file) | {"memory": {"host": host, "device": None}})
+    results = Results.load(by_hand)
+    assert row(results, "fds")["host_memory"] == 7e8
+    assert math.isnan(row(results, "fds")["device_memory"])
+    assert math.isnan(row(results, "random")["host_memory"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "held", "torn"),
+    [("evaluations", 7, 6, True), ("evaluations", 8, 7, False), ("tests", 6, 5, False)],
+)
+def test_a_complete_cell_whose_lines_are_not_all_there(by_hand, name, said, held, torn):
+    folder = by_hand / "cells" / "digits__fds__s0"
+    record = read_json(folder / "cell.json") | {"evaluations": 7, "tests": 5}
+    write_json(folder / "cell.json", record)
+    assert intact(folder) is None
+    assert Results.load(by_hand).notes == ()
+    write_json(folder / "cell.json", record | {name: said})
+    if torn:
+        file = folder / f"{name}.jsonl"
+        file.write_bytes(file.read_bytes()[:-20])
+    why = f"its {name}.jsonl holds {held} of {said} {name}"
+    assert intact(folder) == why
+    note = f"cells/digits__fds__s0: {why}; hpobench resume runs the cell again"
+    assert note in Results.load(by_hand).notes
+    write_json(folder / "cell.json", record | {name: said, "status": "interrupted"})
+    assert note not in Results.load(by_hand).notes
+
+
+def test_a_complete_cell_without_its_file(by_hand):
+    folder = by_hand / "cells" / "digits__fds__s0"
+    assert intact(folder) is None  # it does not say how many there are
+    write_json(folder / "cell.json", read_json(folder / "cell.json") | {"evaluations": 7})
+    (folder / "evaluations.jsonl").unlink()
+    assert intact(folder) == "its evaluations.jsonl holds 0 of 7 evaluations"
+
+
+def test_a_complete_cell_that_is_damaged_inside(by_hand):
+    file = by_hand / "cells" / "digits__fds__s0" / "evaluations.jsonl"
+    file.write_text(file.read_text().replace('"seconds"', "seconds", 1))
+    with pytest.raises(RunError, match=r"digits__fds__s0/evaluations\.jsonl, line 1 is damaged"):
+        intact(file.parent)

@@ -208,7 +208,8 @@ def test_a_failed_cell_is_a_failed_run_without_a_final_regret(tracked):
     file = WandbFile(files[FAILED])
     assert [end.exit_code for end in file.exits] == [1]
     assert file.summary["status"] == "failed"
-    assert "not positive definite" in file.summary["cause"]
+    assert file.summary["cause"] == "searcher error"
+    assert "not positive definite" in file.summary["why"]
     assert "final_regret" not in file.summary
     assert [end.exit_code for end in WandbFile(files["digits__fds__s0"]).exits] == [0]
 
