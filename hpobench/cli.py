@@ -1,4 +1,4 @@
-"""The command line: ``hpobench list | run | resume | status | report | reference | audit``."""
+"""The command line: ``hpobench list | run | resume | status | report | … | cluster``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from rich.table import Table
 
 import hpobench
 from hpobench.budget import Budget
+from hpobench.cluster.commands import app as cluster
 from hpobench.errors import StudyError
 from hpobench.finding import USER_ERRORS, find_study, study_names
+from hpobench.report.clocks import ClockName
 from hpobench.report.wording import plain, plural
 
 app = typer.Typer(
@@ -26,12 +28,19 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
+app.add_typer(cluster, name="cluster")
+
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Click's own, or that of the copy of click which newer typers carry."""
 
 INTERRUPTED = 130
 
 Folder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
+Address = Annotated[
+    str | None,
+    typer.Option(help="A Ray cluster: auto, HOST:PORT or ray://HOST:PORT; else this machine."),
+]
+Clock = Annotated[ClockName, typer.Option(help="The clock of figures and of times to a target.")]
 Wandb = Annotated[str, typer.Option(help="Weights & Biases: offline, online or off.")]
 
 
@@ -70,8 +79,14 @@ def run(
     searchers: Annotated[str | None, typer.Option(help="Only these: a,b,…")] = None,
     tasks: Annotated[str | None, typer.Option(help="Only these: a,b,…")] = None,
     width: Annotated[int | None, typer.Option(help="Slots of a cell: trainings at once.")] = None,
+    slot: Annotated[str | None, typer.Option(help="A slot: gpu=1,cpu=8; half a GPU: 0.5.")] = None,
+    patience: Annotated[
+        float | None, typer.Option(help="Seconds in which nothing happens: end that cell.")
+    ] = None,
+    address: Address = None,
     out: Annotated[Path | None, typer.Option(help="The run's own folder.")] = None,
     wandb: Wandb = "offline",
+    clock: Clock = ClockName.seconds,
 ) -> None:
     """Run a study: every searcher on every task, regret against wall-clock."""
     from hpobench.running import runner
@@ -83,28 +98,53 @@ def run(
         "searchers": _chosen(searchers, found.searchers, "searchers"),
         "tasks": _chosen(tasks, found.tasks, "tasks"),
         "width": width,
+        "patience": patience,
+        **(parse_slot(slot) if slot is not None else {}),
     }
     given = {name: value for name, value in changes.items() if value is not None}
-    results = runner.run(dataclasses.replace(found, **given), out, wandb, source=source)
-    _show(results)
+    results = runner.run(
+        dataclasses.replace(found, **given), out, wandb, address, source=source, clock=clock.clock
+    )
+    _show(results, clock)
 
 
-@app.command(epilog="Example: `hpobench resume runs/digits-20260102-030405`")
-def resume(folder: Folder, wandb: Wandb = "offline") -> None:
+@app.command(
+    epilog="""Examples:
+
+`hpobench resume runs/digits-20260102-030405`
+
+`hpobench resume runs/mine-20260102-030405 --study my_study.py`"""
+)
+def resume(
+    folder: Folder,
+    study: Annotated[
+        Path | None, typer.Option(help="The study's file, if it is no longer where it was.")
+    ] = None,
+    address: Address = None,
+    wandb: Wandb = "offline",
+    clock: Clock = ClockName.seconds,
+) -> None:
     """Run what is not complete in a run's folder; complete cells stay as they are."""
     from hpobench.running import runner
 
-    _show(runner.resume(folder, wandb))
+    results = runner.resume(folder, wandb, address, source=study, clock=clock.clock)
+    _show(results, clock)
 
 
-@app.command(epilog="Example: `hpobench report runs/digits-20260102-030405`")
-def report(folder: Folder) -> None:
+@app.command(
+    epilog="""Examples:
+
+`hpobench report runs/digits-20260102-030405`
+
+`hpobench report runs/digits-20260102-030405 --clock steps`"""
+)
+def report(folder: Folder, clock: Clock = ClockName.seconds) -> None:
     """Make the tables, figures and the page again from the records, and show the table."""
     from hpobench.report.publishing import publish
 
     results = hpobench.Results.load(folder)
-    publish(results)
-    _show(results)
+    publish(results, clock.clock)
+    _show(results, clock)
 
 
 @app.command(epilog="Example: `hpobench status runs/digits-20260102-030405`")
@@ -113,13 +153,13 @@ def status(folder: Folder) -> None:
     results = hpobench.Results.load(folder)
     counts = results.evaluations.groupby("cell").size()
     table = Table(title=str(folder), title_justify="left")
-    for column in ("cell", "status", "evaluations", "attempts", "cause"):
+    for column in ("cell", "status", "evaluations", "attempts", "cause", "why"):
         table.add_column(column, justify="right" if column == "evaluations" else "left")
     for cell in results.cells.to_dict("records"):
         attempts = cell["attempts"] if isinstance(cell["attempts"], list) else []
-        cause = cell["cause"] if isinstance(cell["cause"], str) else ""
+        reasons = [text if isinstance(text, str) else "" for text in (cell["cause"], cell["why"])]
         count = str(counts.get(cell["cell"], 0))
-        table.add_row(cell["cell"], cell["status"], count, str(len(attempts)), cause)
+        table.add_row(cell["cell"], cell["status"], count, str(len(attempts)), *reasons)
     console = Console()
     console.print(table)
     for note in results.notes:
@@ -205,13 +245,13 @@ def _say(line: str, status: int) -> None:
     sys.exit(status)
 
 
-def _show(results: hpobench.Results) -> None:
+def _show(results: hpobench.Results, clock: ClockName) -> None:
     from hpobench.report.terminal_table import summary_table
 
     console = Console()
     if not console.is_terminal:  # a log has no width: leave the table room
         console = Console(width=110)
-    console.print(summary_table(results))
+    console.print(summary_table(results, clock.clock))
     for note in results.notes:
         console.print(note, markup=False)
     console.print(f"report: {results.path / 'report.html'}", soft_wrap=True, highlight=False)
@@ -226,6 +266,20 @@ def _chosen(names: str | None, items: Any, what: str) -> list[Any] | None:
         raise StudyError(f"--{what} is empty; give names, separated by commas")
     own = {item.name: item for item in items}
     return [own.get(name, name) for name in wanted]
+
+
+def parse_slot(text: str) -> dict[str, Any]:
+    """``gpu=1,cpu=8`` as the settings of a study."""
+    names: dict[str, tuple[str, type]] = {"cpu": ("cpus", int), "gpu": ("gpus", float)}
+    found = {}
+    for part in text.split(","):
+        name, _, amount = (word.strip() for word in part.partition("="))
+        try:
+            setting, kind = names[name]
+            found[setting] = kind(amount)
+        except (KeyError, ValueError):
+            raise StudyError(f"--slot is like gpu=1,cpu=8, not {text!r}") from None
+    return found
 
 
 def _listing(title: str, rows: dict[str, str]) -> Table:

@@ -11,6 +11,10 @@ class RunError(HpobenchError):
     """A run folder that cannot be read or written."""
 
 
+class ClusterError(HpobenchError):
+    """A cluster that cannot be described, started, reached, or given a job."""
+
+
 class StudyError(HpobenchError):
     """A study that makes no sense, or that this machine cannot run."""
 

@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 from datetime import datetime, timezone
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from trainables.task import Task
 from trainables.tasks import find_task
 
 SCHEMA = 1
+COMMIT = "HPOBENCH_COMMIT"
 VERSIONED = ("hpobench", "ray", "torch", "optuna", "hpbandster", "ConfigSpace", "numpy", "pandas")
 
 
@@ -42,7 +43,7 @@ def describe(study: Study, source: Path | None) -> dict[str, Any]:
             }
             for cell in study.cells()
         ],
-        "versions": {name: version(name) for name in VERSIONED},
+        "versions": {name: _version(name) for name in VERSIONED},
         "hardware": {
             "machine": platform.node(),
             "system": platform.platform(),
@@ -62,6 +63,7 @@ def definition(study: Study) -> dict[str, Any]:
         "width": study.width,
         "slot": {"cpus": study.cpus, "gpus": study.gpus},
         "yardstick_draws": study.yardstick_draws,
+        "patience": study.patience,
         "seeds": list(study.seeds),
         "tasks": [describe_task(task) for task in study.tasks],
         "searchers": [describe_searcher(searcher) for searcher in study.searchers],
@@ -138,6 +140,11 @@ def rebuild(record: dict[str, Any]) -> Study:
     if source is not None:
         from hpobench.finding import load_file
 
+        if not Path(source).is_file():
+            raise RunError(
+                f"{source}, which this study came from, is not there any more;"
+                " say where it is: hpobench resume FOLDER --study FILE"
+            )
         found = load_file(Path(source))
         tasks = {task.name: task for task in found.tasks}
         searchers = {searcher.name: searcher for searcher in found.searchers}
@@ -153,6 +160,7 @@ def rebuild(record: dict[str, Any]) -> Study:
         record["slot"]["cpus"],
         record["slot"]["gpus"],
         record["yardstick_draws"],
+        record["patience"],
     )
     check_same(study, record)
     return study
@@ -193,11 +201,22 @@ def _again(record: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return getattr(importlib.import_module(module), name), settings
 
 
+def _version(name: str) -> str | None:
+    """None for a package that is there without having been installed, as in a Ray job."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
 def commit() -> str | None:
-    """The commit of the project's own checkout, "+" if it has changes; None outside of one."""
+    """The commit of the project's own checkout, "+" if it has changes; None outside of one.
+
+    A job on a cluster has no checkout: who submits it says which commit it is.
+    """
     here = Path(__file__).resolve().parent.parent
     if not (here / ".git").exists():
-        return None
+        return os.environ.get(COMMIT) or None
     try:
         run = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"]
         return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()

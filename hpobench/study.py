@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable
@@ -43,7 +44,8 @@ class Study:
     Tasks and searchers may be given by name. ``seeds`` is how many (0, 1, …) or which. A bare
     number as ``budget`` means seconds. A cell has ``width`` slots of ``cpus`` cores and ``gpus``
     GPUs (which may be a fraction). ``yardstick_draws``: how often the reference's and the
-    default's configurations are trained on each split, outside every cell's clock.
+    default's configurations are trained on each split, outside every cell's clock. ``patience``:
+    for how many seconds nothing may happen in a cell before it is ended.
 
     >>> study = Study("mine", ["digits"], ["random", "fds"], seeds=2, budget=8)
     >>> [cell.name for cell in study.cells()][:1]
@@ -59,6 +61,7 @@ class Study:
     cpus: int = 1
     gpus: float = 0.0
     yardstick_draws: int = 5
+    patience: float = 1800.0
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class Study:
         cpus: int = 1,
         gpus: float = 0.0,
         yardstick_draws: int = 5,
+        patience: float = 1800.0,
     ) -> None:
         def put(field: str, value: object) -> None:
             object.__setattr__(self, field, value)
@@ -87,7 +91,25 @@ class Study:
         put("cpus", cpus)
         put("gpus", gpus)
         put("yardstick_draws", yardstick_draws)
+        put("patience", patience)
         self._check()
+
+    @property
+    def device(self) -> str:
+        """Where trainings run, in torch's words."""
+        return "cuda" if self.gpus else "cpu"
+
+    @property
+    def slice_cpus(self) -> int:
+        """Cores of a cell's slots together."""
+        return self.width * self.cpus
+
+    @property
+    def slice_gpus(self) -> int:
+        """Whole GPUs that a cell's slots fit on: slots may share a GPU, cells never do."""
+        if self.gpus in (0, int(self.gpus)):
+            return self.width * int(self.gpus)
+        return math.ceil(self.width / math.floor(1 / self.gpus + 1e-9))
 
     def cells(self) -> list[Cell]:
         """All cells, in the order in which they run.
@@ -102,20 +124,26 @@ class Study:
             order += block
         return order
 
-    def run(self, out: str | Path | None = None, wandb: str = "offline") -> Results:
+    def run(
+        self, out: str | Path | None = None, wandb: str = "offline", address: str | None = None
+    ) -> Results:
         """Run every cell and write the results; ``out`` is the run's own folder.
 
         Without ``out`` the folder is ``runs/<name>-<time>``. ``wandb`` is offline, online or off.
+        ``address``: of a Ray cluster (``auto``, ``HOST:PORT``, ``ray://HOST:PORT``); without one
+        the study starts a Ray of its own on this machine.
         """
         from hpobench.running.runner import run
 
-        return run(self, out, wandb)
+        return run(self, out, wandb, address)
 
-    def resume(self, folder: str | Path, wandb: str = "offline") -> Results:
+    def resume(
+        self, folder: str | Path, wandb: str = "offline", address: str | None = None
+    ) -> Results:
         """Run what is not complete in the folder of an earlier run of this study."""
         from hpobench.running.runner import resume
 
-        return resume(folder, wandb, self)
+        return resume(folder, wandb, address, self)
 
     def _check(self) -> None:
         if not isinstance(self.name, str) or not self.name or set(self.name) & set("/\\\0 "):
@@ -144,10 +172,18 @@ class Study:
         for what, count in (("width", self.width), ("cpus", self.cpus)):
             if not isinstance(count, int) or count < 1:
                 raise StudyError(f"study {self.name}: {what} is a whole number ≥ 1, not {count!r}")
-        if self.gpus < 0:
-            raise StudyError(f"study {self.name}: gpus is not negative")
+        _check_gpus(self.name, self.gpus)
+        if not isinstance(self.patience, (int, float)) or not self.patience > 0:
+            raise StudyError(f"study {self.name}: patience is seconds above 0: {self.patience!r}")
         if self.yardstick_draws < 2:
             raise StudyError(f"study {self.name}: yardstick_draws is at least 2")
+
+
+def _check_gpus(study: str, gpus: object) -> None:
+    fine = isinstance(gpus, (int, float)) and not isinstance(gpus, bool) and gpus >= 0
+    if not fine or (gpus > 1 and gpus % 1):  # type: ignore[operator]
+        what = "gpus of a slot are 0, a fraction of one, or a whole number"
+        raise StudyError(f"study {study}: {what}, not {gpus!r}")
 
 
 def _several(items: Iterable[T | str]) -> tuple[T | str, ...]:

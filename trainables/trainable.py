@@ -12,12 +12,16 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
@@ -29,7 +33,9 @@ from searchers.protocols import (
     Searcher,
     checked_evaluation,
 )
+from searchers.stopwatch import clock
 from trainables.evaluation import evaluate_job, save_weights
+from trainables.memory import out_of_memory, peak_device, peak_host, reset_peaks
 from trainables.task import Task
 from trainables.warm_up import warm_up, warm_up_forward_mode
 
@@ -90,6 +96,12 @@ class SlotTrainable(tune.Trainable):
         self._instance = post.task.build(post.seed, self._device)
         self._brief = post.task.brief(post.seed, post.width)
         self._best = {True: math.inf, False: math.inf}  # by "is it a full evaluation"
+        self._identity = {
+            "process": f"{socket.gethostname()}:{os.getpid()}",
+            "gpus": [str(gpu) for gpu in ray.get_gpu_ids()] if ray.is_initialized() else [],
+            "gpu": _gpu_name(self._device),
+        }
+        reset_peaks(self._device)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -98,21 +110,44 @@ class SlotTrainable(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        began = time.perf_counter()
+        began = clock(self._device)
+        report, worked = self._next(began)
+        report["slot"] = self._slot()
+        ended = clock(self._device)
+        report["worked"] = (began, ended)
+        if "parts" in report:  # the rest is the making of this report
+            own = ended - worked - report["parts"].get("observing", 0.0)
+            report["parts"]["orchestration"] = own
+        done = "warm" not in report and ("status" not in report or self._single)
+        return {REPORT: json.dumps(report, allow_nan=False), "done": done}
+
+    def _next(self, began: float) -> tuple[dict[str, Any], float]:
+        """What the work comes to next, and when it came to it."""
         try:
             evaluation = next(self._work)
+            worked = clock(self._device)
             if evaluation is None:
-                return {REPORT: json.dumps("warm")}
-            report = self._describe(evaluation, time.perf_counter() - began)
-            return {REPORT: json.dumps(report, allow_nan=False), "done": self._single}
+                return {"warm": True}, worked
+            report = self._describe(evaluation, worked - began)
+            json.dumps(report, allow_nan=False)  # what is no JSON is its searcher's failure
+            return report, worked
         except StopIteration:
-            return {REPORT: json.dumps(None), "done": True}
+            return {"end": True}, clock(self._device)
         except ScratchError as error:
-            return {REPORT: json.dumps({"disk": str(error)}), "done": True}
+            return {"disk": str(error)}, clock(self._device)
         except Exception as error:  # an errored trial would take its actor with it
-            line = f"{type(error).__name__}: {error}".splitlines()[0]
-            failure = {"failed": line, "parts": {"train": time.perf_counter() - began}}
-            return {REPORT: json.dumps(failure), "done": True}
+            worked = clock(self._device)
+            return {
+                "failed": f"{type(error).__name__}: {error}".splitlines()[0],
+                "cause": "out of memory" if out_of_memory(error) else "searcher error",
+                "trace": traceback.format_exc(),
+                "parts": {"lost": worked - began},
+            }, worked
+
+    def _slot(self) -> dict[str, Any]:
+        """This process, and the most memory that it has used so far, in bytes."""
+        memory = {"host": peak_host(), "device": peak_device(self._device)}
+        return {**self._identity, "memory": memory}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         return {}
@@ -135,16 +170,20 @@ class SlotTrainable(tune.Trainable):
             yield from searcher.search(problem, brief, Chain(config["index"], config["of"]))
 
     def _describe(self, evaluation: Evaluation, wall: float) -> dict[str, Any]:
-        """The evaluation as JSON; a loss above the ceiling, or none, is a divergence."""
+        """The evaluation as JSON; a loss above the ceiling, or none, is a divergence.
+
+        ``wall``: how many seconds the searcher, or the training, took for it.
+        """
         evaluation = checked_evaluation(evaluation, self._brief)
         task, metrics = self._post.task, evaluation.metrics
         diverged = not (math.isfinite(metrics.loss) and metrics.loss <= task.loss_ceiling)
         parts = dict(evaluation.seconds)
-        parts["search"] = max(wall - sum(parts.values()), 0.0)
-        began = time.perf_counter()
+        if not self._single:  # what its searcher did beside training and differentiating
+            parts["search"] = parts.get("search", 0.0) + max(wall - sum(parts.values()), 0.0)
+        began = clock(self._device)
         if not diverged:
             self._keep_if_best(evaluation)
-        parts["observing"] = time.perf_counter() - began
+        parts["observing"] = clock(self._device) - began
         return {
             "training": evaluation.training,
             "budget": evaluation.epochs,
@@ -175,12 +214,20 @@ class SlotTrainable(tune.Trainable):
         self._best[full] = min(self._best[full], loss)
 
 
+def _gpu_name(device: torch.device) -> str | None:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else None
+
+
 def kept_weights(scratch: Path, training: int, epochs: int) -> Path:
     """Where the weights of a training at a budget are kept until they are tested."""
     return scratch / "weights" / f"t{training}_e{epochs}.npz"
 
 
-def stay_on(cores: tuple[int, ...]) -> None:
-    """Keep this process on the given cores, where the system can."""
+def stay_on(cores: Iterable[int]) -> None:
+    """Keep this process, with all its threads, on the given cores, where the system can."""
+    cores = tuple(cores)
     if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)
+        threads = Path("/proc/self/task")
+        for thread in [0, *(int(t.name) for t in threads.iterdir() if threads.is_dir())]:
+            with suppress(OSError):  # a thread may end meanwhile
+                os.sched_setaffinity(thread, cores)

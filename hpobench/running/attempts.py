@@ -1,33 +1,43 @@
-"""Attempts at a cell: start its process, wait for it, and settle what became of it.
+"""Attempts at a cell: begin one, write down what it reports, and settle what became of it.
 
 The cell's folder tells how far it got, in ``cell.json``: *running*; *measured* (the clock has
 stopped, the test metrics are still to come); *complete*; *failed* (the searcher's fault, which
-counts against it); *interrupted*. An attempt that the machine disturbed is void: what it had
-measured goes to ``attempts/<n>.jsonl``, and the cell is run again, at most twice.
+counts against it); *interrupted*. An attempt that the machines disturbed is void: what it had
+measured goes to ``attempts/<n>.jsonl``, and the cell is run again, at most twice. Only the runner
+writes here.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hpobench.errors import RunError
-from hpobench.results.records import make_folder, read_json, write_json, write_whole
+from hpobench.results.loading import intact
+from hpobench.results.records import (
+    append_lines,
+    make_folder,
+    read_json,
+    read_lines,
+    write_json,
+    write_lines,
+    write_whole,
+)
 from hpobench.running import measuring
-from hpobench.running.cell import EXIT_DISK, EXIT_WORKER_LOST, Order
-from hpobench.running.local import Slice
+from hpobench.running.causes import Cause, Fault, judge
+from hpobench.running.slices import Attempt, Order, Outcome, Slice
+from hpobench.running.watchdog import Watchdog
 from hpobench.study import Cell, Study
+from trainables.trainable import kept_weights
 
-ATTEMPTS = 3
-POLL_SECONDS = 0.1
 SCHEMA = 1
+Record = dict[str, Any]
 
 
 class Stopped(Exception):
@@ -39,6 +49,13 @@ class CellRun:
 
     def __init__(self, cell: Cell, folder: Path, study: Study):
         self.cell, self.folder, self._study = cell, folder, study
+        self._tests = measuring.Measuring(f"testing {cell.name}", study)
+        file = folder / "cell.json"
+        self._record: Record = read_json(file) if file.exists() else {}
+        self.count = 0
+        """How many evaluations the attempt under way has so far."""
+        self.incumbent: float | None = None
+        """The best validation loss among its full evaluations."""
 
     @property
     def evaluations(self) -> Path:
@@ -46,157 +63,227 @@ class CellRun:
 
     @property
     def scratch(self) -> Path:
+        """Weights of a measured cell, until they are tested."""
         return self.folder / "scratch"
 
-    def record(self) -> dict[str, Any]:
-        """What ``cell.json`` says; {} before the first attempt."""
-        file = self.folder / "cell.json"
-        return read_json(file) if file.exists() else {}
-
+    @property
     def status(self) -> str:
-        return self.record().get("status", "waiting")
+        return self._record.get("status", "waiting")
 
-    def carry_out(self, address: str, piece: Slice, stop: threading.Event) -> None:
-        """Bring the cell to *complete* or *failed*, from wherever it stands."""
-        if self.status() != "measured":
-            attempts = self._void_earlier()
-            while not self._attempt(address, piece, stop, attempts):
-                pass
-        if self.status() == "measured":
+    @property
+    def why(self) -> str | None:
+        """Why the cell, or its last attempt, came to nothing."""
+        return self._record.get("why") or next((a["why"] for a in self._attempts[-1:]), None)
+
+    def check(self) -> None:
+        """Before a study is resumed: a cell whose files were cut short is to be run again.
+
+        RunError, with file and line, where a file is damaged otherwise.
+        """
+        if self.status not in ("measured", "complete"):
+            return
+        damage = intact(self.folder) or self._lost_weights()
+        if damage is not None:
+            fault = Fault(damage, "damaged file")
+            *earlier, last = self._attempts
+            damaged = {"status": "void", "cause": fault.cause, "why": fault.why}
+            attempts = [*earlier, {**last, **damaged}]
+            self._void(len(attempts))
+            self._write("interrupted", attempts, fault)
+
+    def carry_out(self, piece: Slice, stop: threading.Event) -> bool:
+        """Take the cell further on a slice; True once it is settled, False if it is to go on.
+
+        Raises Stopped if the study is interrupted, RunError if the disk is full.
+        """
+        if self.status != "measured":
+            self._attempt(piece, stop)
+        if self.status == "measured":
             self._test(piece)
+        return self.status in ("complete", "failed", "interrupted")
 
-    def _attempt(
-        self, address: str, piece: Slice, stop: threading.Event, attempts: list[dict[str, Any]]
-    ) -> bool:
-        """One attempt; True if the cell is settled, False if it is to be run again."""
-        number = len(attempts) + 1
-        make_folder(self.scratch)
-        self._write("running", attempts, cause=None)
-        order = self._order(address, piece, number)
-        status = self._run_process(order, stop)
-        if status is None:
-            self._write("interrupted", [*attempts, _attempt(number, "interrupted")], cause=None)
-            raise Stopped
-        if status == EXIT_DISK:
+    def _attempt(self, piece: Slice, stop: threading.Event) -> None:
+        """One attempt at measuring the cell; afterwards its record says what became of it."""
+        earlier = self._put_aside_earlier()
+        number, outcome = len(earlier) + 1, None
+        self._write("running", earlier)
+        began = time.monotonic()
+        attempt = piece.start(self._order(number))
+
+        def ended(status: str, fault: Fault | None = None) -> list[Record]:
+            return [*earlier, _attempt(number, status, fault, time.monotonic() - began)]
+
+        try:
+            outcome = self._follow(attempt, stop)
+            self._keep_log(outcome)
+            if outcome.fault is not None:
+                raise outcome.fault
+            self._keep_weights(attempt)
+            measures = _measures(outcome) | {"evaluations": self.count}
+            self._write("measured", ended("ok"), **measures)
+        except Stopped:
+            fault = Fault("the study was interrupted", "user interrupt")
+            self._write("interrupted", ended("interrupted", fault), fault)
+            raise
+        except RunError as error:  # the disk refuses
+            fault = Fault(str(error), "disk full")
+            with suppress(RunError):
+                self._write("interrupted", ended("interrupted", fault), fault)
+            raise
+        except Fault as fault:
+            self._settle(ended, fault, earlier, outcome)
+        finally:
+            attempt.end()
+
+    def _follow(self, attempt: Attempt, stop: threading.Event) -> Outcome:
+        """Write down evaluations as they come, until the attempt is over."""
+        watchdog = Watchdog(self._study.budget, self._study.patience, self.cell.searcher.name)
+        self.count, self.incumbent = 0, None
+        while not stop.is_set():
+            news = attempt.news(self.count)
+            if news is not None:
+                self._take(news.lines)
+                if news.outcome is not None:
+                    return news.outcome
+            watchdog.look(news)
+        raise Stopped
+
+    def _take(self, lines: list[Record]) -> None:
+        if lines:
+            append_lines(self.evaluations, lines)
+        self.count += len(lines)
+        for line in lines:
+            if line["full"] and line["status"] == "ok":
+                loss = line["validation_loss"]
+                self.incumbent = loss if self.incumbent is None else min(self.incumbent, loss)
+
+    def _keep_weights(self, attempt: Attempt) -> None:
+        """Fetch the weights that are to be tested, before the attempt's processes end."""
+        for record in self._to_test():
+            training, epochs = record["training"], record["budget"]
+            file = kept_weights(self.scratch, training, epochs)
+            make_folder(file.parent)
+            write_whole(file, attempt.weights(training, epochs))
+
+    def _settle(
+        self,
+        ended: Callable[[str, Fault], list[Record]],
+        fault: Fault,
+        earlier: list[Record],
+        outcome: Outcome | None,
+    ) -> None:
+        """What becomes of the cell after a fault."""
+        if fault.cause == "disk full":
+            self._write("interrupted", ended("interrupted", fault), fault)
             raise RunError(
-                f"{self.folder}: the disk takes no more; what is complete is kept:"
-                f" free some space, then hpobench resume {self.folder.parent.parent}"
+                f"{self.folder}: {fault.why}; what is complete is kept: free some space, then"
+                f" hpobench resume {self.folder.parent.parent}"
             )
-        outcome = read_json(order.outcome) if order.outcome.exists() else {}
-        more = {"ended": outcome.get("ended"), "ledger": outcome.get("ledger")}
-        if status == 0 and outcome:
-            self._write("measured", [*attempts, _attempt(number, "ok")], cause=None, **more)
-            return True
-        disturbed = status == EXIT_WORKER_LOST or not outcome
-        cause = outcome.get("fault") or f"its process ended with {_exit_words(status)}"
-        attempts.append(_attempt(number, "void" if disturbed else "failed", cause))
-        if disturbed:
-            voids = sum(attempt["status"] == "void" for attempt in attempts)
-            if voids % ATTEMPTS:
-                self._void(number)
-                return False
-            # Not the searcher's failure: to be resumed once the machine is well.
-            self._write("interrupted", attempts, cause=f"void {ATTEMPTS} times: {cause}")
-            return True
-        self._write("failed", attempts, cause=cause, **more)
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        return True
+        voids = [attempt["cause"] for attempt in earlier if attempt["status"] == "void"]
+        verdict = judge(fault.cause, voids)
+        attempts = ended(verdict.attempt, fault)
+        if verdict.cell == "failed":
+            more = _measures(outcome) if outcome else {}
+            self._write("failed", attempts, fault, **more, evaluations=self.count)
+        elif verdict.cell == "again":
+            self._void(len(attempts))
+            self._write("waiting", attempts)
+        else:  # not the searcher's failure: to be resumed once the machines are well
+            self._write("interrupted", attempts, fault)
 
-    def _run_process(self, order: Order, stop: threading.Event) -> int | None:
-        """The exit status of the cell's process; None if the study was interrupted."""
-        from ray import cloudpickle
+    def _keep_log(self, outcome: Outcome) -> None:
+        if outcome.log:
+            write_whole(self.folder / "log.txt", "\n".join(outcome.log).encode())
 
-        threads = str(self._study.cpus)
-        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        with open(self.folder / "log.txt", "ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "hpobench.running.cell"],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,  # Ctrl-C reaches the runner alone
-            )
-        assert process.stdin is not None
-        with process.stdin as pipe:
-            pipe.write(cloudpickle.dumps(order))
-        while process.poll() is None:
-            if stop.is_set():
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                return None
-            time.sleep(POLL_SECONDS)
-        return process.returncode
-
-    def _order(self, address: str, piece: Slice, attempt: int) -> Order:
+    def _order(self, attempt: int) -> Order:
         study = self._study
-        return Order(
-            cell=self.cell,
-            budget=study.budget,
-            width=study.width,
-            cpus=study.cpus,
-            gpus=study.gpus,
-            folder=self.folder.resolve(),
-            attempt=attempt,
-            address=address,
-            slice=piece.resource,
-            cores=piece.cores,
-            runner=os.getpid(),
-        )
+        return Order(self.cell, attempt, study.budget, study.width, study.cpus, study.gpus)
+
+    def _to_test(self) -> list[Any]:
+        there = self.evaluations.exists()
+        return measuring.to_test(read_lines(self.evaluations).records) if there else []
 
     def _test(self, piece: Slice) -> None:
-        lines = measuring.on_slice(
-            f"testing {self.cell.name}",
-            measuring.test_cell,
-            self._study,
+        """Measure on the test set what was kept; a fault of the machines leaves it to be done."""
+        records = self._to_test()
+        lines = self._tests.on(
             piece,
+            measuring.test_cell,
             self.cell.task,
             self.cell.seed,
-            self.folder.resolve(),
-            self.scratch.resolve(),
-            "cuda" if self._study.gpus else "cpu",
-            piece.cores,
+            [record["evaluation"] for record in records],
+            [file.read_bytes() for file in self._kept()],
+            self._study.device,
+            self._study.cpus,
         )
-        write_whole(self.folder / "tests.jsonl", measuring.as_lines(lines))
-        write_json(self.folder / "cell.json", {**self.record(), "status": "complete"})
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        if lines is not None:
+            write_lines(self.folder / "tests.jsonl", lines)
+            self._change(status="complete", tests=len(lines))
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def _void_earlier(self) -> list[dict[str, Any]]:
-        """Put aside what an interrupted or killed attempt left; its attempts so far."""
-        record = self.record()
-        attempts = list(record.get("attempts", []))
-        if record.get("status") == "running":
-            attempts.append(_attempt(len(attempts) + 1, "interrupted", "its runner was gone"))
+    @property
+    def _attempts(self) -> list[Record]:
+        return list(self._record.get("attempts", []))
+
+    def _put_aside_earlier(self) -> list[Record]:
+        """Put aside what an earlier attempt left; the attempts so far."""
+        attempts = self._attempts
+        if self.status == "running":
+            fault = Fault("its runner was gone", "driver lost")
+            attempts.append(_attempt(len(attempts) + 1, "interrupted", fault, 0.0))
         if attempts:
             self._void(len(attempts))
         return attempts
+
+    def _kept(self) -> list[Path]:
+        """The files of the weights that are to be tested."""
+        return [kept_weights(self.scratch, r["training"], r["budget"]) for r in self._to_test()]
+
+    def _lost_weights(self) -> str | None:
+        """Which weights of a measured cell are gone, in words; None if all are there."""
+        kept = self._kept() if self.status == "measured" else []
+        return next((f"its {file.name} is gone" for file in kept if not file.exists()), None)
 
     def _void(self, number: int) -> None:
         """Keep beside the cell what a void attempt had measured."""
         if self.evaluations.exists():
             folder = make_folder(self.folder / "attempts")
             os.replace(self.evaluations, folder / f"{number}.jsonl")
+        (self.folder / "tests.jsonl").unlink(missing_ok=True)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def _write(self, status: str, attempts: list[dict[str, Any]], **more: Any) -> None:
-        identity = {
+    def _write(
+        self, status: str, attempts: list[Record], fault: Fault | None = None, **more: Any
+    ) -> None:
+        self._record = {
+            "schema": SCHEMA,
             "cell": self.cell.name,
             "task": self.cell.task.name,
             "searcher": self.cell.searcher.name,
             "seed": self.cell.seed,
         }
-        content = {"schema": SCHEMA, **identity, "status": status, "attempts": attempts, **more}
-        write_json(self.folder / "cell.json", content)
+        cause, why = (fault.cause, fault.why) if fault else (None, None)
+        self._change(status=status, cause=cause, why=why, attempts=attempts, **more)
+
+    def _change(self, **more: Any) -> None:
+        self._record = {**self._record, **more}
+        make_folder(self.folder)
+        write_json(self.folder / "cell.json", self._record)
 
 
-def _attempt(number: int, status: str, cause: str | None = None) -> dict[str, Any]:
-    return {"attempt": number, "status": status, "cause": cause}
+def _attempt(number: int, status: str, fault: Fault | None, seconds: float) -> Record:
+    cause: Cause | None = fault.cause if fault else None
+    why = fault.why if fault else None
+    attempt = {"attempt": number, "status": status, "cause": cause, "why": why}
+    return {**attempt, "seconds": round(seconds, 3)}
 
 
-def _exit_words(status: int) -> str:
-    if status < 0:
-        try:
-            return f"signal {signal.Signals(-status).name}"
-        except ValueError:
-            return f"signal {-status}"
-    return f"exit code {status}"
+def _measures(outcome: Outcome) -> Record:
+    """What ``cell.json`` keeps of an attempt."""
+    return {
+        "ended": outcome.ended,
+        "started": outcome.started,
+        "slice": outcome.slice,
+        "ledger": outcome.ledger,
+        "memory": outcome.memory,
+    }

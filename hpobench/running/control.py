@@ -9,14 +9,13 @@ to try, or something failed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hpobench.budget import Budget
-from hpobench.errors import RunError
-from hpobench.results.records import append_line
+from hpobench.running.causes import Cause, Fault
 from hpobench.running.ledger import Ledger
 from searchers.protocols import (
     BlackBoxSearcher,
@@ -30,11 +29,8 @@ from trainables.task import Task
 from trainables.trainable import chain_work, job_work, warm_up_work
 
 SCHEMA = 1
-WORK = dict[str, Any]
-
-
-class Fault(Exception):
-    """Why a cell failed: one line."""
+Work = dict[str, Any]
+Doing = Literal["thinking", "training", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -50,21 +46,31 @@ class Header:
 
 @dataclass
 class Control:
-    """One attempt at a cell. Times come from ``now``, a monotonic clock in seconds."""
+    """One attempt at a cell. Times come from ``now``, a monotonic clock in seconds.
+
+    ``now`` is the clock that the slots read too: on one machine all processes share it.
+    """
 
     header: Header
     task: Task
     searcher: Searcher
     budget: Budget
     width: int
-    file: Path
     now: Callable[[], float] = time.monotonic
 
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    """The evaluations, in order of arrival: what the lines of ``evaluations.jsonl`` hold."""
+    log: list[str] = field(default_factory=list)
+    """Tracebacks of what raised."""
     ended: str | None = None
     """Why the cell is over: "budget", "nothing left to try", or None."""
     fault: Fault | None = None
     started: float | None = None
     ledger: Ledger = field(init=False)
+    slots: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the slots' processes say of themselves, by process: the number of the slot, GPUs, …"""
+    memory: dict[str, int | None] = field(default_factory=lambda: {"host": None, "device": None})
+    """Peak memory of a slot in bytes."""
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.width)
@@ -73,19 +79,25 @@ class Control:
         self._warming: set[str] = set()
         self._warm: set[str] = set()
         self._jobs: dict[str, Job] = {}
-        self._busy_since: dict[str, float] = {}  # trial → when it last began an evaluation
+        self._busy: set[str] = set()
         self._trials: dict[str, int] = {}
-        self._evaluations = self._steps = self._ok = self._exhausted = 0
-        self._last_failure = ""
+        self._steps = self._ok = 0
+        self._exhausted = False
+        self._last_failure: tuple[str, Cause] = "", "searcher error"
         self._thinking = False
+        self.stirred = self.now()
+        """When something last happened: a report, or work handed out."""
 
     def clock(self) -> float:
         """Seconds since the cell's slots were warm; 0 before."""
         return 0.0 if self.started is None else self.now() - self.started
 
-    def overdue(self) -> float:
-        """Seconds for which a searcher has been thinking beyond a budget in seconds; 0 if not."""
-        return max(self.clock() - self.budget.amount, 0.0) if self._thinking else 0.0
+    @property
+    def doing(self) -> Doing:
+        """Whose turn it is: the searcher's in this process, the slots', or nobody's."""
+        if self._thinking:
+            return "thinking"
+        return "training" if self._busy else "nothing"
 
     @property
     def over(self) -> bool:
@@ -94,97 +106,122 @@ class Control:
             return True
         spent = {
             "seconds": self.clock(),
-            "evaluations": self._evaluations,
+            "evaluations": len(self.lines),
             "steps": self._steps,
         }[self.budget.kind]
         if self.started is not None and spent >= self.budget.amount:
             self._end("budget")
         return bool(self.ended)
 
-    def next_work(self, trial: str) -> WORK | None:
+    def next_work(self, trial: str) -> Work | None:
         """Work for a free slot, as the config of a new trial; None if there is none now."""
         if self.over:
             return None
         if self.started is None:
             return self._warm_up(trial)
-        if len(self._busy_since) >= self.width:
+        if len(self._busy) >= self.width:
             return None
         work = self._guarded(self._work, trial)
+        if self.over:
+            return None
         if work is not None:
             self._trials[trial] = len(self._trials)
-            self._busy_since[trial] = self.clock()
-        elif not self._busy_since and not self.fault:
-            self._end("nothing left to try")
+            self._busy.add(trial)
+            self.stirred = self.now()
+            self.ledger.handed(trial, self.clock())
+        else:
+            self.ledger.nothing_to_hand_out(self.clock())
+            if not self._busy:
+                self._end("nothing left to try")
         return work
 
-    def warm(self, trial: str) -> bool:
+    def warm(self, trial: str, slot: Mapping[str, Any]) -> bool:
         """A slot says that it is warm; True once all of them are (and the clock runs)."""
-        self._warm.add(trial)
+        if trial not in self._warm:
+            self._warm.add(trial)
+            self.stirred = self.now()
+            self._meet(slot)
         if len(self._warm) == self.width and self.started is None:
             self.started = self.now()
         return self.started is not None
 
     def report(self, trial: str, report: dict[str, Any]) -> None:
         """An evaluation has arrived, or word that one failed."""
-        if self.over or trial not in self._busy_since:
+        if self.over or trial not in self._busy:
             return
+        assert self.started is not None
         arrived = self.clock()
+        self.stirred = self.now()
+        slot, (began, ended) = report.pop("slot"), report.pop("worked")
+        interval = began - self.started, ended - self.started
+        number = self._meet(slot)
+        self.log += [report.pop("trace")] if "trace" in report else []
         job = self._jobs.get(trial)
         if "disk" in report:
-            self.fault = DiskFault(report["disk"])
+            self._fail(Fault(report["disk"], "disk full"))
             return
         if "failed" in report:
-            self._last_failure = report["failed"]
+            self._last_failure = report["failed"], report["cause"]
             if job is None:
-                self.fault = Fault(f"{self.searcher.name} failed: {report['failed']}")
+                why = f"{self.searcher.name} failed: {report['failed']}"
+                self._fail(Fault(why, report["cause"]))
                 return
-            report = self._failed(job, report["failed"], report["parts"])
-        self._steps += report["steps"]
-        if self.budget.kind == "steps" and self._steps > self.budget.amount:
+            report = self._failed(job, report)
+        if self.budget.kind == "steps" and self._steps + report["steps"] > self.budget.amount:
             self._end("budget")
             return
-        try:
-            self._write(trial, report, arrived)
-        except RunError as error:
-            self.fault = DiskFault(str(error))
-            return
-        self.ledger.evaluation(report["parts"], arrived - self._busy_since[trial])
-        self._busy_since[trial] = arrived
+        self._steps += report["steps"]
+        self._write(trial, report, arrived, number, interval)
+        self.ledger.reported(trial, report["parts"], *interval, arrived)
         if job is not None:
             self._guarded(self._tell, job, report["validation_loss"])
 
     def done(self, trial: str) -> None:
         """A trial has ended; its slot is free."""
-        self._busy_since.pop(trial, None)
+        if not self.over:  # what the end cut off stays unfinished in the books
+            self.ledger.freed(trial)
+        self._busy.discard(trial)
         self._jobs.pop(trial, None)
 
-    def lost(self, trial: str) -> None:
-        """A trial's actor died: the attempt is void."""
+    def lost(self, trial: str, fault: Fault) -> None:
+        """A trial's process is gone."""
         if not self.over:
-            self.fault = WorkerLost("a worker was lost")
+            self._fail(fault)
 
     def close(self) -> None:
-        """After the last report: settle the books."""
-        if self.started is not None:
-            end = self.ledger.wall if self.ledger.wall is not None else self.clock()
-            self.ledger.close(end, list(self._busy_since.values()))
-        if not self.fault and self._evaluations and not self._ok and self._last_failure:
-            self.fault = Fault(f"every training failed, the last with {self._last_failure}")
+        """After the last report."""
+        if not self.fault and self.lines and not self._ok and self._last_failure[0]:
+            why, cause = self._last_failure
+            self.fault = Fault(f"every training failed, the last with {why}", cause)
+
+    def _fail(self, fault: Fault) -> None:
+        self.fault = fault
+        self.ledger.close(self._wall())
 
     def _end(self, why: str) -> None:
-        if self.ended is None:
-            self.ended = why
-            clock = self.clock()
-            limit = self.budget.amount if self.budget.kind == "seconds" else clock
-            self.ledger.wall = min(clock, limit)
+        self.ended = why
+        self.ledger.close(self._wall())
 
-    def _warm_up(self, trial: str) -> WORK | None:
+    def _wall(self) -> float:
+        clock = self.clock()
+        return min(clock, self.budget.amount) if self.budget.kind == "seconds" else clock
+
+    def _warm_up(self, trial: str) -> Work | None:
         if len(self._warming) == self.width:
             return None
         self._warming.add(trial)
         return warm_up_work()
 
-    def _work(self, trial: str) -> WORK | None:
+    def _meet(self, slot: Mapping[str, Any]) -> int:
+        """The number of a slot, by its process, and its peak memory so far."""
+        known = self.slots.setdefault(slot["process"], {"slot": len(self.slots), **slot})
+        for kind, most in self.memory.items():
+            seen = slot["memory"][kind]
+            if seen is not None:
+                self.memory[kind] = max(most or 0, seen)
+        return int(known["slot"])
+
+    def _work(self, trial: str) -> Work | None:
         if self._enough_under_way() or self._exhausted:
             return None
         if not isinstance(self.searcher, BlackBoxSearcher):
@@ -210,27 +247,30 @@ class Control:
     def _enough_under_way(self) -> bool:
         if self.budget.kind != "evaluations" or not isinstance(self.searcher, BlackBoxSearcher):
             return False
-        return self._evaluations + len(self._busy_since) >= self.budget.amount
+        return len(self.lines) + len(self._busy) >= self.budget.amount
 
     def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Run the searcher's own code: its time is thinking, its exceptions are its failure."""
         began = self.now()
         self._thinking = True
+        fault = None
         try:
             return call(*arguments)
         except Exception as error:
             line = f"{type(error).__name__}: {error}".splitlines()[0]
-            self.fault = Fault(f"{self.searcher.name} failed: {line}")
-            self.fault.__cause__ = error
+            fault = Fault(f"{self.searcher.name} failed: {line}")
+            self.log.append(traceback.format_exc())
             return None
         finally:
             self._thinking = False
-            ended = self.now()
+            self.stirred = ended = self.now()
             if self.budget.kind == "seconds" and self.started is not None:
                 ended = min(ended, self.started + self.budget.amount)
             self.ledger.think(max(ended - began, 0.0))
+            if fault is not None:
+                self._fail(fault)
 
-    def _failed(self, job: Job, why: str, parts: dict[str, float]) -> dict[str, Any]:
+    def _failed(self, job: Job, report: dict[str, Any]) -> dict[str, Any]:
         return {
             "training": job.training,
             "budget": job.epochs,
@@ -240,30 +280,32 @@ class Control:
             "validation_accuracy": None,
             "steps": 0,
             "status": "failed",
-            "error": why,
-            "parts": parts,
+            "cause": report["cause"],
+            "error": report["failed"],
+            "parts": report["parts"],
         }
 
-    def _write(self, trial: str, report: dict[str, Any], arrived: float) -> None:
+    def _write(
+        self,
+        trial: str,
+        report: dict[str, Any],
+        arrived: float,
+        slot: int,
+        interval: tuple[float, float],
+    ) -> None:
         line = {
             "schema": SCHEMA,
             **vars(self.header),
             "trial": self._trials[trial],
-            "evaluation": self._evaluations,
+            "evaluation": len(self.lines),
             **report,
             "steps": self._steps,
             "seconds": round(arrived, 6),
             "slot_seconds": round(arrived * self.width, 6),
+            "slot": slot,
+            "began": round(interval[0], 6),
+            "ended": round(interval[1], 6),
         }
         line["parts"] = {name: round(part, 6) for name, part in report["parts"].items()}
-        append_line(self.file, line)
-        self._evaluations += 1
+        self.lines.append(line)
         self._ok += report["status"] == "ok"
-
-
-class DiskFault(Fault):
-    """The disk refuses what the cell has to write: the study stops, and can be resumed."""
-
-
-class WorkerLost(Fault):
-    """The machine's fault, not the searcher's: the attempt is void and the cell is run again."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -29,7 +28,9 @@ class Plan:
     study: Study
     folder: Path
     runs: Sequence[CellRun]
-    slices: int
+    slices: int = 0
+    note: str = ""
+    """What a person should know just now; mostly nothing."""
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -39,21 +40,17 @@ class Plan:
         self.statuses()
 
     def statuses(self) -> dict[str, str]:
-        """Each cell's status by name; what is settled is not read again."""
+        """Each cell's status by name."""
         now = time.monotonic()
-        for run in self.runs:
-            name = run.cell.name
-            if name in self._settled:
-                continue
-            status = run.status()
+        statuses = {run.cell.name: run.status for run in self.runs}
+        for name, status in statuses.items():
             if status in ("running", "measured"):
                 self._started.setdefault(name, now)
-            elif status in ("complete", "failed"):
+            elif status in ("complete", "failed") and name not in self._settled:
                 self._settled[name] = status
                 if name in self._started:
                     self._walls.append(now - self._started[name])
-        names = [(run, run.cell.name) for run in self.runs]
-        return {name: self._settled.get(name) or run.status() for run, name in names}
+        return statuses
 
     def seconds_left(self) -> float | None:
         """An estimate; None for a budget without seconds before the first cell is done."""
@@ -66,7 +63,7 @@ class Plan:
         now = time.monotonic()
         running = [name for name in self._started if name not in self._settled]
         spent = sum(min(now - self._started[name], each) for name in running)
-        return max((len(self.runs) - len(self._settled)) * each - spent, 0.0) / self.slices
+        return max((len(self.runs) - len(self._settled)) * each - spent, 0.0) / max(self.slices, 1)
 
     @property
     def done(self) -> bool:
@@ -108,6 +105,7 @@ class PlainLines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._said: dict[str, str] = {}
+        self._noted = ""
 
     @contextmanager
     def showing(self, plan: Plan) -> Iterator[None]:
@@ -117,6 +115,9 @@ class PlainLines:
 
     def refresh(self, plan: Plan) -> None:
         statuses = plan.statuses()
+        if plan.note != self._noted:
+            self._noted = plan.note
+            self._say(f"  {plan.note}" if plan.note else "  going on")
         for run in plan.runs:
             name, status = run.cell.name, statuses[run.cell.name]
             if status == self._said[name] or status == "measured":
@@ -124,13 +125,13 @@ class PlainLines:
             self._said[name] = status
             if status == "running":
                 self._say(f"  {name}: started")
+            elif status == "waiting":
+                self._say(f"  {name}: void ({run.why}); it is run again")
             else:
-                count, incumbent = standing(run.evaluations)
-                cause = run.record().get("cause")
+                why = f" ({run.why})" if run.why else ""
                 self._say(
-                    f"  {name}: {status}"
-                    + (f" ({cause})" if cause else "")
-                    + f", {plural(count, 'evaluation')}, incumbent {_number(incumbent)};"
+                    f"  {name}: {status}{why}, {plural(run.count, 'evaluation')},"
+                    + f" incumbent {_number(run.incumbent)};"
                     + f" {_progress(plan, self._said)}"
                 )
 
@@ -160,7 +161,7 @@ class LiveTable:
         statuses = plan.statuses()
         table = Table(
             title=f"{plan.study.name}: {_progress(plan, statuses)}",
-            caption=str(plan.folder),
+            caption="\n".join(filter(None, [str(plan.folder), plan.note])),
             title_justify="left",
             caption_justify="left",
         )
@@ -171,30 +172,11 @@ class LiveTable:
         for run in plan.runs:
             status = statuses[run.cell.name]
             if status in ("running", "measured"):
-                count, incumbent = standing(run.evaluations)
                 shown = "testing" if status == "measured" else status
                 time_ = f"{plan.running_for(run):.0f} s"
-                table.add_row(run.cell.name, shown, time_, str(count), _number(incumbent))
+                standing = str(run.count), _number(run.incumbent)
+                table.add_row(run.cell.name, shown, time_, *standing)
         return table
-
-
-def standing(file: Path) -> tuple[int, float | None]:
-    """How many evaluations a cell has, and its incumbent's validation loss."""
-    count, best = 0, None
-    try:
-        lines = file.read_bytes().splitlines()
-    except OSError:
-        return 0, None
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:  # a line that is just being written
-            continue
-        count += 1
-        if record["full"] and record["status"] == "ok":
-            loss = record["validation_loss"]
-            best = loss if best is None else min(best, loss)
-    return count, best
 
 
 def _progress(plan: Plan, statuses: dict[str, str]) -> str:

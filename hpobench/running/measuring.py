@@ -1,4 +1,4 @@
-"""Test metrics: measured after the clock has stopped, so that observing costs no searcher a thing.
+"""Test metrics: measured after the clock has stopped: observing costs no searcher a thing.
 
 `yardsticks` trains the reference's and the default's configurations on each split; `test_cell`
 measures the weights that a cell kept. Both run as Ray tasks on a slice that is free.
@@ -6,23 +6,22 @@ measures the weights that a cell kept. Both run as Ray tasks on a slice that is 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from hpobench.errors import HpobenchError, StudyError
-from hpobench.results.records import read_lines
-from hpobench.running.local import Slice
+from hpobench.running.causes import ATTEMPTS, Fault
+from hpobench.running.slices import Slice
 from hpobench.study import Study
 from searchers.inner import Metrics
 from searchers.protocols import Job
 from searchers.space import Flat
 from trainables.evaluation import evaluate_job, load_weights
 from trainables.task import Instance, Task, TaskError
-from trainables.trainable import kept_weights, stay_on
 
 T = TypeVar("T")
 
@@ -31,21 +30,24 @@ FRESH_DRAWS = 1_000_000
 
 
 def test_cell(
-    task: Task, seed: int, folder: Path, scratch: Path, device: str, cores: tuple[int, ...]
+    task: Task,
+    seed: int,
+    evaluations: Sequence[int],
+    weights: Sequence[bytes],
+    device: str,
+    threads: int,
 ) -> list[dict[str, Any]]:
     """The lines of ``tests.jsonl``: test metrics of every new incumbent and model in hand.
 
-    None for a cell whose budget was over before its first evaluation, which leaves no file.
+    ``weights``: what was kept of each of the ``evaluations``, as the content of a file.
     """
-    stay_on(cores)
-    file = folder / "evaluations.jsonl"
-    chosen = to_test(read_lines(file).records) if file.exists() else []
+    torch.set_num_threads(threads)
     instance = task.build(seed, torch.device(device))
     lines = []
-    for record in chosen:
-        path = kept_weights(scratch, record["training"], record["budget"])
-        metrics = _capped(instance.test(load_weights(path, torch.device(device))), task)
-        lines.append({"evaluation": record["evaluation"], **_test(metrics)})
+    for evaluation, content in zip(evaluations, weights, strict=True):
+        found = load_weights(io.BytesIO(content), torch.device(device))
+        metrics = _capped(instance.test(found), task)
+        lines.append({"evaluation": evaluation, **_test(metrics)})
     return lines
 
 
@@ -82,10 +84,8 @@ def yardsticks(
     draws: int,
     device: str,
     threads: int,
-    cores: tuple[int, ...],
 ) -> list[dict[str, Any]]:
     """The lines of ``yardsticks.jsonl`` for one split: each row trained on ``draws`` draws."""
-    stay_on(cores)
     torch.set_num_threads(threads)
     instance = task.build(seed, torch.device(device))
     lines = []
@@ -107,27 +107,32 @@ def _test(metrics: Metrics) -> dict[str, Any]:
     return {"test_loss": metrics.loss, "test_accuracy": metrics.accuracy}
 
 
-def as_lines(records: Iterable[Mapping[str, Any]]) -> bytes:
-    """Records as the content of a JSONL file."""
-    return b"".join(json.dumps(record, allow_nan=False).encode() + b"\n" for record in records)
+class Measuring:
+    """One thing to be measured on a slice, tried again where the machines are at fault.
 
-
-def on_slice(
-    what: str, function: Callable[..., T], study: Study, piece: Slice, *arguments: Any
-) -> T:
-    """Run a function in a Ray worker on a whole slice, and wait for its value.
-
-    An exception there is a StudyError in one line that begins with ``what``.
+    ``what``: what it is, in words.
     """
-    import ray
 
-    task = ray.remote(
-        num_cpus=study.cpus, num_gpus=study.gpus, resources={piece.resource: study.width}
-    )(function)
-    try:
-        return ray.get(task.remote(*arguments))
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, (HpobenchError, TaskError)):
-            raise error.cause from None
-        line = f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
-        raise StudyError(f"study {study.name}: {what}: {line}") from error
+    def __init__(self, what: str, study: Study) -> None:
+        self._what, self._study = what, study
+        self._lost = 0
+
+    def on(self, piece: Slice, function: Callable[..., T], *arguments: Any) -> T | None:
+        """The function's value, from a worker on a whole slice; None if the machines failed it.
+
+        An exception there, or machines that fail it time and again, are a StudyError in one line.
+        """
+        try:
+            return piece.call(function, *arguments)
+        except (HpobenchError, TaskError):
+            raise
+        except Fault as fault:
+            self._lost += 1
+            if self._lost < ATTEMPTS:
+                return None
+            raise StudyError(
+                f"study {self._study.name}: {self._what}: {fault.why}, {ATTEMPTS} times"
+            ) from fault
+        except Exception as error:
+            line = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise StudyError(f"study {self._study.name}: {self._what}: {line}") from error

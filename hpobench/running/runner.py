@@ -1,32 +1,32 @@
 """Running a study: yardsticks, then cells on slices side by side, then what follows from them.
 
-Each slice has a thread that starts cells, one after the other, each in a process of its own, and
-measures on the test set what a cell kept before the slice takes the next one. The thread of the
-caller only watches.
+Slices are taken from the cluster as long as there is work for them. Each has a thread of this
+process, which carries out one piece of work after another there: the yardsticks of a split, or a
+cell. The thread of the caller only watches.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import Counter, deque
+from collections import Counter
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from hpobench.errors import RunError, StudyError
 from hpobench.references.known import best_observed, known_reference
-from hpobench.results.records import append_line, make_folder, read_json, read_lines, write_json
+from hpobench.results.curves import Clock
+from hpobench.results.records import append_lines, make_folder, read_json, read_lines, write_json
 from hpobench.results.run import Results
 from hpobench.running import measuring
-from hpobench.running.attempts import CellRun, Stopped
+from hpobench.running.attempts import CellRun
+from hpobench.running.crew import Crew, Interrupted
 from hpobench.running.display import Display, Plan, make_display
-from hpobench.running.local import Machine, Slice, local_machine, slices_of
+from hpobench.running.slices import Cluster, Slice
 from hpobench.specification import SCHEMA, check_same, describe, rebuild
 from hpobench.study import Study
 from trainables.task import Task
 
-WATCH_SECONDS = 0.5
 DONE = ("complete", "failed")
 
 
@@ -34,10 +34,12 @@ def run(
     study: Study,
     out: str | Path | None = None,
     wandb: str = "offline",
+    address: str | None = None,
     display: Display | None = None,
     source: Path | None = None,
+    clock: Clock = "seconds",
 ) -> Results:
-    """Run a study in a new folder; see `Study.run`."""
+    """Run a study in a new folder; see `Study.run`. ``clock``: what figures and page are over."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path(out) if out is not None else Path("runs") / f"{study.name}-{stamp}"
     if (folder / "study.json").exists():
@@ -45,53 +47,80 @@ def run(
     if folder.is_dir() and any(folder.iterdir()):
         raise RunError(f"{folder} is not empty; choose another folder for the run")
     _check_wandb(wandb)
-    slices_of(study)  # refuses a study too wide for this machine before anything is written
-    make_folder(folder / "cells")
-    write_json(folder / "study.json", describe(study, source))
-    return _carry_out(study, folder, wandb, display)
+    with _cluster(study, address, source) as cluster:  # before anything is written: it may refuse
+        make_folder(folder / "cells")
+        write_json(folder / "study.json", describe(study, source))
+        _carry_out(study, folder, cluster, display, clock)
+    return _finish(folder, wandb, clock)
 
 
 def resume(
     folder: str | Path,
     wandb: str = "offline",
+    address: str | None = None,
     study: Study | None = None,
     display: Display | None = None,
+    source: Path | None = None,
+    clock: Clock = "seconds",
 ) -> Results:
-    """Run what is not complete in a run's folder; nothing that is complete is touched."""
+    """Run what is not complete in a run's folder; nothing that is complete is touched.
+
+    ``source``: the file that the study came from, if it is no longer where it was.
+    """
     folder = Path(folder)
     if not (folder / "study.json").is_file():
         raise RunError(f"{folder} holds no run: there is no study.json in it")
     _check_wandb(wandb)
     record = read_json(folder / "study.json")
+    if source is not None:
+        record["source"] = str(source)
     if study is None:
         study = rebuild(record)
     else:
         check_same(study, record)
-    return _carry_out(study, folder, wandb, display)
+    runs = cell_runs(study, folder)
+    for cell in runs:
+        cell.check()
+    if any(cell.status not in DONE for cell in runs) or missing_yardsticks(study, folder):
+        place = Path(record["source"]) if record.get("source") else None
+        with _cluster(study, address, place) as cluster:
+            _carry_out(study, folder, cluster, display, clock)
+    return _finish(folder, wandb, clock)
 
 
-def _carry_out(study: Study, folder: Path, wandb: str, display: Display | None) -> Results:
-    runs = [CellRun(cell, folder / "cells" / cell.name, study) for cell in study.cells()]
-    waiting = [r for r in runs if r.status() not in DONE]
-    yardsticks = _missing_yardsticks(study, folder)
+def cell_runs(study: Study, folder: Path) -> list[CellRun]:
+    """Every cell of a study in a run's folder, in the order in which they run."""
+    return [CellRun(cell, folder / "cells" / cell.name, study) for cell in study.cells()]
+
+
+def _cluster(
+    study: Study, address: str | None, source: Path | None
+) -> AbstractContextManager[Cluster]:
+    from hpobench.running.on_ray import cluster
+
+    return cluster(study, address, source)
+
+
+def _carry_out(
+    study: Study, folder: Path, cluster: Cluster, display: Display | None, clock: Clock
+) -> None:
+    runs = cell_runs(study, folder)
+    waiting = [cell for cell in runs if cell.status not in DONE]
     display = display or make_display()
-    if waiting or yardsticks:
-        with local_machine(study) as machine:
-            plan = Plan(study, folder, runs, len(machine.slices))
-            with display.showing(plan):
-                crew = Crew(study, folder, machine, display, plan)
-                crew.work([*yardsticks, *waiting])
-                observed = _missing_yardsticks(study, folder, observed=True)
-                crew.work(list(observed))
-    return _finish(study, folder, wandb)
+    plan = Plan(study, folder, runs)
+    with display.showing(plan):
+        crew = Crew(cluster, display, plan)
+        try:
+            crew.work([*missing_yardsticks(study, folder), *waiting])
+            crew.work(missing_yardsticks(study, folder, observed=True))
+        except Interrupted:
+            _publish(folder, clock)  # what is complete; a second interrupt ends this, too
+            raise
 
 
-def _finish(study: Study, folder: Path, wandb: str) -> Results:
+def _finish(folder: Path, wandb: str, clock: Clock) -> Results:
     """Everything that can be rebuilt from the records: tables, figures, the page, W&B."""
-    from hpobench.report.publishing import publish
-
-    results = Results.load(folder)
-    publish(results)
+    results = _publish(folder, clock)
     if wandb != "off":
         from hpobench.tracking.track import track
 
@@ -99,14 +128,43 @@ def _finish(study: Study, folder: Path, wandb: str) -> Results:
     return results
 
 
+def _publish(folder: Path, clock: Clock) -> Results:
+    from hpobench.report.publishing import publish
+
+    results = Results.load(folder)
+    publish(results, clock)
+    return results
+
+
 class Yardstick:
     """The yardsticks of one split, still to be measured: rows with their configurations."""
 
-    def __init__(self, task: Task, seed: int, rows: dict[str, Any]):
-        self.task, self.seed, self.rows = task, seed, rows
+    def __init__(self, study: Study, folder: Path, task: Task, seed: int, rows: dict[str, Any]):
+        self._study, self._file = study, folder / "yardsticks.jsonl"
+        self._task, self._seed, self._rows = task, seed, rows
+        self._measuring = measuring.Measuring(
+            f"training {' and '.join(rows)} of {task.name}", study
+        )
+
+    def carry_out(self, piece: Slice, stop: object) -> bool:
+        """Measure them on a slice; False if its machines failed, and it is to be tried again."""
+        study = self._study
+        lines = self._measuring.on(
+            piece,
+            measuring.yardsticks,
+            self._task,
+            self._seed,
+            self._rows,
+            study.yardstick_draws,
+            study.device,
+            study.cpus,
+        )
+        if lines is not None:
+            append_lines(self._file, [{"schema": SCHEMA, **line} for line in lines])
+        return lines is not None
 
 
-def _missing_yardsticks(study: Study, folder: Path, observed: bool = False) -> list[Yardstick]:
+def missing_yardsticks(study: Study, folder: Path, observed: bool = False) -> list[Yardstick]:
     """What has still to be trained for the references and the defaults, split by split.
 
     Also freezes ``references.json``. With ``observed``, tasks without a reference get the best
@@ -131,7 +189,7 @@ def _missing_yardsticks(study: Study, folder: Path, observed: bool = False) -> l
         for seed in study.seeds:
             left = {k: v for k, v in rows.items() if (task.name, seed, k) not in measured}
             if left:
-                missing.append(Yardstick(task, seed, left))
+                missing.append(Yardstick(study, folder, task, seed, left))
     return missing
 
 
@@ -148,75 +206,6 @@ def _evaluations(study: Study, folder: Path, task: Task) -> list[dict[str, Any]]
     cells = [cell for cell in study.cells() if cell.task is task]
     files = [folder / "cells" / cell.name / "evaluations.jsonl" for cell in cells]
     return [record for f in files if f.exists() for record in read_lines(f).records]
-
-
-class Crew:
-    """A thread for each slice, taking pieces of work in order."""
-
-    def __init__(self, study: Study, folder: Path, machine: Machine, display: Display, plan: Plan):
-        self._study, self._folder, self._machine = study, folder, machine
-        self._display, self._plan = display, plan
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._error: BaseException | None = None
-
-    def work(self, pieces: list[Yardstick] | list[CellRun] | list[Any]) -> None:
-        """Do all of it; on an interrupt or an error, stop what runs, and raise."""
-        queue = deque(pieces)
-        threads = [
-            threading.Thread(target=self._serve, args=(piece, queue), daemon=True)
-            for piece in self._machine.slices
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            while any(thread.is_alive() for thread in threads):
-                self._display.refresh(self._plan)
-                time.sleep(WATCH_SECONDS)
-        except KeyboardInterrupt:
-            self._stop.set()
-            for thread in threads:
-                thread.join(timeout=10)
-            raise
-        self._display.refresh(self._plan)
-        if self._error is not None:
-            raise self._error
-
-    def _serve(self, piece: Slice, queue: deque[Yardstick | CellRun]) -> None:
-        while not self._stop.is_set():
-            try:
-                work = queue.popleft()
-            except IndexError:
-                return
-            try:
-                if isinstance(work, Yardstick):
-                    self._measure(work, piece)
-                else:
-                    work.carry_out(self._machine.address, piece, self._stop)
-            except Stopped:
-                return
-            except BaseException as error:
-                self._error = self._error or error
-                self._stop.set()
-                return
-
-    def _measure(self, work: Yardstick, piece: Slice) -> None:
-        lines = measuring.on_slice(
-            f"training {' and '.join(work.rows)} of {work.task.name}",
-            measuring.yardsticks,
-            self._study,
-            piece,
-            work.task,
-            work.seed,
-            work.rows,
-            self._study.yardstick_draws,
-            "cuda" if self._study.gpus else "cpu",
-            self._study.cpus,
-            piece.cores,
-        )
-        with self._lock:
-            for line in lines:
-                append_line(self._folder / "yardsticks.jsonl", {"schema": SCHEMA, **line})
 
 
 def _check_wandb(mode: str) -> None:

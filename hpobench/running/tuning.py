@@ -1,4 +1,4 @@
-"""Ray Tune's view of a cell: a search algorithm and a stopper around the cell's control.
+"""Ray Tune's view of a cell: a search algorithm, a stopper and a callback around its control.
 
 Everything that decides something is in `hpobench.running.control`. Tune asks for a trial whenever
 it has room for one (also ahead of time, which is refused: a searcher sees every result it can
@@ -9,16 +9,44 @@ done, to one of two methods of the search algorithm.
 from __future__ import annotations
 
 import json
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
+from ray.air.execution.resources import FixedResourceManager
+from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher as TuneSearcher
 
+from hpobench.running.causes import Fault
 from hpobench.running.control import Control
-from trainables.trainable import REPORT
+from hpobench.running.losses import fault_of
+from trainables.trainable import REPORT, Post, SlotTrainable
 
 NOT_SAVED: dict[str, Any] = {}
 """Tune pickles its parts to restore an experiment; a cell that was cut short is run again."""
+
+
+def tune_cell(control: Control, post: Post, cpus: int, gpus: float, storage: Path) -> None:
+    """Run a cell's trials to its end, inside the placement group of the calling actor."""
+    # Tune would ask the cluster for a placement group of each trial's own; the slots are here.
+    slots = {"CPU": float(post.width * cpus), "GPU": post.width * gpus}
+    tune_controller.PlacementGroupResourceManager = partial(FixedResourceManager, slots)
+    tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(SlotTrainable, post=post), {"cpu": cpus, "gpu": gpus}
+        ),
+        tune_config=tune.TuneConfig(
+            search_alg=CellSearch(control), num_samples=-1, reuse_actors=True
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(storage),
+            stop=CellStopper(control),
+            callbacks=[CellCallback(control)],
+            verbose=0,
+        ),
+    ).fit()
 
 
 class CellSearch(TuneSearcher):
@@ -40,14 +68,13 @@ class CellSearch(TuneSearcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         if error or result is None:
-            self._control.lost(trial_id)
-        else:
-            self._take(trial_id, result)
+            return  # the callback is told why
+        self._take(trial_id, result)
         self._control.done(trial_id)
 
     def _take(self, trial_id: str, result: dict[str, Any]) -> None:
         report = json.loads(result[REPORT])
-        if isinstance(report, dict):
+        if "warm" not in report and "end" not in report:
             self._control.report(trial_id, report)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -70,10 +97,31 @@ class CellStopper(tune.Stopper):
         self._control = control
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return json.loads(result[REPORT]) == "warm" and self._control.warm(trial_id)
+        report = json.loads(result[REPORT])
+        return "warm" in report and self._control.warm(trial_id, report["slot"])
 
     def stop_all(self) -> bool:
         return self._control.over
 
     def __getstate__(self) -> dict[str, Any]:
         return NOT_SAVED
+
+
+class CellCallback(tune.Callback):
+    """Learns why a trial's process is gone, which Tune does not tell the search algorithm."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._control.lost(trial.trial_id, _why(trial))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return NOT_SAVED
+
+
+def _why(trial: Any) -> Fault:
+    file = trial.pickled_error_file
+    if file is None or not Path(file).exists():
+        return Fault("Ray Tune gave up a trial without a reason", "scheduler stall")
+    return fault_of(cloudpickle.loads(Path(file).read_bytes()))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ QUADRATIC = find_task("quadratic")
 class Losses:
     """The quadratic with validation losses of the test's own."""
 
-    def __init__(self, inner: Any, losses: list[float]):
+    def __init__(self, inner: Any, losses: Iterable[float]):
         self._inner, self._losses = inner, iter(losses)
 
     def __getattr__(self, name: str) -> Any:
@@ -42,7 +44,7 @@ class Losses:
         return Metrics(next(self._losses))
 
 
-def slot(tmp_path: Path, searcher: str = "random", losses: list[float] | None = None):
+def slot(tmp_path: Path, searcher: str = "random", losses: Iterable[float] | None = None):
     task = QUADRATIC
     if losses is not None:
 
@@ -69,7 +71,7 @@ def test_a_warm_up_goes_on_until_it_is_ended(tmp_path: Path) -> None:
     made = slot(tmp_path)
     for _ in range(3):
         result = made.step()
-        assert json.loads(result[REPORT]) == "warm"
+        assert json.loads(result[REPORT])["warm"]
         assert not result.get("done")
 
 
@@ -106,7 +108,43 @@ def test_an_exception_in_a_training_is_a_report(tmp_path: Path) -> None:
     made = slot(tmp_path, losses=[])
     report = do(made, 0)
     assert report["failed"].startswith("RuntimeError")  # a generator's StopIteration
-    assert report["parts"]["train"] > 0
+    assert report["parts"]["lost"] > 0
+    assert report["cause"] == "searcher error"
+
+
+def test_a_lack_of_memory_is_told_from_other_failures(tmp_path: Path) -> None:
+    def losses() -> Iterator[float]:
+        raise MemoryError
+        yield 1.0
+
+    made = slot(tmp_path, losses=losses())
+    assert do(made, 0)["cause"] == "out of memory"
+
+
+@pytest.mark.parametrize("searcher", ["random", "fds", "rmd", "hd"])
+def test_the_parts_of_a_report_are_the_time_that_its_slot_worked(
+    searcher: str, tmp_path: Path
+) -> None:
+    made = slot(tmp_path, searcher)
+    for number in range(5):
+        if searcher == "random":
+            report = do(made, number)
+        else:
+            if number == 0:
+                made.reset_config(chain_work(Chain()))
+            report = json.loads(made.step()[REPORT])
+        began, ended = report["worked"]
+        assert sum(report["parts"].values()) == pytest.approx(ended - began, abs=2e-4)
+        assert min(report["parts"].values()) >= 0
+
+
+def test_a_slot_says_what_it_is(tmp_path: Path) -> None:
+    slot_of = do(slot(tmp_path), 0)["slot"]
+    assert slot_of["process"].endswith(f":{os.getpid()}")
+    assert slot_of["gpus"] == []
+    assert slot_of["gpu"] is None
+    assert slot_of["memory"]["host"] > 50e6
+    assert slot_of["memory"]["device"] is None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,29 +13,35 @@ from rich.console import Console
 
 from hpobench import Study, evaluations
 from hpobench.budget import Budget
-from hpobench.results.records import append_line, write_json
 from hpobench.running import measuring
-from hpobench.running.attempts import CellRun
 from hpobench.running.display import LiveTable, PlainLines, Plan
+from hpobench.study import Cell
 from trainables.tasks import find_task
+
+
+@dataclass
+class Run:
+    """What a display is told of a cell."""
+
+    cell: Cell
+    status: str = "waiting"
+    count: int = 0
+    incumbent: float | None = None
+    why: str | None = None
 
 
 def plan_of(folder: Path, budget: Budget | float = 6.0) -> Plan:
     """Two cells that have not begun."""
     study = Study("small", ["quadratic"], ["random", "fds"], 1, budget)
-    runs = [CellRun(cell, folder / cell.name, study) for cell in study.cells()]
-    return Plan(study, folder, runs, slices=2)
+    return Plan(study, folder, [Run(cell) for cell in study.cells()], slices=2)  # type: ignore[misc]
 
 
-def settle(run: CellRun, status: str, count: int = 0) -> None:
-    run.folder.mkdir(exist_ok=True)
-    line = {"full": True, "status": "ok", "validation_loss": 0.5}
-    for _ in range(count):
-        append_line(run.evaluations, line)
-    write_json(run.folder / "cell.json", {"status": status})
+def settle(run: Run, status: str, count: int = 0, why: str | None = None) -> None:
+    run.status, run.count, run.why = status, count, why
+    run.incumbent = 0.5 if count else None
 
 
-def lines(plan: Plan, *moments) -> list[str]:
+def lines(plan: Plan, *moments: Callable[[], object]) -> list[str]:
     """What is said while cells come to where each moment brings them."""
     text = io.StringIO()
     display = PlainLines(Console(file=text, width=200))
@@ -81,6 +89,40 @@ def test_time_left_is_said_while_there_is_some(tmp_path: Path) -> None:
     assert time.monotonic() - began < 0.4
 
 
-def test_a_cell_without_an_evaluation_has_nothing_to_test(tmp_path: Path) -> None:
+def test_a_void_attempt_is_told_with_its_reason_and_the_cell_starts_again(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    run = plan.runs[0]
+    said = lines(
+        plan,
+        lambda: settle(run, "running"),
+        lambda: settle(run, "waiting", why="a worker was lost: killed"),
+        lambda: settle(run, "running"),
+        lambda: settle(run, "failed", why="fds failed: no"),
+    )
+    name = run.cell.name
+    assert said[1:4] == [
+        f"  {name}: started",
+        f"  {name}: void (a worker was lost: killed); it is run again",
+        f"  {name}: started",
+    ]
+    assert said[4].startswith(
+        f"  {name}: failed (fds failed: no), 0 evaluations, incumbent none yet;"
+        " 1 of 2 cells done, 1 failed"
+    )
+
+
+def test_a_note_is_said_once_and_when_it_is_over(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+
+    def note(text: str) -> Callable[[], None]:
+        return lambda: setattr(plan, "note", text)
+
+    said = lines(plan, note("waiting for a slice"), note("waiting for a slice"), note(""))
+    assert said[1:] == ["  waiting for a slice", "  going on"]
+    plan.note = "stopping"
+    assert "stopping" in str(LiveTable(Console())._table(plan).caption)
+
+
+def test_a_cell_without_an_evaluation_has_nothing_to_test() -> None:
     task = find_task("quadratic")
-    assert measuring.test_cell(task, 0, tmp_path, tmp_path, "cpu", ()) == []
+    assert measuring.test_cell(task, 0, [], [], "cpu", 1) == []

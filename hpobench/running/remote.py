@@ -1,0 +1,59 @@
+"""What is sent to a cluster: calls and answers as bytes, and code by value.
+
+A Ray client's server unpacks whatever passes through it. So nothing that passes names this project,
+torch or a user's task: only the processes at the end of the way load those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ray import cloudpickle
+
+
+class RemoteController:
+    """A controller as an actor."""
+
+    def __init__(self, order: bytes, name: str) -> None:
+        from hpobench.running.controller import Controller
+
+        self._controller = Controller(cloudpickle.loads(order), name)
+
+    def run(self) -> None:
+        self._controller.run()
+
+    def news(self, seen: int) -> bytes:
+        return answer(self._controller.news, seen)
+
+    def weights(self, training: int, epochs: int) -> bytes:
+        return answer(self._controller.weights, training, epochs)
+
+
+def call_on_own_cores(count: int, question: bytes) -> bytes:
+    """A function's answer, from a process that keeps to so many cores of its own."""
+    from hpobench.running.cores import own_cores
+
+    function, arguments = cloudpickle.loads(question)
+    with own_cores(count):
+        return answer(function, *arguments)
+
+
+def answer(function: Callable[..., Any], *arguments: Any) -> bytes:
+    """A function's value, or what it raised."""
+    try:
+        value, error = function(*arguments), None
+    except Exception as raised:
+        value, error = None, raised
+    try:
+        return cloudpickle.dumps((value, error))
+    except Exception:
+        return cloudpickle.dumps((None, RuntimeError(f"{type(error or value).__name__}: {error}")))
+
+
+def value_of(answered: bytes) -> Any:
+    """The value of an answer; raises what the function did."""
+    value, error = cloudpickle.loads(answered)
+    if error is not None:
+        raise error
+    return value

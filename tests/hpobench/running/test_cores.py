@@ -1,0 +1,112 @@
+"""Cores are claimed by one cell at a time, whatever becomes of its process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hpobench.running.cores import available_cores, own_cores
+from trainables.trainable import stay_on
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system does not pin processes"
+)
+
+CLAIM = """
+import sys
+from pathlib import Path
+from hpobench.running.cores import own_cores
+with own_cores(int(sys.argv[1]), Path(sys.argv[2])) as cores:
+    print(*cores, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def claimant(count: int, folder: Path) -> Iterator[tuple[subprocess.Popen[str], tuple[int, ...]]]:
+    """Another process that claims so many cores, and what it got."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLAIM, str(count), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process, tuple(map(int, process.stdout.readline().split()))
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.kill()
+        process.wait()
+
+
+def affinities() -> set[frozenset[int]]:
+    """Where the threads of this process may run."""
+    threads = [int(thread.name) for thread in Path("/proc/self/task").iterdir()]
+    return {frozenset(os.sched_getaffinity(thread)) for thread in threads}
+
+
+def test_processes_never_claim_the_same_core_and_claims_end_with_sigkill(tmp_path: Path) -> None:
+    there = len(available_cores())
+    with claimant(1, tmp_path) as (first, mine):
+        assert len(mine) == 1
+        with own_cores(there - 1, tmp_path) as others:
+            assert len(others) == there - 1
+            assert not set(mine) & set(others)
+        with own_cores(there, tmp_path) as all_:
+            assert all_ == ()  # there are not enough: it goes without cores of its own
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        with own_cores(there, tmp_path) as all_:
+            assert set(all_) == set(available_cores()) == set(mine) | set(others)
+
+
+def test_a_claim_that_is_about_to_end_is_waited_for(tmp_path: Path) -> None:
+    there = len(available_cores())
+    with claimant(there, tmp_path) as (first, _):
+        killer = threading.Timer(0.2, first.kill)
+        killer.start()
+        with own_cores(there, tmp_path) as cores:
+            assert len(cores) == there
+        killer.join()
+
+
+def test_all_threads_stay_on_the_cores_and_are_let_go_afterwards(tmp_path: Path) -> None:
+    before = affinities()
+    ends = threading.Event()
+    threads = [threading.Thread(target=ends.wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        with own_cores(1, tmp_path) as cores:
+            assert affinities() == {frozenset(cores)}
+        assert affinities() == before
+    finally:
+        ends.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_without_cores_of_its_own_a_process_stays_where_it_was(tmp_path: Path) -> None:
+    before = affinities()
+    with own_cores(len(available_cores()) + 1, tmp_path) as cores:
+        assert cores == ()
+        assert affinities() == before
+    stay_on(())
+    assert affinities() == before
+
+
+def test_a_folder_that_cannot_be_written_to_means_no_cores(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with own_cores(1, tmp_path / "file") as cores:
+        assert cores == ()
