@@ -9,43 +9,44 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hpobench.report.answer import answers
-from hpobench.report.figures.inline import inline_svg
+from hpobench.report.cell_table import cell_table
+from hpobench.report.clocks import CLOCKS
+from hpobench.report.disturbances import disturbance_table, incomplete
+from hpobench.report.figures.inline import colour_variables, inline_svg
 from hpobench.report.figures.regret import regret_figure
 from hpobench.report.figures.style import STYLES
-from hpobench.report.terminal_table import TARGETS, incomplete, reached
+from hpobench.report.hardware import hardware_note
+from hpobench.report.ledger_table import ledger_note, ledger_table
+from hpobench.report.terminal_table import TARGETS, reached
 from hpobench.report.wording import (
     UNKNOWN,
     budget,
     configuration,
     default_held,
     listed,
+    memory,
     number,
     pairs,
     percent,
     plain,
     plural,
     plus_minus,
-    seconds,
 )
-from hpobench.results.curves import Curve, split_of
+from hpobench.results.curves import Clock, Curve
 from hpobench.results.records import Record, write_whole
-from hpobench.running.ledger import PARTS
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
 
-LEDGER_TOLERANCE = 0.02
-MARKS = {"complete": "✓", "failed": "✗", "missing": "○"}
 
-
-def write_report(results: Results) -> Path:
-    """Write `report.html` into the run's folder."""
+def write_report(results: Results, clock: Clock = "seconds") -> Path:
+    """Write `report.html` into the run's folder; figures and times are over ``clock``."""
     path = results.path / "report.html"
-    write_whole(path, render_report(results).encode())
+    write_whole(path, render_report(results, clock).encode())
     return path
 
 
-def render_report(results: Results) -> str:
+def render_report(results: Results, clock: Clock = "seconds") -> str:
     """The page as HTML. Whatever comes from the run's files is escaped."""
     environment = Environment(
         loader=PackageLoader("hpobench", "report"),
@@ -54,10 +55,10 @@ def render_report(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(_content(results))
+    return environment.get_template("page.html").render(_content(results, clock))
 
 
-def _content(results: Results) -> Record:
+def _content(results: Results, clock: Clock) -> Record:
     study = results.study
     counts = [(study["tasks"], "task"), (study["searchers"], "searcher"), (study["seeds"], "seed")]
     return {
@@ -68,11 +69,14 @@ def _content(results: Results) -> Record:
         "slots": plural(study["width"], "slot"),
         "answers": answers(results),
         "notes": _notes(results),
-        "tasks": [_task(results, task) for task in results.tasks],
+        "clock": CLOCKS[clock],
+        "colours": {style: colour_variables(style) for style in STYLES},
+        "tasks": [_task(results, task, clock) for task in results.tasks],
+        "ledger": ledger_table(results),
+        "disturbances": disturbance_table(results),
         "given": _given(study),
         "searchers": [_searcher(searcher) for searcher in study["searchers"]],
-        "cells": [_cell(results, cell) for cell in _in_order(results)],
-        "cell_counts": _cell_counts(results),
+        "cells": cell_table(results),
         "made_with": _made_with(study),
     }
 
@@ -98,7 +102,8 @@ def _notes(results: Results) -> list[str]:
                 f"The reference of {task} has not been trained on the split of"
                 f" {listed([f'seed {seed}' for seed in unmeasured])}: no regret there."
             )
-    return [*notes, *results.notes]
+        notes += hardware_note(results, task)
+    return [*notes, *ledger_note(results), *results.notes]
 
 
 def _unmeasured(results: Results, task: str) -> list[int]:
@@ -107,21 +112,21 @@ def _unmeasured(results: Results, task: str) -> list[int]:
     return [
         seed
         for seed in results.study["seeds"]
-        if math.isnan(_split(results, task, seed).reference_loss)
+        if math.isnan(results.split(task, seed).reference_loss)
     ]
 
 
-def _task(results: Results, name: str) -> Record:
+def _task(results: Results, name: str, clock: Clock) -> Record:
     reference = results.references[name]
-    summary = results.summary()
+    summary = results.summary(clock)
     rows = summary[summary["task"] == name].to_dict("records")
     return {
         "name": name,
         "has_reference": reference is not None,
         "final": f"final {'regret' if reference is not None else 'test loss'}",
         "measured_from": _measured_from(results, name),
-        "summary": [_row(row, reference is not None) for row in rows],
-        "figures": _figures(results, name),
+        "summary": [_row(row, reference is not None, clock) for row in rows],
+        "figures": _figures(results, name, clock),
         "given": _given_by(results.task(name)),
         "reference": _reference(results, name),
     }
@@ -158,12 +163,12 @@ def _measured_from(results: Results, task: str) -> str:
     )
 
 
-def _row(row: dict[Any, Any], has_reference: bool) -> Record:
+def _row(row: dict[Any, Any], has_reference: bool, clock: Clock) -> Record:
     if has_reference:
         outcome = [
             plus_minus(row["final_regret"], row["final_regret_se"]),
             _normalised(row["final_normalised_regret"]),
-            *(reached(row, target) for target in TARGETS),
+            *(reached(row, target, clock) for target in TARGETS),
         ]
     else:
         outcome = [number(row["final_test_loss"]), number(row["final_validation_loss"])]
@@ -178,44 +183,48 @@ def _row(row: dict[Any, Any], has_reference: bool) -> Record:
             f"{number(row['diverged'])}, {number(row['failed'])}",
             percent(row["thinking_share"]),
         ],
+        "memory": _memory(row),
     }
+
+
+def _memory(row: dict[Any, Any]) -> list[str]:
+    """The host's, and where a GPU was used, the GPU's."""
+    on_gpu = not math.isnan(row["device_memory"])
+    gpu = [f"GPU {memory(row['device_memory'])}"] if on_gpu else []
+    return [memory(row["host_memory"]), *gpu]
 
 
 def _normalised(regret: float) -> str:
     return UNKNOWN if math.isnan(regret) else f"{number(100 * regret)} %"
 
 
-def _figures(results: Results, task: str) -> list[Record]:
+def _figures(results: Results, task: str, clock: Clock) -> list[Record]:
     """The incumbents' figure, and folded away the one of the models in hand where it differs."""
-    figures = [_figure(results, task, "incumbent", "")]
+    figures = [_figure(results, task, "incumbent", clock, "")]
     if len(results.task(task)["budgets"]) > 1:
         folded = "The same for the model in hand: the best at any budget, for those who keep it"
-        figures.append(_figure(results, task, "in_hand", folded))
+        figures.append(_figure(results, task, "in_hand", clock, folded))
     return figures
 
 
-def _figure(results: Results, task: str, curve: Curve, folded: str) -> Record:
+def _figure(results: Results, task: str, curve: Curve, clock: Clock, folded: str) -> Record:
     whose = "incumbent" if curve == "incumbent" else "model in hand"
     shown = "regret" if results.references[task] is not None else "test loss"
-    label = f"{shown} of the {whose} over seconds on the cell's clock, on {task}"
-    drawn: Record = {
-        style: inline_svg(
-            regret_figure(results, [task], curve, style=style),
-            style,
-            f"{task}-{curve}-{style}-",
-            f"Figure: {label}; the table in the summary has the numbers",
-        )
-        for style in STYLES
-    }
+    label = f"{shown} of the {whose} over {CLOCKS[clock].unit}, on {task}"
+    drawn = inline_svg(
+        regret_figure(results, [task], curve, clock),
+        f"{task}-{curve}-",
+        f"Figure: {label}; the table in the summary has the numbers",
+    )
     caption = f"{label[0].upper()}{label[1:]}. Lower is better; a curve holds until the next step."
-    return {**drawn, "folded": folded, "label": f"Figure: {label}", "caption": caption}
+    return {"drawn": drawn, "folded": folded, "label": f"Figure: {label}", "caption": caption}
 
 
 def _reference(results: Results, task: str) -> Record:
     reference = results.references[task]
     splits = []
     for seed in results.study["seeds"]:
-        split = _split(results, task, seed)
+        split = results.split(task, seed)
         loss = plus_minus(split.reference_loss, split.tolerance)
         losses = f"{loss} | {number(split.default['test_loss'])}"
         splits.append(f"seed {seed}: {losses}")
@@ -247,10 +256,6 @@ def _known(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def _split(results: Results, task: str, seed: int) -> Any:
-    return split_of(task, seed, results.yardsticks, results.references)
-
-
 def _given(study: Record) -> list[tuple[str, str]]:
     slot = study.get("slot")
     given = [
@@ -278,43 +283,6 @@ def _setting(value: Any) -> str:
     if isinstance(value, dict) and value.keys() == {"class", "settings"}:
         return f"{value['class'].partition(':')[2]}({_listed_settings(value['settings'])})"
     return str(value)
-
-
-def _in_order(results: Results) -> list[dict[Any, Any]]:
-    """Cells by task, searcher and seed, as the study names them."""
-    tasks, searchers = list(results.tasks), list(results.searchers)
-    return sorted(
-        results.cells.to_dict("records"),
-        key=lambda c: (tasks.index(c["task"]), searchers.index(c["searcher"]), c["seed"]),
-    )
-
-
-def _cell(results: Results, cell: dict[Any, Any]) -> Record:
-    evaluations = int((results.evaluations["cell"] == cell["cell"]).sum())
-    slot_seconds = cell["wall"] * cell["slots"]
-    parts = {part: cell[part] / slot_seconds for part in PARTS if cell[part] > 0}
-    ranked = sorted(parts.items(), key=lambda item: -item[1])
-    off = sum(parts.values()) - 1
-    flag = abs(off) > LEDGER_TOLERANCE and bool(parts)
-    earlier = [f"attempt {a['attempt']}: {a['cause']}" for a in cell["attempts"] if a.get("cause")]
-    return {
-        **{key: cell[key] for key in ("task", "searcher", "seed", "status")},
-        "mark": MARKS.get(cell["status"], "…"),
-        "attempts": len(cell["attempts"]),
-        "evaluations": evaluations if cell["status"] != "missing" else UNKNOWN,
-        "seconds": seconds(cell["wall"]),
-        "parts": ", ".join(f"{part} {percent(share)}" for part, share in ranked if share >= 0.001),
-        "flag": f"The parts add up to {number(100 * (1 + off))} % of the cell's slot-seconds."
-        if flag
-        else "",
-        "cause": cell["cause"] or "; ".join(earlier),
-    }
-
-
-def _cell_counts(results: Results) -> str:
-    counts = results.cells["status"].value_counts()
-    listed_counts = ", ".join(f"{count} {status}" for status, count in counts.items())
-    return f"{plural(len(results.cells), 'cell')} planned: {listed_counts}."
 
 
 def _made_with(study: Record) -> list[tuple[str, str]]:

@@ -38,13 +38,29 @@ def seconds(value: float) -> str:
     return f"{value:.2f}" if 0 < value < 1 else number(value)
 
 
+def thousands(count: float) -> str:
+    """A count to three digits, with k, M or G for thousands, millions and thousands of millions."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(count) >= 0.9995 * size:
+            return f"{number(count / size)}{letter}"
+    return number(count)
+
+
 def percent(share: float) -> str:
     """A share of a whole as a percentage."""
     if not math.isfinite(share):
         return UNKNOWN
-    if 0 < share < 0.0005:
+    if 0 < abs(share) < 0.0005:
         return "< 0.1 %"
-    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
+    text = f"{100 * share:.0f} %" if abs(share) >= 0.0995 else f"{100 * share:.1f} %"
+    return text.replace("-", "−")
+
+
+def memory(size: float) -> str:
+    """Bytes, to three digits in MiB or GiB."""
+    if not math.isfinite(size):
+        return UNKNOWN
+    return f"{number(size / 2**30)} GiB" if size >= 1000 * 2**20 else f"{number(size / 2**20)} MiB"
 
 
 def plural(count: int, noun: str) -> str:

@@ -150,7 +150,14 @@ def test_a_log_axis_has_few_ticks_and_enough(low, ratio):
 
 
 def test_numbers_on_axes():
-    assert [one_two_five(x) for x in (0.0034, 0.0012, 0.8, 35, 0)] == [0.005, 0.001, 1, 50, 0]
+    assert [one_two_five(x) for x in (0.0034, 0.0012, 0.8, 35, 0, 5e-324)] == [
+        0.005,
+        0.001,
+        1,
+        50,
+        0,
+        0,
+    ]
     texts = [tick_text(x) for x in (0.005, -0.02, 0.0, 1000.0, 20000.0, 5e6)]
     assert texts == ["0.005", "−0.02", "0", "1000", "20k", "5M"]
 
@@ -219,7 +226,7 @@ def test_a_figure_names_its_units_and_who_is_absent(tmp_path):
 def test_other_clocks_have_other_units(tmp_path):
     results = Results.load(write_run(tmp_path))
     steps = texts_of(results, clock="steps")
-    assert "training steps: forward and backward passes" in steps
+    assert "training steps: one forward and backward pass of one batch is 1" in steps
     assert "the budget ends" not in steps
     assert "slot-seconds" in texts_of(results, clock="slot_seconds")
 
@@ -274,6 +281,9 @@ def test_the_same_numbers_give_the_same_files(tmp_path):
     names = {path.name for path in write_figures(results)}
     assert names == {"regret.png", "regret.svg", "regret_dark.png", "regret_dark.svg"}
     assert re.search(rb"#15181d", (tmp_path / "figures" / "regret_dark.svg").read_bytes())
+    write_figures(results, "steps")
+    for name in ("regret.svg", "regret_dark.svg"):
+        assert b"training steps: one forward" in (tmp_path / "figures" / name).read_bytes()
 
 
 def test_drawing_leaves_no_trace_in_matplotlib(tmp_path):

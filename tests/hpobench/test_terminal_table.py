@@ -9,6 +9,7 @@ from hpobench.report.wording import (
     budget,
     configuration,
     listed,
+    memory,
     number,
     pairs,
     percent,
@@ -16,13 +17,14 @@ from hpobench.report.wording import (
     plural,
     plus_minus,
     seconds,
+    thousands,
 )
 from hpobench.results.run import Results
 
 
-def shown(results, width=100):
+def shown(results, clock="seconds"):
     text = io.StringIO()
-    Console(file=text, width=width).print(summary_table(results))
+    Console(file=text, width=100).print(summary_table(results, clock))
     return text.getvalue()
 
 
@@ -48,7 +50,7 @@ def test_the_best_is_first_and_the_absent_are_said(tmp_path):
     table = shown(results)
     places = [table.index(f"\n {name} ") for name in results.summary()["searcher"]]
     assert places == sorted(places)
-    assert "Not complete: fds: 1 missing; grid: 2 failed." in table
+    assert "Not complete: fds: 1 missing; grid: 2 failed (searcher error)." in table
     assert "0 of 2" in table
 
 
@@ -93,6 +95,47 @@ def test_the_headings_are_explained_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("clock", "heading", "meaning", "times"),
+    [
+        ("seconds", "s to 10 %", "seconds to 10 %", ["6 (1)", "6 (1)", "6 (1)"]),
+        ("slot_seconds", "slot-s to slot-s to", "slot-seconds to 10 %", ["12 (1)"] * 3),
+        ("steps", "steps to steps to", "training steps to 10 %", ["12.5k (1)"] * 3),
+    ],
+)
+def test_times_and_headings_are_those_of_the_clock(tmp_path, clock, heading, meaning, times):
+    write_study(tmp_path, searchers=("fds",), seeds=(0,))
+    write_yardsticks(tmp_path, "digits", 0)
+    write_cell(tmp_path, "digits", "fds", 0, [Point(6.0, 0.1, 0.1)], slot_seconds=12, steps=12500)
+    table = shown(Results.load(tmp_path), clock)
+    lines = [" ".join(line.split()) for line in table.splitlines()]
+    assert any(heading in line for line in lines)
+    assert f": {meaning} of the default's regret (seeds; – (0): none);" in " ".join(lines)
+    (fds,) = [line for line in lines if line.startswith("fds")]
+    assert " ".join(times) in fds
+
+
+@pytest.mark.parametrize("clock", ["slot_seconds", "steps"])
+def test_no_clock_takes_more_than_a_hundred_columns_or_is_cut(tmp_path, clock):
+    names = ("bohb_published", "default_cosine", "fds")
+    table = shown(Results.load(write_run(tmp_path, searchers=names, seeds=range(11))), clock)
+    assert "…" not in table
+    assert max(map(len, table.splitlines())) <= 100
+    assert "share of time" in table.splitlines()[-1]
+
+
+def test_causes_of_cells_that_are_not_complete(tmp_path):
+    write_study(tmp_path, searchers=("a", "b", "c"), seeds=range(4))
+    for seed, cause in enumerate(["searcher error", "diverged", "searcher error"]):
+        write_cell(tmp_path, "digits", "a", seed, status="failed", cause=cause)
+    write_cell(tmp_path, "digits", "a", 3, status="interrupted", cause="user interrupt")
+    write_cell(tmp_path, "digits", "b", 0, status="failed", why="before causes had kinds")
+    write_cell(tmp_path, "digits", "b", 1, status="failed", cause="diverged")
+    words = " ".join(shown(Results.load(tmp_path)).split())
+    assert "a: 3 failed (2 searcher error, 1 diverged), 1 interrupted (user interrupt);" in words
+    assert "b: 2 failed (1 cause not recorded, 1 diverged), 2 missing; c: 4 missing." in words
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (0.012345, "0.0123"),
@@ -120,6 +163,11 @@ def test_words():
     assert shares == ["25 %", "100 %", "1.2 %", "10 %", "0.0 %", "< 0.1 %", "–"]
     times = [seconds(x) for x in (0.0631, 0.0, 12.345, 86400, float("nan"))]
     assert times == ["0.06", "0", "12.3", "86400", "–"]
+    assert [percent(x) for x in (-0.029, -0.25, -1e-5)] == ["−2.9 %", "−25 %", "< 0.1 %"]
+    counts = [thousands(x) for x in (0, 7, 999, 999.6, 12345, 1.5e6, 2e9, float("nan"))]
+    assert counts == ["0", "7", "999", "1k", "12.3k", "1.5M", "2G", "–"]
+    sizes = [memory(x * 2**20) for x in (0.5, 600, 999, 1000, 1536, 80 * 1024, float("nan"))]
+    assert sizes == ["0.5 MiB", "600 MiB", "999 MiB", "0.977 GiB", "1.5 GiB", "80 GiB", "–"]
     assert plural(1, "seed") == "1 seed"
     assert plural(2, "seed") == "2 seeds"
     assert [listed(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]

@@ -7,23 +7,25 @@ import re
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from hpobench.report.figures.style import StyleName
+from hpobench.report.figures.style import STYLES, StyleName
 from hpobench.report.figures.write import render
 
 
-def inline_svg(figure: Figure, style: StyleName, prefix: str, label: str) -> Markup:
-    """The figure as an `svg` element that stands on its own in a page.
+def inline_svg(figure: Figure, prefix: str, label: str) -> Markup:
+    """A figure in the light style as an `svg` element for a page, which gives it its colours.
 
     ``prefix`` starts every id, so that several figures do not clash. ``label`` is what a screen
-    reader says. What is only for SVG files (prolog, metadata, page-wide style) is left out.
+    reader says. What is only for SVG files (prolog, metadata, page-wide style) is left out. Its
+    colours are the variables of `colour_variables`: one drawing is enough for light and dark.
     """
-    text = render(figure, "svg", style).decode()
+    text = render(figure, "svg", "light").decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{prefix}', text)
     text = text.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
+    text = re.sub(r'\bstyle="[^"]*"', _with_variables, text)
     size = re.search(r'viewBox="[^"]*"', text)
     assert size is not None
     opening = (
@@ -31,3 +33,15 @@ def inline_svg(figure: Figure, style: StyleName, prefix: str, label: str) -> Mar
         ' style="stroke-linejoin: round; stroke-linecap: butt">'
     )
     return Markup(opening + text[text.index(">") + 1 :])
+
+
+def colour_variables(style: StyleName) -> str:
+    """The colours of a style as CSS variables."""
+    return " ".join(f"--figure-{name}: {c};" for name, c in STYLES[style].colours.items())
+
+
+_VARIABLES = {c: f"var(--figure-{name})" for name, c in STYLES["light"].colours.items()}
+
+
+def _with_variables(attribute: re.Match[str]) -> str:
+    return re.sub("#[0-9a-f]{6}", lambda colour: _VARIABLES[colour[0]], attribute[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import matplotlib
@@ -39,8 +40,13 @@ class Entry:
 def width_of(entries: Sequence[Entry]) -> float:
     """Inches that the column needs."""
     size = matplotlib.rcParams["font.size"]
-    names = [TextPath((0, 0), entry.shown, size=size).get_extents().width for entry in entries]
+    names = [_points(entry.shown, size) for entry in entries]
     return LEADER + SAMPLE + GAP + max(names, default=0.0) / 72 + 0.2
+
+
+@cache  # the same names in every panel, and it takes milliseconds
+def _points(name: str, size: float) -> float:
+    return float(TextPath((0, 0), name, size=size).get_extents().width)
 
 
 def height_of(entries: Sequence[Entry]) -> float:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from hpobench.report.clocks import CLOCKS
 from hpobench.report.figures.labels import Entry, draw_labels, height_of, width_of
 from hpobench.report.figures.panel import Drawn, Panel, panel_of
 from hpobench.report.figures.scale import Scale, log_ticks, loss_scale, regret_scale, tick_text
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 WIDTH, LEFT, TOP, BOTTOM = 8.8, 0.75, 0.62, 0.62  # inches
 LOWEST = 2.7
 MARKS = 4  # along a curve, so that crossing curves can be followed
-
-CLOCKS: dict[Clock, str] = {
-    "seconds": "seconds on the cell's clock",
-    "slot_seconds": "slot-seconds: slots × seconds on the cell's clock",
-    "steps": "training steps: forward and backward passes of one batch",
-}
 
 
 def regret_figure(
@@ -70,13 +65,14 @@ def regret_figure(
 
 
 def _draw(axes: Axes, panel: Panel, clock: Clock, style: StyleName, theme: Style) -> None:
-    axes.set_title(panel.task, loc="left", fontsize=11, fontweight="bold", pad=20)
+    place: dict[str, Any] = {"pad": 20, "y": 1.0}  # given, it need not be searched for
+    axes.set_title(panel.task, loc="left", fontsize=11, fontweight="bold", **place)
     if not panel.has_curves:
         axes.set_axis_off()
         text = "Nothing to draw: no cell of this task is complete and measured."
         axes.text(0, 1, text, color=theme.faint, va="top", transform=axes.transAxes)
         return
-    axes.set_title(_how(panel), loc="right", fontsize=8, color=theme.faint, pad=20)
+    axes.set_title(_how(panel), loc="right", fontsize=8, color=theme.faint, **place)
     start = _set_clock(axes, panel, clock)
     _set_scale(axes, panel)
     for entry in _yardsticks(panel, theme):
@@ -113,7 +109,7 @@ def _set_clock(axes: Axes, panel: Panel, clock: Clock) -> float:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick_text(x)))
     budget = f"; the budget ends at {tick_text(panel.end)}" if panel.end_is_budget else ""
-    axes.set_xlabel(CLOCKS[clock] + budget)
+    axes.set_xlabel(CLOCKS[clock].axis + budget)
     return start
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -68,8 +69,8 @@ def loss_scale(values: Sequence[float]) -> Scale:
 
 
 def one_two_five(value: float) -> float:
-    """The nearest of 1, 2, 5 times a power of ten, on a log scale; 0 for 0."""
-    if value <= 0:
+    """The nearest of 1, 2, 5 times a power of ten, on a log scale; 0 for what is as good as 0."""
+    if value < sys.float_info.min:  # a power of ten may be 0 down there
         return 0.0
     decade = 10.0 ** math.floor(math.log10(value))
     best = min((1, 2, 5, 10), key=lambda m: abs(math.log(value / (m * decade))))

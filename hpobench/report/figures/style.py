@@ -29,6 +29,13 @@ class Style:
     grid: str
     lines: tuple[str, ...]
 
+    @property
+    def colours(self) -> dict[str, str]:
+        """Every colour by its name, the same names in every theme."""
+        lines = {f"line-{place}": colour for place, colour in enumerate(self.lines)}
+        names = ("background", "text", "faint", "grid")
+        return {name: getattr(self, name) for name in names} | lines
+
 
 STYLES: dict[StyleName, Style] = {
     "light": Style(

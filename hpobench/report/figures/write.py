@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from hpobench.report.figures.regret import regret_figure
 from hpobench.report.figures.style import STYLES, StyleName, themed
+from hpobench.results.curves import Clock
 from hpobench.results.records import make_folder, write_whole
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ def render(figure: Figure, form: Literal["png", "svg"], style: StyleName) -> byt
     return buffer.getvalue()
 
 
-def write_figures(results: Results) -> tuple[Path, ...]:
+def write_figures(results: Results, clock: Clock = "seconds") -> tuple[Path, ...]:
     """Write `figures/regret.*` and `figures/regret_dark.*`, PNG and SVG, into the run's folder."""
     folder = make_folder(results.path / "figures")
     paths = []
     for style in STYLES:
+        figure = regret_figure(results, clock=clock, style=style)
         for form in ("png", "svg"):
             path = folder / f"regret{'' if style == 'light' else '_dark'}.{form}"
-            write_whole(path, render(regret_figure(results, style=style), form, style))
+            write_whole(path, render(figure, form, style))
             paths.append(path)
     return tuple(paths)
