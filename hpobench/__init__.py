@@ -6,6 +6,8 @@ study = Study("mine", ["digits"], ["random", "fds"], seeds=2, budget=8)
 print(study.run().summary())
 """
 
+from typing import TYPE_CHECKING, Any
+
 from hpobench._shadows import check_shadows
 
 check_shadows()
@@ -13,7 +15,9 @@ check_shadows()
 from hpobench.budget import Budget, evaluations, seconds, steps  # noqa: E402
 from hpobench.errors import HpobenchError, RunError, StudyError  # noqa: E402
 from hpobench.results.run import Results  # noqa: E402
-from hpobench.study import Cell, Study  # noqa: E402
+
+if TYPE_CHECKING:
+    from hpobench.study import Cell, Study
 
 __all__ = [
     "Budget",
@@ -27,3 +31,12 @@ __all__ = [
     "seconds",
     "steps",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Study and Cell bring torch along: results are read, and reports made, without it."""
+    if name in ("Cell", "Study"):
+        from hpobench import study
+
+        return getattr(study, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

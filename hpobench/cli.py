@@ -16,7 +16,6 @@ import hpobench
 from hpobench.budget import Budget
 from hpobench.cluster.commands import app as cluster
 from hpobench.errors import StudyError
-from hpobench.finding import USER_ERRORS, find_study, study_names
 from hpobench.report.clocks import ClockName
 from hpobench.report.wording import plain, plural
 
@@ -47,6 +46,7 @@ Wandb = Annotated[str, typer.Option(help="Weights & Biases: offline, online or o
 @app.command("list")
 def list_() -> None:
     """List tasks, searchers and ready-made studies."""
+    from hpobench.finding import find_study, study_names
     from searchers.catalog import SEARCHERS
     from trainables.tasks import TASKS
 
@@ -89,6 +89,7 @@ def run(
     clock: Clock = ClockName.seconds,
 ) -> None:
     """Run a study: every searcher on every task, regret against wall-clock."""
+    from hpobench.finding import find_study
     from hpobench.running import runner
 
     found, source = find_study(study)
@@ -230,10 +231,14 @@ def main() -> None:
         if not message:  # no command: the help is shown already
             sys.exit(2)
         _say(message, 2)
-    except USER_ERRORS as error:
-        _say(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
+    except Exception as error:
+        from hpobench.finding import USER_ERRORS  # late: it brings torch along
+
+        if not isinstance(error, USER_ERRORS):
+            raise
+        _say(str(error), 2)
     if status == INTERRUPTED:  # typer may have turned the interrupt into a status
         kept = "; a run keeps what is complete: hpobench resume FOLDER goes on"
         _say(f"interrupted{kept if {'run', 'resume'} & set(sys.argv[1:2]) else ''}", status)

@@ -6,16 +6,13 @@ import dataclasses
 import hashlib
 import importlib
 import json
-import os
-import platform
-import subprocess
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from hpobench.budget import Budget
 from hpobench.errors import RunError
+from hpobench.provenance import commit, hardware, versions
 from hpobench.study import Study
 from searchers.hypergradients.update_rules import UpdateRule
 from searchers.protocols import BlackBoxSearcher, Searcher
@@ -23,8 +20,6 @@ from trainables.task import Task
 from trainables.tasks import find_task
 
 SCHEMA = 1
-COMMIT = "HPOBENCH_COMMIT"
-VERSIONED = ("hpobench", "ray", "torch", "optuna", "hpbandster", "ConfigSpace", "numpy", "pandas")
 
 
 def describe(study: Study, source: Path | None) -> dict[str, Any]:
@@ -43,14 +38,8 @@ def describe(study: Study, source: Path | None) -> dict[str, Any]:
             }
             for cell in study.cells()
         ],
-        "versions": {name: _version(name) for name in VERSIONED},
-        "hardware": {
-            "machine": platform.node(),
-            "system": platform.platform(),
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
+        "hardware": hardware(),
         "commit": commit(),
     }
 
@@ -199,26 +188,3 @@ def _again(record: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             value = part(**its_own)
         settings[key] = tuple(value) if isinstance(value, list) else value
     return getattr(importlib.import_module(module), name), settings
-
-
-def _version(name: str) -> str | None:
-    """None for a package that is there without having been installed, as in a Ray job."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def commit() -> str | None:
-    """The commit of the project's own checkout, "+" if it has changes; None outside of one.
-
-    A job on a cluster has no checkout: who submits it says which commit it is.
-    """
-    here = Path(__file__).resolve().parent.parent
-    if not (here / ".git").exists():
-        return os.environ.get(COMMIT) or None
-    try:
-        run = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"]
-        return subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

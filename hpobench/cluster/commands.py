@@ -16,7 +16,6 @@ from hpobench.cluster import packing
 from hpobench.cluster.jobs import Jobs, checked_env
 from hpobench.cluster.kinds import Kind, RayJob, Slurm, find_cluster
 from hpobench.errors import ClusterError
-from hpobench.finding import find_study
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -82,6 +81,8 @@ def submit(
         return
     if out is not None:
         packing.check_place(out)
+    from hpobench.finding import find_study
+
     found, source = find_study(study)
     if pip is not None and not pip.is_file():
         raise ClusterError(f"--pip {pip}: there is no such file")

@@ -20,7 +20,7 @@ from typing import Any
 
 from hpobench.cluster import packing
 from hpobench.errors import ClusterError
-from hpobench.specification import COMMIT, commit
+from hpobench.provenance import COMMIT, commit
 
 RUNS = "${HPOBENCH_RUNS:-$HOME/hpobench-runs}"
 """Where runs lie on the head node; its own shell fills in the variables."""

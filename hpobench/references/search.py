@@ -18,11 +18,12 @@ import numpy as np
 import torch
 
 from hpobench.errors import StudyError
+from hpobench.provenance import commit
 from hpobench.references.known import FOLDER, known_reference
 from hpobench.results.records import make_folder, write_json
 from hpobench.results.run import Results
 from hpobench.running import measuring, runner
-from hpobench.specification import commit, task_hash
+from hpobench.specification import task_hash
 from hpobench.study import Study
 from searchers.space import Flat, SpaceError
 from trainables.task import Task
