@@ -12,6 +12,7 @@ import json
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ray import cloudpickle, tune
 from ray.air.execution.resources import FixedResourceManager
@@ -32,10 +33,13 @@ def tune_cell(control: Control, post: Post, cpus: int, gpus: float, storage: Pat
     # Tune would ask the cluster for a placement group of each trial's own; the slots are here.
     slots = {"CPU": float(post.width * cpus), "GPU": post.width * gpus}
     tune_controller.PlacementGroupResourceManager = partial(FixedResourceManager, slots)
+    trainable = tune.with_parameters(SlotTrainable, post=post)
+    # All cells of a Ray job share Tune's registry: by the name of its class, a cell would now and
+    # then be given another's.
+    name = f"slot-{uuid4().hex}"
+    tune.register_trainable(name, tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}))
     tune.Tuner(
-        tune.with_resources(
-            tune.with_parameters(SlotTrainable, post=post), {"cpu": cpus, "gpu": gpus}
-        ),
+        name,
         tune_config=tune.TuneConfig(
             search_alg=CellSearch(control), num_samples=-1, reuse_actors=True
         ),
