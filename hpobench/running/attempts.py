@@ -37,6 +37,7 @@ from hpobench.study import Cell, Study
 from trainables.trainable import kept_weights
 
 SCHEMA = 1
+SETTLED = ("complete", "failed")
 Record = dict[str, Any]
 
 
@@ -80,7 +81,7 @@ class CellRun:
 
         RunError, with file and line, where a file is damaged otherwise.
         """
-        if self.status not in ("measured", "complete"):
+        if self.status not in ("measured", *SETTLED):
             return
         damage = intact(self.folder) or self._lost_weights()
         if damage is not None:
@@ -100,7 +101,7 @@ class CellRun:
             self._attempt(piece, stop)
         if self.status == "measured":
             self._test(piece)
-        return self.status in ("complete", "failed", "interrupted")
+        return self.status in (*SETTLED, "interrupted")
 
     def _attempt(self, piece: Slice, stop: threading.Event) -> None:
         """One attempt at measuring the cell; afterwards its record says what became of it."""

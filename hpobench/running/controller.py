@@ -80,6 +80,10 @@ class Controller:
         except OSError as error:
             raise Fault(f"weights that were kept are gone: {error}", "damaged file") from None
 
+    def tidy(self) -> None:
+        """Remove what it kept on its node."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
     def _prepare(self) -> None:
         """Load, before the clock starts, what the searcher needs, whatever the task."""
         warm_up = getattr(self._order.cell.searcher, "warm_up", None)

@@ -17,6 +17,9 @@ from hpobench.report.wording import plural
 from hpobench.running.attempts import CellRun
 from hpobench.study import Study
 
+FRAME_LINES = 9
+"""What the live table takes of a terminal beside its rows: title, head, borders, caption."""
+
 OVERHEAD_SECONDS = 8.0
 """A first guess of what a cell costs beside its budget; replaced by what is measured."""
 
@@ -159,9 +162,12 @@ class LiveTable:
 
     def _table(self, plan: Plan) -> Table:
         statuses = plan.statuses()
+        running = [r for r in plan.runs if statuses[r.cell.name] in ("running", "measured")]
+        shown = running[: max(self._console.height - FRAME_LINES, 1)]
+        more = f"and {len(running) - len(shown)} more" if len(running) > len(shown) else ""
         table = Table(
             title=f"{plan.study.name}: {_progress(plan, statuses)}",
-            caption="\n".join(filter(None, [str(plan.folder), plan.note])),
+            caption="\n".join(filter(None, [more, str(plan.folder), plan.note])),
             title_justify="left",
             caption_justify="left",
         )
@@ -169,13 +175,10 @@ class LiveTable:
             table.add_column(column)
         for column in ("time", "evaluations", "incumbent (validation loss)"):
             table.add_column(column, justify="right")
-        for run in plan.runs:
-            status = statuses[run.cell.name]
-            if status in ("running", "measured"):
-                shown = "testing" if status == "measured" else status
-                time_ = f"{plan.running_for(run):.0f} s"
-                standing = str(run.count), _number(run.incumbent)
-                table.add_row(run.cell.name, shown, time_, *standing)
+        for run in shown:
+            status = "testing" if statuses[run.cell.name] == "measured" else "running"
+            time_ = f"{plan.running_for(run):.0f} s"
+            table.add_row(run.cell.name, status, time_, str(run.count), _number(run.incumbent))
         return table
 
 

@@ -80,20 +80,21 @@ def train_fresh(
 def yardsticks(
     task: Task,
     seed: int,
-    rows: Mapping[str, Flat],
-    draws: int,
+    wanted: Sequence[tuple[str, Flat, int]],
     device: str,
     threads: int,
 ) -> list[dict[str, Any]]:
-    """The lines of ``yardsticks.jsonl`` for one split: each row trained on ``draws`` draws."""
+    """The lines of ``yardsticks.jsonl`` for one split: rows trained on their draws.
+
+    ``wanted``: a row's name, its configuration, and the number of a draw.
+    """
     torch.set_num_threads(threads)
     instance = task.build(seed, torch.device(device))
     lines = []
-    for row, configuration in rows.items():
-        for draw in range(draws):
-            validation, test = train_fresh(instance, task, seed, configuration, draw)
-            identity = {"task": task.name, "seed": seed, "row": row, "draw": draw}
-            lines.append({**identity, "validation_loss": validation.loss, **_test(test)})
+    for row, configuration, draw in wanted:
+        validation, test = train_fresh(instance, task, seed, configuration, draw)
+        identity = {"task": task.name, "seed": seed, "row": row, "draw": draw}
+        lines.append({**identity, "validation_loss": validation.loss, **_test(test)})
     return lines
 
 

@@ -83,6 +83,7 @@ class RayAttempt:
 
     def end(self) -> None:
         with suppress(RayError):
+            ray.wait([self._actor.tidy.remote()], timeout=ANSWER_SECONDS)
             ray.kill(self._actor)
 
 

@@ -29,6 +29,9 @@ class RemoteController:
     def weights(self, training: int, epochs: int) -> bytes:
         return answer(self._controller.weights, training, epochs)
 
+    def tidy(self) -> None:
+        self._controller.tidy()
+
 
 def call_on_own_cores(count: int, question: bytes) -> bytes:
     """A function's answer, from a process that keeps to so many cores of its own."""

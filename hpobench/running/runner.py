@@ -7,7 +7,7 @@ cell. The thread of the caller only watches.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from hpobench.running.display import Display, Plan, make_display
 from hpobench.running.slices import Cluster, Slice
 from hpobench.specification import SCHEMA, check_same, describe, rebuild
 from hpobench.study import Study
+from searchers.space import Flat
 from trainables.task import Task
 
 DONE = ("complete", "failed")
@@ -137,11 +138,19 @@ def _publish(folder: Path, clock: Clock) -> Results:
 
 
 class Yardstick:
-    """The yardsticks of one split, still to be measured: rows with their configurations."""
+    """The yardsticks of one split, still to be measured: rows, their configurations, draws."""
 
-    def __init__(self, study: Study, folder: Path, task: Task, seed: int, rows: dict[str, Any]):
+    def __init__(
+        self,
+        study: Study,
+        folder: Path,
+        task: Task,
+        seed: int,
+        wanted: Sequence[tuple[str, Flat, int]],
+    ):
         self._study, self._file = study, folder / "yardsticks.jsonl"
-        self._task, self._seed, self._rows = task, seed, rows
+        self._task, self._seed, self._wanted = task, seed, wanted
+        rows = dict.fromkeys(row for row, _, _ in wanted)
         self._measuring = measuring.Measuring(
             f"training {' and '.join(rows)} of {task.name}", study
         )
@@ -154,8 +163,7 @@ class Yardstick:
             measuring.yardsticks,
             self._task,
             self._seed,
-            self._rows,
-            study.yardstick_draws,
+            self._wanted,
             study.device,
             study.cpus,
         )
@@ -180,26 +188,29 @@ def missing_yardsticks(study: Study, folder: Path, observed: bool = False) -> li
                 task, study.name, _evaluations(study, folder, task)
             )
     write_json(file, references)
-    measured = _measured_yardsticks(study, folder)
+    drawn = _drawn_yardsticks(folder)
     missing = []
     for task in study.tasks:
         rows = {"default": task.space.flatten(task.default)}
         if references[task.name] is not None:
             rows["reference"] = references[task.name]["hyperparameters"]
         for seed in study.seeds:
-            left = {k: v for k, v in rows.items() if (task.name, seed, k) not in measured}
-            if left:
-                missing.append(Yardstick(study, folder, task, seed, left))
+            wanted = [
+                (row, configuration, draw)
+                for row, configuration in rows.items()
+                for draw in range(study.yardstick_draws)
+                if (task.name, seed, row, draw) not in drawn
+            ]
+            if wanted:
+                missing.append(Yardstick(study, folder, task, seed, wanted))
     return missing
 
 
-def _measured_yardsticks(study: Study, folder: Path) -> set[tuple[str, int, str]]:
-    """Task, seed and row of the yardsticks with all of their draws."""
+def _drawn_yardsticks(folder: Path) -> set[tuple[str, int, str, int]]:
+    """Task, seed, row and draw of what has been measured."""
     file = folder / "yardsticks.jsonl"
     lines = read_lines(file).records if file.exists() else []
-    drawn = {(line["task"], line["seed"], line["row"], line["draw"]) for line in lines}
-    counts = Counter((task, seed, row) for task, seed, row, _ in drawn)
-    return {row for row, count in counts.items() if count >= study.yardstick_draws}
+    return {(line["task"], line["seed"], line["row"], line["draw"]) for line in lines}
 
 
 def _evaluations(study: Study, folder: Path, task: Task) -> list[dict[str, Any]]:

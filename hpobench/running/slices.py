@@ -74,7 +74,7 @@ class Attempt(Protocol):
         """The weights kept of an evaluation, as the content of a file. Raises Fault if gone."""
 
     def end(self) -> None:
-        """End its processes, at once."""
+        """End its processes, and leave nothing of theirs behind."""
 
 
 class Slice(Protocol):

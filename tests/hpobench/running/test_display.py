@@ -123,6 +123,19 @@ def test_a_note_is_said_once_and_when_it_is_over(tmp_path: Path) -> None:
     assert "stopping" in str(LiveTable(Console())._table(plan).caption)
 
 
+def test_more_cells_than_a_terminal_has_lines_are_counted(tmp_path: Path) -> None:
+    study = Study("many", ["quadratic"], ["random"], 50, 6.0)
+    runs = [Run(cell, "running") for cell in study.cells()]
+    plan = Plan(study, tmp_path, runs, slices=50)  # type: ignore[arg-type]
+    text = io.StringIO()
+    console = Console(file=text, width=100, height=30, force_terminal=True)
+    table = LiveTable(console)._table(plan)
+    assert table.row_count == 21
+    console.print(table)
+    assert "and 29 more" in text.getvalue()
+    assert text.getvalue().count("\n") < 30
+
+
 def test_a_cell_without_an_evaluation_has_nothing_to_test() -> None:
     task = find_task("quadratic")
     assert measuring.test_cell(task, 0, [], [], "cpu", 1) == []

@@ -1,0 +1,291 @@
+"""How the runner's own cost grows with slots and cells: on a simulated cluster, without training.
+
+    python benchmarks/scale.py
+
+Simulated are the slices, what a training takes (it sleeps for a synthetic while), and its losses.
+Real are the runner with all its files, and each cell's control with a random search; what the
+latter costs is a controller's, on a cluster a process of its own elsewhere, and taken off. What
+Ray itself costs is not in it. Exits with 1 if a cell costs the runner much more in a large study
+than in a small one, or if a study takes much longer than its trainings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import pickle
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from hpobench import Study, evaluations
+from hpobench.running import runner
+from hpobench.running.control import Control, Header
+from hpobench.running.controller import NEWS_SECONDS
+from hpobench.running.display import Display, PlainLines
+from hpobench.running.slices import News, Order, Outcome
+from searchers.random_search import RandomSearch
+from trainables.seeds import derive
+
+TRIALS = 10
+"""Trainings of a cell."""
+
+SLOTS, CELLS = (16, 64, 256), (250, 500, 1000)
+SECONDS = 0.02
+"""What a cell of a study takes, divided by the slots: a thousand of them take 20 s."""
+
+WEIGHTS = bytes(4096)
+MOST_GROWTH = 2.0
+"""How much more a cell, or a second of a slot, may cost in a large study than in a small one."""
+MOST_BEYOND = 0.5
+"""How much longer a study may take than its trainings, as a share."""
+
+
+class Controllers:
+    """CPU seconds that simulated controllers took, over all threads."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        began = time.thread_time()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.seconds += time.thread_time() - began
+
+
+class SimulatedAttempt:
+    """A cell's control, whose slots sleep; it goes on while it is asked for news."""
+
+    def __init__(self, order: Order, piece: SimulatedSlice) -> None:
+        cell = order.cell
+        header = Header(cell.name, cell.task.name, cell.searcher.name, cell.seed, order.attempt)
+        self._control = Control(header, cell.task, cell.searcher, order.budget, order.width)
+        self._piece = piece
+        self._random = random.Random(derive(cell.name, cell.seed, "durations"))
+        self._ends: dict[str, float] = {}  # trial under way → when it will have ended
+        self._begun: dict[str, tuple[int, float]] = {}  # → its slot, and when it began
+        self._count = 0
+        with piece.controllers.at_work():
+            for slot in range(order.width):
+                self._control.next_work(f"warm-up {slot}")
+                self._control.warm(f"warm-up {slot}", self._slot(slot))
+            for slot in range(order.width):
+                self._begin(slot)
+
+    def news(self, seen: int) -> News | None:
+        end = time.monotonic() + NEWS_SECONDS
+        while not self._control.over:
+            time.sleep(max(min([end, *self._ends.values()]) - time.monotonic(), 0.0))
+            with self._piece.controllers.at_work():
+                self._advance()
+            if time.monotonic() >= end:
+                break
+        with self._piece.controllers.at_work():
+            sent = pickle.dumps(self._news(seen))
+        return pickle.loads(sent)
+
+    def weights(self, training: int, epochs: int) -> bytes:
+        return WEIGHTS
+
+    def end(self) -> None:
+        self._ends.clear()
+
+    def _news(self, seen: int) -> News:
+        control = self._control
+        quiet = control.now() - control.stirred
+        outcome = self._outcome() if control.over else None
+        return News(control.lines[seen:], control.clock(), quiet, control.doing, outcome)
+
+    def _advance(self) -> None:
+        """Hand over what has ended by now, and begin what follows it."""
+        now = time.monotonic()
+        for trial in sorted(self._ends, key=self._ends.__getitem__):
+            if self._ends[trial] > now:
+                break
+            slot, began = self._begun.pop(trial)
+            self._control.report(trial, self._report(slot, began, self._ends.pop(trial)))
+            self._control.done(trial)
+            self._begin(slot)
+
+    def _begin(self, slot: int) -> None:
+        trial = f"trial {self._count}"
+        if self._control.next_work(trial) is not None:
+            self._count += 1
+            began = time.monotonic()
+            seconds = self._piece.seconds * self._random.lognormvariate(-0.02, 0.2)  # mean 1
+            self._begun[trial], self._ends[trial] = (slot, began), began + seconds
+
+    def _report(self, slot: int, began: float, ended: float) -> dict[str, Any]:
+        task = self._control.task
+        return {
+            "training": len(self._control.lines),
+            "budget": task.horizon,
+            "full": True,
+            "hyperparameters": task.space.flatten(task.default),
+            "validation_loss": self._random.random(),
+            "validation_accuracy": None,
+            "steps": task.horizon,
+            "status": "ok",
+            "parts": {"train": ended - began},
+            "slot": self._slot(slot),
+            "worked": (began, ended),
+        }
+
+    def _slot(self, number: int) -> dict[str, Any]:
+        memory = {"host": 10**9, "device": None}
+        process = f"{self._piece.name}:{number}"
+        return {"process": process, "gpus": [], "gpu": None, "memory": memory}
+
+    def _outcome(self) -> Outcome:
+        control = self._control
+        where = {"name": self._piece.name, "node": "simulated", "cores": [], "gpus": []}
+        started = datetime.now(timezone.utc) - timedelta(seconds=control.clock())
+        processes = [slot["process"] for slot in control.slots.values()]
+        return Outcome(
+            ended=control.ended,
+            fault=control.fault,
+            started=started.isoformat(),
+            slice={**where, "processes": processes},
+            ledger=control.ledger.as_json(0.0),
+            memory=control.memory,
+        )
+
+
+@dataclass
+class SimulatedSlice:
+    """``seconds``: what a training takes on it, on average."""
+
+    name: str
+    seconds: float
+    controllers: Controllers
+
+    def start(self, order: Order) -> SimulatedAttempt:
+        return SimulatedAttempt(order, self)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Of `test_cell` and `yardsticks` only what they answer."""
+        test = {"test_loss": 0.5, "test_accuracy": None}
+        if function.__name__ == "test_cell":
+            return [{"evaluation": number, **test} for number in arguments[2]]
+        task, seed, wanted, *_ = arguments
+        return [
+            {"task": task.name, "seed": seed, "row": row, "draw": draw, "validation_loss": 0.5}
+            | test
+            for row, _, draw in wanted
+        ]
+
+    def alive(self) -> bool:
+        return True
+
+    def give_back(self) -> None:
+        pass
+
+
+@dataclass
+class SimulatedCluster:
+    """So many slices, each with room for ``width`` slots."""
+
+    slices: int
+    seconds: float
+    controllers: Controllers = field(default_factory=Controllers)
+    taken: int = 0
+
+    def take(self) -> SimulatedSlice | None:
+        if self.taken == self.slices:
+            return None
+        self.taken += 1
+        return SimulatedSlice(f"slice {self.taken - 1}", self.seconds, self.controllers)
+
+    def wanting(self) -> str | None:
+        return None
+
+    def stop_asking(self) -> None:
+        pass
+
+
+class Cost(NamedTuple):
+    """What a study cost. Seconds; ``cpu``: the runner's own."""
+
+    slots: int
+    cells: int
+    ideal: float
+    wall: float
+    cpu: float
+
+    @property
+    def beyond(self) -> float:
+        return self.wall / self.ideal - 1
+
+    @property
+    def each(self) -> float:
+        """CPU seconds a cell."""
+        return self.cpu / self.cells
+
+
+def study_of(cells: int, trials: int = TRIALS, width: int = 1) -> Study:
+    """A study of so many cells: ten searchers that are all random searches."""
+    searchers = [dataclasses.replace(RandomSearch(), name=f"random_{n}") for n in range(10)]
+    name, budget = f"scale-{cells}", evaluations(trials)
+    return Study(name, ["quadratic"], searchers, -(-cells // 10), budget, width, yardstick_draws=2)
+
+
+def simulate(
+    folder: Path,
+    slots: int,
+    cells: int,
+    seconds: float = SECONDS,
+    trials: int = TRIALS,
+    width: int = 1,
+    display: Display | None = None,
+) -> Cost:
+    """Run a simulated study; a cell takes ``seconds`` × slots, if nothing is in its way."""
+    study = study_of(cells, trials, width)
+    each = seconds * slots / trials
+    cluster = SimulatedCluster(slots // width, each)
+    display = display or PlainLines(Console(file=io.StringIO(), width=100))
+    (folder / "cells").mkdir(parents=True)
+    began, cpu = time.monotonic(), time.process_time()
+    runner._carry_out(study, folder, cluster, display, "seconds")
+    wall = time.monotonic() - began
+    cpu = time.process_time() - cpu - cluster.controllers.seconds
+    return Cost(slots, cells, seconds * cells, wall, cpu)
+
+
+def main() -> None:
+    print("simulated studies, ten trials a cell")
+    names = "slots", "cells", "ideal s", "wall s", "beyond", "runner's CPU s", "ms a cell"
+    print("".join(f"{name:>16}" for name in names))
+    by_slots = [_show(slots, max(CELLS)) for slots in SLOTS]
+    by_cells = [*(_show(max(SLOTS), cells) for cells in CELLS[:-1]), by_slots[-1]]
+    growth = by_cells[-1].each / by_cells[0].each
+    print(f"a cell costs {growth:.2f} times as much in {CELLS[-1]} cells as in {CELLS[0]}")
+    worst = max(cost.beyond for cost in by_slots)
+    print(f"at most {worst:.0%} longer than its trainings (limit {MOST_BEYOND:.0%})")
+    sys.exit(growth > MOST_GROWTH or worst > MOST_BEYOND)
+
+
+def _show(slots: int, cells: int) -> Cost:
+    with tempfile.TemporaryDirectory() as folder:
+        cost = simulate(Path(folder) / "run", slots, cells)
+    numbers = f"{cost.ideal:16.1f}{cost.wall:16.1f}{cost.beyond:16.0%}{cost.cpu:16.2f}"
+    print(f"{slots:16d}{cells:16d}{numbers}{1000 * cost.each:16.2f}", flush=True)
+    return cost
+
+
+if __name__ == "__main__":
+    main()
