@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -138,16 +139,21 @@ def _supervise(
     folder: Path | None = None,
 ) -> str | None:
     """Run Python to its end, or until a run takes it too long; what it complained of."""
-    with subprocess.Popen(
-        [sys.executable, *command],
-        stdin=subprocess.PIPE,  # never a terminal: W&B would ask there for a key
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**environment, "PYTHONSAFEPATH": "1"},  # no imports from our own folder, or the user's
-        cwd=folder,
-        encoding="utf-8",
-        errors="replace",
-    ) as process:
+    with (
+        # W&B leaves temporary folders behind.
+        tempfile.TemporaryDirectory(prefix="hpobench-wandb-", ignore_cleanup_errors=True) as mess,
+        subprocess.Popen(
+            [sys.executable, *command],
+            stdin=subprocess.PIPE,  # never a terminal: W&B would ask there for a key
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # No imports from our own folder, or the user's.
+            env={**environment, "PYTHONSAFEPATH": "1", "TMPDIR": mess},
+            cwd=folder,
+            encoding="utf-8",
+            errors="replace",
+        ) as process,
+    ):
         rest: str | None = text
         try:
             while True:
