@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    ?=
+SEED   ?=
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check chaos bench clean
 
 demo: $(VENV)/.installed  ## Race every searcher on the digits; prints the table and the report's path
 	$(BIN)/hpobench run demo $(if $(RUN),--out $(RUN))
@@ -16,6 +17,9 @@ check: $(VENV)/.developer  ## Style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+chaos: $(VENV)/.developer  ## Kill, freeze, tear, fill: what is lost? (25 minutes at most)
+	$(BIN)/python tests/chaos/chaos.py $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.installed  ## What the framework, each engine and the optimizers cost (an hour or two)
 	$(BIN)/python benchmarks/overhead.py

@@ -56,7 +56,7 @@ def one_second() -> Task:
     def build(seed: int, device: torch.device) -> Instance:
         instance = quadratic.build(seed, device)
         slow = Slowed(instance.inner, ONE_SECOND / quadratic.horizon)
-        return Instance(slow, instance.test)  # type: ignore[arg-type]
+        return Instance(slow, instance.test)
 
     return dataclasses.replace(quadratic, name="one_second", build=build)
 

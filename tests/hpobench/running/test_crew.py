@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_slices import FakeCluster, FakeSlice, small_study
+from fake_slices import FakeCluster, FakeSlice, Script, cell_run, small_study
 
 from hpobench.errors import RunError
+from hpobench.results.records import read_json
 from hpobench.running import crew
 from hpobench.running.attempts import Stopped
+from hpobench.running.causes import Fault
 from hpobench.running.crew import Crew
 from hpobench.running.display import Plan, Silent
 from hpobench.running.slices import Slice
@@ -148,6 +150,28 @@ def test_work_of_a_slice_that_dies_goes_on_elsewhere() -> None:
 
     crew_of(cluster).work([Piece("a", done), Piece("b", done, node_dies), Piece("c", done)])
     assert done == ["a on slice 0", "b on slice 1", "c on slice 1"]
+    assert first.returned
+    assert second.returned
+
+
+def test_a_cell_whose_node_dies_is_void_and_run_again_on_another(tmp_path: Path) -> None:
+    first, second = slices(2)
+    cluster, run = FakeCluster([first]), cell_run(tmp_path)
+
+    def node_dies() -> None:
+        first.there = False
+        cluster.free.append(second)
+
+    lost = Fault("its controller was lost: its node was terminated", "node lost")
+    first.scripts = [Script((0.9,), meanwhile=node_dies, gone=lost)]
+    crew_of(cluster).work([run])
+    assert run.status == "complete"
+    said = read_json(run.folder / "cell.json")
+    assert [(a["status"], a["cause"]) for a in said["attempts"]] == [
+        ("void", "node lost"),
+        ("ok", None),
+    ]
+    assert said["slice"]["name"] == "slice 1"
     assert first.returned
     assert second.returned
 

@@ -313,8 +313,9 @@ def test_width_two_uses_both_slots(tmp_path: Path) -> None:
         ({"width": 2, "cpus": 4}, 16, 0, 2),
         ({"gpus": 1}, 16, 4, 4),
         ({"gpus": 1, "cpus": 8}, 16, 4, 2),
-        ({"gpus": 0.25, "width": 2}, 16, 1, 2),
-        ({"gpus": 0.1}, 16, 1, 10),
+        ({"gpus": 0.25, "width": 2}, 16, 3, 3),  # no two cells share a GPU
+        ({"gpus": 0.1}, 16, 1, 1),
+        ({"gpus": 0.5, "width": 3}, 16, 4, 2),
         ({"gpus": 2, "width": 2}, 64, 8, 2),
     ],
 )
@@ -330,7 +331,7 @@ def test_a_study_too_wide_for_the_machine_is_refused() -> None:
     with pytest.raises(StudyError, match="needs 3 × 1 cores; this machine has 2 cores"):
         check_room(study, cores=2, gpus=0)
     study = Study("wide", ["quadratic"], ["random"], 1, 1.0, width=2, gpus=1)
-    with pytest.raises(StudyError, match="and 2 × 1 GPUs; this machine has 8 cores and 1 GPUs"):
+    with pytest.raises(StudyError, match="and 2 GPUs; this machine has 8 cores and 1 GPUs"):
         check_room(study, cores=8, gpus=1)
 
 
