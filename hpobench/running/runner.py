@@ -7,8 +7,9 @@ cell. The thread of the caller only watches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,13 @@ def run(
     if folder.is_dir() and any(folder.iterdir()):
         raise RunError(f"{folder} is not empty; choose another folder for the run")
     _check_wandb(wandb)
-    with _cluster(study, address, source) as cluster:  # before anything is written: it may refuse
-        make_folder(folder / "cells")
-        write_json(folder / "study.json", describe(study, source))
-        _carry_out(study, folder, cluster, display, clock)
-    return _finish(folder, wandb, clock)
+    with ExitStack() as until_the_end:
+        with _cluster(study, address, source) as cluster:  # may refuse: nothing is written before
+            make_folder(folder / "cells")
+            write_json(folder / "study.json", describe(study, source))
+            until_the_end.enter_context(_held(folder))
+            _carry_out(study, folder, cluster, display, clock)
+        return _finish(folder, wandb, clock)
 
 
 def resume(
@@ -79,14 +82,28 @@ def resume(
         study = rebuild(record)
     else:
         check_same(study, record)
-    runs = cell_runs(study, folder)
-    for cell in runs:
-        cell.check()
-    if any(cell.status not in DONE for cell in runs) or missing_yardsticks(study, folder):
-        place = Path(record["source"]) if record.get("source") else None
-        with _cluster(study, address, place) as cluster:
-            _carry_out(study, folder, cluster, display, clock)
-    return _finish(folder, wandb, clock)
+    with _held(folder):
+        runs = cell_runs(study, folder)
+        for cell in runs:
+            cell.check()
+        if any(cell.status not in DONE for cell in runs) or missing_yardsticks(study, folder):
+            place = Path(record["source"]) if record.get("source") else None
+            with _cluster(study, address, place) as cluster:
+                _carry_out(study, folder, cluster, display, clock)
+        return _finish(folder, wandb, clock)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Only one runner writes to a run's folder; the system takes a claim back when it ends."""
+    with open(folder / "study.json", "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(
+                f"{folder}: another process is at work on this run; wait for it, or stop it"
+            ) from None
+        yield
 
 
 def cell_runs(study: Study, folder: Path) -> list[CellRun]:

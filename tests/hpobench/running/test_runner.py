@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -342,6 +343,16 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         run(study, tmp_path)
     with pytest.raises(RunError, match="holds no run"):
         resume(tmp_path / "nowhere")
+
+
+def test_two_runners_do_not_share_a_folder(faults) -> None:
+    folder, _ = faults
+    with open(folder / "study.json", "rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        refused = command("resume", folder, "--wandb", "off")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "another process is at work on this run" in refused.stderr
 
 
 def test_a_changed_study_does_not_resume(faults, tmp_path: Path) -> None:
