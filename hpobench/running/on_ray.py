@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +39,7 @@ T = TypeVar("T")
 cloudpickle.register_pickle_by_value(remote)
 
 ANSWER_SECONDS = 1.0
+KNOCK_SECONDS = 10.0
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -224,8 +226,9 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
     finally:
         ray.shutdown()
         silenced.stop()
+        settled = {name: os.environ[name] for name in ("RAY_AUTH_MODE",) if name in os.environ}
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(before | settled)  # Ray settles that once, for the process's whole life
 
 
 def _start(study: Study) -> None:
@@ -251,13 +254,24 @@ def _connect(
         runtime["excludes"] = ["*", "!*/", "!*.py"]
     os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"  # a submitted job has one already
     try:
+        _knock(address)
         ray.init(address, runtime_env=runtime, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RayError, ValueError, OSError) as error:
-        why = str(error).splitlines()[0].rstrip(".")
+    except (ConnectionError, RayError, RuntimeError, ValueError, OSError) as error:
+        why = str(error).strip().partition("\n")[0].rstrip(".:")
         raise RunError(
             f"no Ray answers at {address} ({why}); start one with `ray start --head`, or leave"
             " --address out to run on this machine"
         ) from None
+
+
+def _knock(address: str) -> None:
+    """Whether anybody is there: Ray itself would try for minutes. RunError if it is no address."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise RunError(f"an address is auto, HOST:PORT or ray://HOST:PORT, not {address!r}")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
 
 
 def _holds(resources: Mapping[str, float], study: Study) -> bool:
