@@ -12,7 +12,6 @@ from hpobench.results.run import Results
 
 def publish(results: Results, clock: Clock = "seconds") -> None:
     """Write the tables, and over a clock the figures and the page, into the run's folder."""
-    results.summary(clock)  # what all of them need
     with ThreadPoolExecutor(1) as beside:  # tables leave Python's lock free while they are written
         tables = beside.submit(results.write)
         write_figures(results, clock)
