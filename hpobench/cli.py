@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
 import sys
 from pathlib import Path
@@ -241,7 +242,9 @@ def main() -> None:
         _say(str(error), 2)
     if status == INTERRUPTED:  # typer may have turned the interrupt into a status
         kept = "; a run keeps what is complete: hpobench resume FOLDER goes on"
-        _say(f"interrupted{kept if {'run', 'resume'} & set(sys.argv[1:2]) else ''}", status)
+        line = f"interrupted{kept if {'run', 'resume'} & set(sys.argv[1:2]) else ''}"
+        print(f"hpobench: {line}", file=sys.stderr, flush=True)
+        os._exit(status)  # threads may still be at work, and Ray's goodbyes crash on them
     sys.exit(status)
 
 

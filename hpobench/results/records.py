@@ -107,6 +107,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                 draft.unlink()
 
 
+def is_draft(path: Path) -> bool:
+    """Whether it is what `replacing` leaves if its process dies."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
 def read_json(path: Path) -> Record:
     """The JSON object in a file. RunError if it is not there, or not one."""
     value = _parse(read_bytes(path))

@@ -41,8 +41,14 @@ SETTLED = ("complete", "failed")
 Record = dict[str, Any]
 
 
+class Stop(threading.Event):
+    """Tells threads to put down what they have, and why."""
+
+    cause: Cause = "driver lost"
+
+
 class Stopped(Exception):
-    """The study was interrupted while the cell ran."""
+    """The study was stopped while the cell ran."""
 
 
 class CellRun:
@@ -92,7 +98,7 @@ class CellRun:
             self._void(len(attempts))
             self._write("interrupted", attempts, fault)
 
-    def carry_out(self, piece: Slice, stop: threading.Event) -> bool:
+    def carry_out(self, piece: Slice, stop: Stop) -> bool:
         """Take the cell further on a slice; True once it is settled, False if it is to go on.
 
         Raises Stopped if the study is interrupted, RunError if the disk is full.
@@ -103,7 +109,7 @@ class CellRun:
             self._test(piece)
         return self.status in (*SETTLED, "interrupted")
 
-    def _attempt(self, piece: Slice, stop: threading.Event) -> None:
+    def _attempt(self, piece: Slice, stop: Stop) -> None:
         """One attempt at measuring the cell; afterwards its record says what became of it."""
         earlier = self._put_aside_earlier()
         number, outcome = len(earlier) + 1, None
@@ -123,7 +129,7 @@ class CellRun:
             measures = _measures(outcome) | {"evaluations": self.count}
             self._write("measured", ended("ok"), **measures)
         except Stopped:
-            fault = Fault("the study was interrupted", "user interrupt")
+            fault = Fault("the study was stopped", stop.cause)
             self._write("interrupted", ended("interrupted", fault), fault)
             raise
         except RunError as error:  # the disk refuses
@@ -136,7 +142,7 @@ class CellRun:
         finally:
             attempt.end()
 
-    def _follow(self, attempt: Attempt, stop: threading.Event) -> Outcome:
+    def _follow(self, attempt: Attempt, stop: Stop) -> Outcome:
         """Write down evaluations as they come, until the attempt is over."""
         watchdog = Watchdog(self._study.budget, self._study.patience, self.cell.searcher.name)
         self.count, self.incumbent = 0, None

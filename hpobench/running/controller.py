@@ -29,6 +29,9 @@ from trainables.trainable import Post, kept_weights
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
+FORGOTTEN_SECONDS = 120.0
+"""After how long without a question for news a controller ends itself."""
+
 NEWS_SECONDS = 0.25
 """How long news are gathered: every answer costs the cell's cores a little."""
 
@@ -46,6 +49,8 @@ class Controller:
         self._outcome: Outcome | None = None
         self._finished = threading.Event()
         self._scratch = own_scratch()
+        self._asked = time.monotonic()
+        threading.Thread(target=self._end_if_forgotten, daemon=True).start()
 
     def run(self) -> None:
         """Run the attempt to its end."""
@@ -63,6 +68,7 @@ class Controller:
 
     def news(self, seen: int) -> News:
         """What happened after the first ``seen`` evaluations."""
+        self._asked = time.monotonic()
         self._finished.wait(NEWS_SECONDS)
         control, outcome = self._control, self._outcome
         return News(
@@ -83,6 +89,13 @@ class Controller:
     def tidy(self) -> None:
         """Remove what it kept on its node."""
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _end_if_forgotten(self) -> None:
+        """Ray ends what a runner started when that is gone, but may wait for a worker forever."""
+        while time.monotonic() - self._asked < FORGOTTEN_SECONDS:
+            time.sleep(1)
+        self.tidy()
+        os._exit(1)
 
     def _prepare(self) -> None:
         """Load, before the clock starts, what the searcher needs, whatever the task."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hpobench.errors import RunError
-from hpobench.running.attempts import Stopped
+from hpobench.running.attempts import Stop, Stopped
 from hpobench.running.display import Display, Plan
 from hpobench.running.slices import Cluster, Slice
 
@@ -25,7 +25,7 @@ class Interrupted(KeyboardInterrupt):
 class Work(Protocol):
     """A piece of work that occupies a whole slice."""
 
-    def carry_out(self, piece: Slice, stop: threading.Event) -> bool:
+    def carry_out(self, piece: Slice, stop: Stop) -> bool:
         """Do it; False if it is to be taken up again, here or on another slice.
 
         Raises Stopped, once ``stop`` is set, if it cannot be finished soon.
@@ -38,7 +38,7 @@ class Crew:
     def __init__(self, cluster: Cluster, display: Display, plan: Plan) -> None:
         self._cluster, self._display, self._plan = cluster, display, plan
         self._queue: deque[Work] = deque()
-        self._stop = threading.Event()
+        self._stop = Stop()
         self._threads: list[threading.Thread] = []
         self._under_way = 0
         self._lock = threading.Lock()
@@ -50,6 +50,7 @@ class Crew:
         try:
             self._watch()
         except KeyboardInterrupt:
+            self._stop.cause = "user interrupt"
             self._plan.note = "stopping, nothing is lost; Ctrl-C again stops at once"
             self._display.refresh(self._plan)
             raise Interrupted from None

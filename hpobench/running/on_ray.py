@@ -29,6 +29,7 @@ from hpobench.errors import RunError, StudyError
 from hpobench.report.wording import plural
 from hpobench.running import remote
 from hpobench.running.cores import available_cores
+from hpobench.running.crew import Interrupted
 from hpobench.running.losses import fault_of
 from hpobench.running.remote import value_of
 from hpobench.running.slices import News, Order
@@ -53,6 +54,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # else everything else on the machine goes before the cells
     "PYTHONWARNINGS": "ignore",
 }
 """Environment of every process that runs Tune: no chatter, nothing that costs the cell time."""
@@ -215,6 +217,7 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
         logging.getLogger(name).setLevel(logging.ERROR)
     # Ray's listener would print what happens to nodes, and their logs, into the study's output.
     silenced = patch.object(ray._private.worker, "print_to_stdstream", lambda *_, **__: None)
+    at_once = False
     try:
         silenced.start()
         if address is None:
@@ -223,8 +226,13 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
             _connect(study, address, source, environment)
         _restore(signals)
         yield RayCluster(study)
+    except KeyboardInterrupt as interrupt:
+        if not isinstance(interrupt, Interrupted):  # at once: what Ray started ends without us
+            at_once = True
+        raise
     finally:
-        ray.shutdown()
+        if not at_once:
+            ray.shutdown()
         silenced.stop()
         settled = {name: os.environ[name] for name in ("RAY_AUTH_MODE",) if name in os.environ}
         os.environ.clear()

@@ -17,7 +17,14 @@ from typing import Any
 from hpobench.errors import RunError, StudyError
 from hpobench.references.known import best_observed, known_reference
 from hpobench.results.curves import Clock
-from hpobench.results.records import append_lines, make_folder, read_json, read_lines, write_json
+from hpobench.results.records import (
+    append_lines,
+    is_draft,
+    make_folder,
+    read_json,
+    read_lines,
+    write_json,
+)
 from hpobench.results.run import Results
 from hpobench.running import measuring
 from hpobench.running.attempts import CellRun
@@ -46,13 +53,12 @@ def run(
     folder = Path(out) if out is not None else Path("runs") / f"{study.name}-{stamp}"
     if (folder / "study.json").exists():
         raise RunError(f"{folder} already holds a run; resume it, or choose another folder")
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(not is_draft(file) for file in folder.iterdir()):
         raise RunError(f"{folder} is not empty; choose another folder for the run")
     _check_wandb(wandb)
     with ExitStack() as until_the_end:
         with _cluster(study, address, source) as cluster:  # may refuse: nothing is written before
-            make_folder(folder / "cells")
-            write_json(folder / "study.json", describe(study, source))
+            write_json(make_folder(folder) / "study.json", describe(study, source))
             until_the_end.enter_context(_held(folder))
             _carry_out(study, folder, cluster, display, clock)
         return _finish(folder, wandb, clock)

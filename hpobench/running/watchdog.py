@@ -12,6 +12,9 @@ from hpobench.running.slices import News
 GRACE_SECONDS = 30.0
 """How long after a budget of seconds a cell may take to end."""
 
+START_SECONDS = 120.0
+"""How long starting processes and loading data may take at least, however small the patience."""
+
 
 class Watchdog:
     """Watches one attempt, news by news.
@@ -40,15 +43,22 @@ class Watchdog:
         if self._budget.kind == "seconds" and news.clock > self._budget.amount + GRACE_SECONDS:
             self._thinks(f"{GRACE_SECONDS:g} s after its budget had ended")
             raise Fault("its clock ran on after its budget had ended", "scheduler stall")
-        if news.quiet > self._patience:
-            self._thinks(f"after {self._patience:g} s")
+        limit = self._limit
+        if news.quiet > limit:
+            self._thinks(f"after {limit:g} s")
             if news.doing == "training":
-                raise Fault(f"no word of a training for {self._patience:g} s", "training stall")
-            raise Fault(f"nothing happened for {self._patience:g} s", "scheduler stall")
+                raise Fault(f"no word of a training for {limit:g} s", "training stall")
+            raise Fault(f"nothing happened for {limit:g} s", "scheduler stall")
+
+    @property
+    def _limit(self) -> float:
+        """For how long nothing may happen just now."""
+        warm = self._last.clock > 0
+        return self._patience if warm else max(self._patience, START_SECONDS)
 
     def _mute(self) -> None:
         """The controller did not answer."""
-        silent, limit = self._now() - self._answered, self._patience
+        silent, limit = self._now() - self._answered, self._limit
         if self._budget.kind == "seconds" and self._last.clock:
             left = max(self._budget.amount - self._last.clock, 0.0)
             limit = min(limit, left + GRACE_SECONDS)

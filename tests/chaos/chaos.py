@@ -51,7 +51,7 @@ HANGS_FAULTS = 6
 MINUTES_TO_END = 6.0
 """How long the last study may take to its end, undisturbed."""
 DISK = "64m"
-GAP_SECONDS = 1.0
+GAP_SECONDS = 0.7
 """Between two faults, on average."""
 ELSEWHERE = 0.2
 """How often a command uses a Ray of its own in place of the raylets."""
@@ -164,7 +164,7 @@ class Campaign:
         """A command, a few faults while it runs, one that ends it, and perhaps one of files."""
         random = self._random
         disturbance.start(elsewhere=random.random() < ELSEWHERE)
-        for _ in range(random.randint(0, 8)):
+        for _ in range(random.randint(1, 10)):
             self._within.deal(disturbance.strike, wait=MOMENT, tries=100)
             disturbance.look_on(random.expovariate(1 / GAP_SECONDS))
         disturbance.look_on(random.uniform(0.0, 4.0))

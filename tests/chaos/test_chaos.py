@@ -23,7 +23,7 @@ PLAN = {
     "searchers": ["random"],
     "seeds": 1,
     "evaluations": 24,
-    "pause": 0.3,
+    "pause": 0.2,
     "patience": 120.0,
 }
 SECONDS = 60.0

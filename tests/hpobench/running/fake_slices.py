@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 
 from hpobench import Study, evaluations
-from hpobench.running.attempts import CellRun
+from hpobench.running.attempts import CellRun, Stop
 from hpobench.running.causes import Fault
 from hpobench.running.ledger import Ledger
 from hpobench.running.slices import News, Order, Outcome
@@ -153,9 +152,9 @@ def cell_run(folder: Path, **changes: Any) -> CellRun:
     return CellRun(cell, folder / "run" / "cells" / cell.name, study)
 
 
-def never() -> threading.Event:
+def never() -> Stop:
     """Nobody stops it."""
-    return threading.Event()
+    return Stop()
 
 
 def line(order: Order, number: int, loss: float) -> dict[str, Any]:

@@ -180,6 +180,7 @@ def test_a_disk_of_the_runners_that_is_full_stops_the_study(
 
 def test_an_interrupt_keeps_what_there_is_and_the_cell_is_run_on_resume(tmp_path: Path) -> None:
     run, stop = cell_run(tmp_path), never()
+    stop.cause = "user interrupt"
     piece = FakeSlice([Script((0.5, 0.4), meanwhile=stop.set, last=[News()])])
     with pytest.raises(Stopped):
         run.carry_out(piece, stop)
