@@ -11,7 +11,7 @@ from fake_slices import LOSSES, STARTED, FakeSlice, Script, cell_run, never
 
 from hpobench.errors import RunError
 from hpobench.results.records import read_json, read_lines
-from hpobench.running import attempts
+from hpobench.running import attempts, watchdog
 from hpobench.running.attempts import CellRun, Stopped
 from hpobench.running.causes import MACHINES, Cause, Fault
 from hpobench.running.slices import News
@@ -259,8 +259,9 @@ def test_a_controller_lost_before_its_weights_are_fetched_voids_the_attempt(
     ],
 )
 def test_a_stalled_attempt_is_ended(
-    last: News | None, cause: str, status: str, tmp_path: Path
+    last: News | None, cause: str, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(watchdog, "START_SECONDS", 0.0)
     run = cell_run(tmp_path, patience=0.05)
     piece = FakeSlice([Script((0.5,), last=[last])])
     run.carry_out(piece, never())

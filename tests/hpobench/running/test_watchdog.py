@@ -8,11 +8,18 @@ from typing import Any
 import pytest
 
 from hpobench.budget import Budget, evaluations
+from hpobench.running import watchdog
 from hpobench.running.causes import Fault
 from hpobench.running.slices import News
 from hpobench.running.watchdog import GRACE_SECONDS, Watchdog
 
 PATIENCE = 60.0
+
+
+@pytest.fixture(autouse=True)
+def nothing_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patience holds from the first second."""
+    monkeypatch.setattr(watchdog, "START_SECONDS", 0.0)
 
 
 class Watch:
@@ -145,3 +152,15 @@ def test_patience_shorter_than_the_budget_holds_for_a_mute_controller_too() -> N
         watch.hears_nothing(after=PATIENCE)
     with ends("scheduler stall", "its process did not answer for 61 s"):
         watch.hears_nothing(after=1)
+
+
+def test_starting_up_may_take_longer_than_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "START_SECONDS", 120.0)
+    watch = Watch(patience=5)
+    watch.sees(quiet=119)
+    with ends("scheduler stall", "nothing happened for 120 s"):
+        watch.sees(quiet=121)
+    watch = Watch(patience=5)
+    watch.sees(clock=1.0, quiet=4)
+    with ends("scheduler stall", "nothing happened for 5 s"):
+        watch.sees(clock=1.0, quiet=6)
