@@ -31,6 +31,19 @@ def hardware_note(results: Results, task: str) -> list[str]:
     ]
 
 
+def sharing_note(results: Results, task: str) -> list[str]:
+    """A note if something else held the cores that cells of a task should have had."""
+    cells = results.cells[results.cells["task"] == task]
+    counts = Counter(cells.loc[cells["own_cores"] == 0, "searcher"])
+    if not counts:
+        return []
+    whose = listed([_counted(s, counts[s]) for s in results.searchers if counts[s]])
+    return [
+        f"Cells of {task} without cores of their own, which may have had to wait for what else the"
+        f" machine did: {whose}."
+    ]
+
+
 def _counted(searcher: str, cells: int) -> str:
     return f"{searcher} ({plural(cells, 'cell')})"
 

@@ -15,7 +15,7 @@ from hpobench.report.disturbances import disturbance_table, incomplete
 from hpobench.report.figures.inline import colour_variables, inline_svg
 from hpobench.report.figures.regret import regret_figure
 from hpobench.report.figures.style import STYLES
-from hpobench.report.hardware import hardware_note
+from hpobench.report.hardware import hardware_note, sharing_note
 from hpobench.report.ledger_table import ledger_note, ledger_table
 from hpobench.report.terminal_table import TARGETS, reached
 from hpobench.report.wording import (
@@ -102,7 +102,7 @@ def _notes(results: Results) -> list[str]:
                 f"The reference of {task} has not been trained on the split of"
                 f" {listed([f'seed {seed}' for seed in unmeasured])}: no regret there."
             )
-        notes += hardware_note(results, task)
+        notes += hardware_note(results, task) + sharing_note(results, task)
     return [*notes, *ledger_note(results), *results.notes]
 
 

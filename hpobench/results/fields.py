@@ -47,7 +47,7 @@ CELL: Columns = {
     **NAMES,
     **dict.fromkeys(("status", "cause", "why"), str),
     "attempts": list,
-    **dict.fromkeys((*LEDGER, *MEMORY), float),
+    **dict.fromkeys((*LEDGER, *MEMORY, "own_cores"), float),
     **dict.fromkeys((*PLACE, "started"), str),
 }
 

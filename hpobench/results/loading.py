@@ -70,7 +70,8 @@ def cell_row(cell: Record) -> Record:
     row |= {"attempts": cell.get("attempts") or []}
     row |= {name: spent.get(name) for name in LEDGER}
     row |= {name: memory.get(key) for name, key in MEMORY.items()}
-    return row | {name: place.get(key) for name, key in PLACE.items()}
+    own_cores = len(place["cores"]) if "cores" in place else None
+    return row | {name: place.get(key) for name, key in PLACE.items()} | {"own_cores": own_cores}
 
 
 def intact(folder: Path) -> str | None:

@@ -8,6 +8,7 @@ cell. The thread of the caller only watches.
 from __future__ import annotations
 
 import fcntl
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
@@ -163,6 +164,8 @@ def _publish(folder: Path, clock: Clock) -> Results:
 class Yardstick:
     """The yardsticks of one split, still to be measured: rows, their configurations, draws."""
 
+    _appending = threading.Lock()  # the threads of all slices write to one file
+
     def __init__(
         self,
         study: Study,
@@ -191,7 +194,8 @@ class Yardstick:
             study.cpus,
         )
         if lines is not None:
-            append_lines(self._file, [{"schema": SCHEMA, **line} for line in lines])
+            with self._appending:
+                append_lines(self._file, [{"schema": SCHEMA, **line} for line in lines])
         return lines is not None
 
 

@@ -17,9 +17,10 @@ from test_report import Page
 
 from hpobench.report.disturbances import MEANING as CAUSES
 from hpobench.report.disturbances import disturbance_table, disturbances, what_happened
-from hpobench.report.hardware import hardware_note, places
+from hpobench.report.hardware import hardware_note, places, sharing_note
 from hpobench.report.ledger_table import MEANING as PARTS_IN_WORDS
 from hpobench.report.page import render_report
+from hpobench.results.records import read_json, write_json
 from hpobench.results.run import Results
 from hpobench.running.causes import Cause
 from hpobench.running.ledger import PARTS
@@ -167,3 +168,16 @@ def test_a_gpu_alone_makes_the_hardware_different(tmp_path):
     write_cell(tmp_path, "digits", "random", 0, place=PLACE | {"gpu": OTHER_PLACE["gpu"]})
     (note,) = hardware_note(Results.load(tmp_path), "digits")
     assert "on an invented processor with an invented GPU: random (1 cell)." in note
+
+
+def test_cells_without_cores_of_their_own_are_noted(tmp_path):
+    folder = write_run(tmp_path)
+    results = Results.load(folder)
+    assert sharing_note(results, "digits") == []
+    file = folder / "cells/digits__fds__s0/cell.json"
+    cell = read_json(file)
+    write_json(file, cell | {"slice": {**cell["slice"], "cores": []}})
+    assert sharing_note(Results.load(folder), "digits") == [
+        "Cells of digits without cores of their own, which may have had to wait for what else the"
+        " machine did: fds (1 cell)."
+    ]

@@ -22,7 +22,7 @@ from hpobench.running.display import Silent
 from hpobench.running.on_ray import check_room
 from hpobench.running.runner import resume, run
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]  # a machine may be shared with others
 
 COMMAND = [sys.executable, "-m", "hpobench.cli"]
 MEASURED = ["seconds", "slot_seconds", "parts", "slot", "began", "ended"]
@@ -107,7 +107,7 @@ def command(*arguments: str | Path, **more) -> subprocess.CompletedProcess[str]:
         [*COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         **more,
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +15,7 @@ from intervals import by_process, clashes
 from rich.console import Console
 
 from hpobench.results.records import read_json, read_lines
+from hpobench.running import runner
 from hpobench.running.display import LiveTable
 
 FILE = Path(__file__).resolve().parents[3] / "benchmarks" / "scale.py"
@@ -57,3 +60,16 @@ def test_a_cell_costs_the_runner_no_more_in_a_large_study(
         for cells in (50, 200)
     )
     assert large.each < 2 * small.each
+
+
+def test_yardsticks_of_many_slices_at_once_are_all_there(scale: ModuleType, tmp_path: Path) -> None:
+    """They go into one file, from a thread for each slice."""
+    study = dataclasses.replace(scale.study_of(10), seeds=tuple(range(128)), yardstick_draws=40)
+    (tmp_path / "cells").mkdir()
+    pieces = runner.missing_yardsticks(study, tmp_path)
+    piece = scale.SimulatedSlice("slice 0", 0.0, scale.Controllers())
+    with ThreadPoolExecutor(64) as pool:
+        assert all(pool.map(lambda yardstick: yardstick.carry_out(piece, None), pieces))
+    lines = read_lines(tmp_path / "yardsticks.jsonl").records
+    assert len(lines) == 128 * 40 * 2
+    assert runner.missing_yardsticks(study, tmp_path) == []
