@@ -45,8 +45,8 @@ class Results:
     ``cells``: a row for each planned cell, in run order: cell, task, searcher, seed, status; cause
     (its kind) and why (a sentence); attempts (a list); the ledger: wall, slots, startup, residual
     (a share) and its parts in slot-seconds; host_memory and device_memory, the most that one of
-    its slots needed, in bytes; where it ran: slice, node, processor, gpu, own_cores; when its clock started.
-    What a cell's file does not say is empty.
+    its slots needed, in bytes; where it ran: slice, node, processor, gpu, own_cores (how many);
+    when its clock started. What a cell's file does not say is empty.
     ``evaluations``: a row for each line of `evaluations.jsonl`, with keys unknown here kept.
     ``tests``: test metrics by cell and evaluation. ``yardsticks``: the reference's and the
     default's draws on each split. ``notes``: what was found amiss, a line each.
