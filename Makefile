@@ -23,6 +23,9 @@ chaos: $(VENV)/.developer  ## Kill, freeze, tear, fill: what is lost? (25 minute
 
 bench: $(VENV)/.installed  ## What the framework, each engine and the optimizers cost (an hour or two)
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/results_at_scale.py
+	$(BIN)/python benchmarks/same_searcher_twice.py
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/online.py

@@ -169,11 +169,12 @@ class SimulatedAttempt:
 
 @dataclass
 class SimulatedSlice:
-    """``seconds``: what a training takes on it, on average."""
+    """``seconds``: what a training takes on it, on average. ``free``: where it goes afterwards."""
 
     name: str
     seconds: float
     controllers: Controllers
+    free: list[SimulatedSlice] = field(default_factory=list)
 
     def start(self, order: Order) -> SimulatedAttempt:
         return SimulatedAttempt(order, self)
@@ -194,23 +195,21 @@ class SimulatedSlice:
         return True
 
     def give_back(self) -> None:
-        pass
+        self.free.append(self)
 
 
-@dataclass
 class SimulatedCluster:
-    """So many slices, each with room for ``width`` slots."""
+    """So many slices, whose trainings take so many seconds on average."""
 
-    slices: int
-    seconds: float
-    controllers: Controllers = field(default_factory=Controllers)
-    taken: int = 0
+    def __init__(self, slices: int, seconds: float) -> None:
+        self.controllers = Controllers()
+        self._free: list[SimulatedSlice] = []
+        for number in range(slices):
+            name = f"slice {number}"
+            self._free.append(SimulatedSlice(name, seconds, self.controllers, self._free))
 
     def take(self) -> SimulatedSlice | None:
-        if self.taken == self.slices:
-            return None
-        self.taken += 1
-        return SimulatedSlice(f"slice {self.taken - 1}", self.seconds, self.controllers)
+        return self._free.pop() if self._free else None
 
     def wanting(self) -> str | None:
         return None

@@ -32,8 +32,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 FORGOTTEN_SECONDS = 120.0
 """After how long without a question for news a controller ends itself."""
 
-NEWS_SECONDS = 0.25
-"""How long news are gathered: every answer costs the cell's cores a little."""
+NEWS_SECONDS = 1.0
+"""How long news are gathered: every answer costs the cell's cores, and the runner, a little."""
 
 
 class Controller:

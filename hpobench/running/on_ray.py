@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 cloudpickle.register_pickle_by_value(remote)
 
-ANSWER_SECONDS = 1.0
+ANSWER_SECONDS = 2.0
 KNOCK_SECONDS = 10.0
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",

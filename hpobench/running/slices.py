@@ -65,7 +65,7 @@ class Attempt(Protocol):
     """A cell's controller at work, in a process of its own."""
 
     def news(self, seen: int) -> News | None:
-        """What happened after the first ``seen`` evaluations; returns within about a second.
+        """What happened after the first ``seen`` evaluations; returns within about two seconds.
 
         None if the controller does not answer in that time. Raises Fault if it is gone.
         """
