@@ -52,7 +52,7 @@ def measures(results: Results) -> pd.DataFrame:
     cells["regret"] = regret.reindex(cells["cell"]).values
     cells["order"] = cells.groupby(
         "seed"
-    ).cumcount()  # as the study has them: by no clock of theirs
+    ).cumcount()  # the study's, by no clock
     return cells
 
 
