@@ -50,9 +50,7 @@ def measures(results: Results) -> pd.DataFrame:
     cells["evaluations"] = results.evaluations.groupby("cell").size().reindex(cells["cell"]).values
     cells["milliseconds"] = 1000 * cells["wall"] / cells["evaluations"]
     cells["regret"] = regret.reindex(cells["cell"]).values
-    cells["order"] = cells.groupby(
-        "seed"
-    ).cumcount()  # the study's, by no clock
+    cells["order"] = cells.groupby("seed").cumcount()  # the study's, by no clock
     return cells
 
 
