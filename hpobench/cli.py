@@ -18,7 +18,7 @@ from hpobench.budget import Budget
 from hpobench.cluster.commands import app as cluster
 from hpobench.errors import StudyError
 from hpobench.report.clocks import ClockName
-from hpobench.report.wording import plain, plural
+from hpobench.report.wording import listed, plain, plural
 
 app = typer.Typer(
     name="hpobench",
@@ -89,7 +89,10 @@ def run(
     wandb: Wandb = "offline",
     clock: Clock = ClockName.seconds,
 ) -> None:
-    """Run a study: every searcher on every task, regret against wall-clock."""
+    """Run a study: every searcher on every task, regret against wall-clock.
+
+    Exit code 1 if the machines failed some of it time and again: that is left for a resume.
+    """
     from hpobench.finding import find_study
     from hpobench.running import runner
 
@@ -108,6 +111,7 @@ def run(
         dataclasses.replace(found, **given), out, wandb, address, source=source, clock=clock.clock
     )
     _show(results, clock)
+    raise typer.Exit(bool(results.unfinished))
 
 
 @app.command(
@@ -131,6 +135,7 @@ def resume(
 
     results = runner.resume(folder, wandb, address, source=study, clock=clock.clock)
     _show(results, clock)
+    raise typer.Exit(bool(results.unfinished))
 
 
 @app.command(
@@ -262,6 +267,9 @@ def _show(results: hpobench.Results, clock: ClockName) -> None:
     console.print(summary_table(results, clock.clock))
     for note in results.notes:
         console.print(note, markup=False)
+    if results.unfinished:
+        left = f"not finished: {listed(results.unfinished)}; hpobench resume {results.path}"
+        console.print(left, soft_wrap=True, highlight=False, markup=False)
     console.print(f"report: {results.path / 'report.html'}", soft_wrap=True, highlight=False)
 
 

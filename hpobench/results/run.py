@@ -97,6 +97,19 @@ class Results:
         """What `study.json` says of a task."""
         return next(task for task in self.study["tasks"] if task["name"] == name)
 
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """What a resume would still do, in words; empty once the study is complete."""
+        cells = (~self.cells["status"].isin(["complete", "failed"])).sum()
+        said = [f"{cells} of {len(self.cells)} cells"] if cells else []
+        drawn = self.yardsticks.drop_duplicates(["task", "seed", "row", "draw"])["task"]
+        draws = self.study.get("yardstick_draws", 0) * len(self.study["seeds"])
+        for task in self.tasks:
+            rows = 1 + (self.references[task] is not None)
+            if (drawn == task).sum() < rows * draws:
+                said.append(f"the yardsticks of {task}")
+        return tuple(said)
+
     def incumbents(self) -> pd.DataFrame:
         """The evaluations that became the incumbent or the model in hand (column ``curve``)."""
         regret = self.regret()

@@ -101,7 +101,8 @@ class CellRun:
     def carry_out(self, piece: Slice, stop: Stop) -> bool:
         """Take the cell further on a slice; True once it is settled, False if it is to go on.
 
-        Raises Stopped if the study is interrupted, RunError if the disk is full.
+        Raises Stopped if the study is interrupted, RunError if the disk is full, Fault if time and
+        again the machines failed its test, which is left for a resume.
         """
         if self.status != "measured":
             self._attempt(piece, stop)
@@ -213,19 +214,23 @@ class CellRun:
     def _test(self, piece: Slice) -> None:
         """Measure on the test set what was kept; a fault of the machines leaves it to be done."""
         records = self._to_test()
-        lines = self._tests.on(
-            piece,
-            measuring.test_cell,
-            self.cell.task,
-            self.cell.seed,
-            [record["evaluation"] for record in records],
-            [file.read_bytes() for file in self._kept()],
-            self._study.device,
-            self._study.cpus,
-        )
+        try:
+            lines = self._tests.on(
+                piece,
+                measuring.test_cell,
+                self.cell.task,
+                self.cell.seed,
+                [record["evaluation"] for record in records],
+                [file.read_bytes() for file in self._kept()],
+                self._study.device,
+                self._study.cpus,
+            )
+        except Fault as fault:
+            self._change(cause=fault.cause, why=fault.why)
+            raise
         if lines is not None:
             write_lines(self.folder / "tests.jsonl", lines)
-            self._change(status="complete", tests=len(lines))
+            self._change(status="complete", cause=None, why=None, tests=len(lines))
             shutil.rmtree(self.scratch, ignore_errors=True)
 
     @property

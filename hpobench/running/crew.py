@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hpobench.errors import RunError
 from hpobench.running.attempts import Stop, Stopped
+from hpobench.running.causes import Fault
 from hpobench.running.display import Display, Plan
 from hpobench.running.slices import Cluster, Slice
 
@@ -28,7 +29,8 @@ class Work(Protocol):
     def carry_out(self, piece: Slice, stop: Stop) -> bool:
         """Do it; False if it is to be taken up again, here or on another slice.
 
-        Raises Stopped, once ``stop`` is set, if it cannot be finished soon.
+        Raises Stopped, once ``stop`` is set, if it cannot be finished soon; Fault if the machines
+        failed it time and again: it is left for a resume, and the other work goes on.
         """
 
 
@@ -104,6 +106,9 @@ class Crew:
                 settled = False
                 try:
                     settled = work.carry_out(piece, self._stop)
+                except Fault as fault:
+                    settled = True
+                    self._plan.left.append(fault.why)
                 finally:
                     self._put_down(work, settled or self._stop.is_set())
         except Stopped:

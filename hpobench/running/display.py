@@ -17,7 +17,7 @@ from hpobench.report.wording import plural
 from hpobench.running.attempts import CellRun
 from hpobench.study import Study
 
-FRAME_LINES = 9
+FRAME_LINES = 10
 """What the live table takes of a terminal beside its rows: title, head, borders, caption."""
 
 OVERHEAD_SECONDS = 8.0
@@ -34,6 +34,8 @@ class Plan:
     slices: int = 0
     note: str = ""
     """What a person should know just now; mostly nothing."""
+    left: list[str] = field(default_factory=list)
+    """What is left for a resume, because the machines failed it time and again; a line each."""
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -109,6 +111,7 @@ class PlainLines:
         self._console = console
         self._said: dict[str, str] = {}
         self._noted = ""
+        self._left = 0
 
     @contextmanager
     def showing(self, plan: Plan) -> Iterator[None]:
@@ -121,6 +124,9 @@ class PlainLines:
         if plan.note != self._noted:
             self._noted = plan.note
             self._say(f"  {plan.note}" if plan.note else "  going on")
+        for line in plan.left[self._left :]:
+            self._left += 1
+            self._say(f"  left for a resume: {line}")
         for run in plan.runs:
             name, status = run.cell.name, statuses[run.cell.name]
             if status == self._said[name] or status == "measured":
@@ -165,9 +171,10 @@ class LiveTable:
         running = [r for r in plan.runs if statuses[r.cell.name] in ("running", "measured")]
         shown = running[: max(self._console.height - FRAME_LINES, 1)]
         more = f"and {len(running) - len(shown)} more" if len(running) > len(shown) else ""
+        left = f"left for a resume: {plan.left[-1]}" if plan.left else ""
         table = Table(
             title=f"{plan.study.name}: {_progress(plan, statuses)}",
-            caption="\n".join(filter(None, [more, str(plan.folder), plan.note])),
+            caption="\n".join(filter(None, [more, str(plan.folder), left, plan.note])),
             title_justify="left",
             caption_justify="left",
         )

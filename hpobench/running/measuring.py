@@ -121,7 +121,8 @@ class Measuring:
     def on(self, piece: Slice, function: Callable[..., T], *arguments: Any) -> T | None:
         """The function's value, from a worker on a whole slice; None if the machines failed it.
 
-        An exception there, or machines that fail it time and again, are a StudyError in one line.
+        Raises Fault once they have failed it time and again. An exception of the function's own is
+        a StudyError in one line.
         """
         try:
             return piece.call(function, *arguments)
@@ -131,9 +132,8 @@ class Measuring:
             self._lost += 1
             if self._lost < ATTEMPTS:
                 return None
-            raise StudyError(
-                f"study {self._study.name}: {self._what}: {fault.why}, {ATTEMPTS} times"
-            ) from fault
+            why = f"{self._what}: {fault.why}, {ATTEMPTS} times"
+            raise Fault(why, fault.cause) from fault
         except Exception as error:
             line = f"{type(error).__name__}: {error}".splitlines()[0]
             raise StudyError(f"study {self._study.name}: {self._what}: {line}") from error

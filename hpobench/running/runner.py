@@ -8,36 +8,27 @@ cell. The thread of the caller only watches.
 from __future__ import annotations
 
 import fcntl
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from hpobench.errors import RunError, StudyError
-from hpobench.references.known import best_observed, known_reference
 from hpobench.results.curves import Clock
 from hpobench.results.records import (
-    append_lines,
     is_draft,
     make_folder,
     read_json,
-    read_lines,
     write_json,
 )
 from hpobench.results.run import Results
-from hpobench.running import measuring
-from hpobench.running.attempts import CellRun
+from hpobench.running.attempts import SETTLED, CellRun
 from hpobench.running.crew import Crew, Interrupted
 from hpobench.running.display import Display, Plan, make_display
-from hpobench.running.slices import Cluster, Slice
-from hpobench.specification import SCHEMA, check_same, describe, rebuild
+from hpobench.running.slices import Cluster
+from hpobench.running.yardsticks import missing_yardsticks
+from hpobench.specification import check_same, describe, rebuild
 from hpobench.study import Study
-from searchers.space import Flat
-from trainables.task import Task
-
-DONE = ("complete", "failed")
 
 
 def run(
@@ -93,7 +84,9 @@ def resume(
         runs = cell_runs(study, folder)
         for cell in runs:
             cell.check()
-        if any(cell.status not in DONE for cell in runs) or missing_yardsticks(study, folder):
+        if any(cell.status not in SETTLED for cell in runs) or missing_yardsticks(
+            study, folder, runs
+        ):
             place = Path(record["source"]) if record.get("source") else None
             with _cluster(study, address, place) as cluster:
                 _carry_out(study, folder, cluster, display, clock)
@@ -130,14 +123,14 @@ def _carry_out(
     study: Study, folder: Path, cluster: Cluster, display: Display | None, clock: Clock
 ) -> None:
     runs = cell_runs(study, folder)
-    waiting = [cell for cell in runs if cell.status not in DONE]
+    waiting = [cell for cell in runs if cell.status not in SETTLED]
     display = display or make_display()
     plan = Plan(study, folder, runs)
     with display.showing(plan):
         crew = Crew(cluster, display, plan)
         try:
-            crew.work([*missing_yardsticks(study, folder), *waiting])
-            crew.work(missing_yardsticks(study, folder, observed=True))
+            crew.work([*missing_yardsticks(study, folder, runs), *waiting])
+            crew.work(missing_yardsticks(study, folder, runs))
         except Interrupted:
             _publish(folder, clock)  # what is complete; a second interrupt ends this, too
             raise
@@ -159,91 +152,6 @@ def _publish(folder: Path, clock: Clock) -> Results:
     results = Results.load(folder)
     publish(results, clock)
     return results
-
-
-class Yardstick:
-    """The yardsticks of one split, still to be measured: rows, their configurations, draws."""
-
-    _appending = threading.Lock()  # the threads of all slices write to one file
-
-    def __init__(
-        self,
-        study: Study,
-        folder: Path,
-        task: Task,
-        seed: int,
-        wanted: Sequence[tuple[str, Flat, int]],
-    ):
-        self._study, self._file = study, folder / "yardsticks.jsonl"
-        self._task, self._seed, self._wanted = task, seed, wanted
-        rows = dict.fromkeys(row for row, _, _ in wanted)
-        self._measuring = measuring.Measuring(
-            f"training {' and '.join(rows)} of {task.name}", study
-        )
-
-    def carry_out(self, piece: Slice, stop: object) -> bool:
-        """Measure them on a slice; False if its machines failed, and it is to be tried again."""
-        study = self._study
-        lines = self._measuring.on(
-            piece,
-            measuring.yardsticks,
-            self._task,
-            self._seed,
-            self._wanted,
-            study.device,
-            study.cpus,
-        )
-        if lines is not None:
-            with self._appending:
-                append_lines(self._file, [{"schema": SCHEMA, **line} for line in lines])
-        return lines is not None
-
-
-def missing_yardsticks(study: Study, folder: Path, observed: bool = False) -> list[Yardstick]:
-    """What has still to be trained for the references and the defaults, split by split.
-
-    Also freezes ``references.json``. With ``observed``, tasks without a reference get the best
-    that the study came upon.
-    """
-    file = folder / "references.json"
-    references = read_json(file) if file.exists() else {}
-    for task in study.tasks:
-        if references.get(task.name) is None:
-            references[task.name] = known_reference(task)
-        if references[task.name] is None and observed:
-            references[task.name] = best_observed(
-                task, study.name, _evaluations(study, folder, task)
-            )
-    write_json(file, references)
-    drawn = _drawn_yardsticks(folder)
-    missing = []
-    for task in study.tasks:
-        rows = {"default": task.space.flatten(task.default)}
-        if references[task.name] is not None:
-            rows["reference"] = references[task.name]["hyperparameters"]
-        for seed in study.seeds:
-            wanted = [
-                (row, configuration, draw)
-                for row, configuration in rows.items()
-                for draw in range(study.yardstick_draws)
-                if (task.name, seed, row, draw) not in drawn
-            ]
-            if wanted:
-                missing.append(Yardstick(study, folder, task, seed, wanted))
-    return missing
-
-
-def _drawn_yardsticks(folder: Path) -> set[tuple[str, int, str, int]]:
-    """Task, seed, row and draw of what has been measured."""
-    file = folder / "yardsticks.jsonl"
-    lines = read_lines(file).records if file.exists() else []
-    return {(line["task"], line["seed"], line["row"], line["draw"]) for line in lines}
-
-
-def _evaluations(study: Study, folder: Path, task: Task) -> list[dict[str, Any]]:
-    cells = [cell for cell in study.cells() if cell.task is task]
-    files = [folder / "cells" / cell.name / "evaluations.jsonl" for cell in cells]
-    return [record for f in files if f.exists() for record in read_lines(f).records]
 
 
 def _check_wandb(mode: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from fake_run import (
     Point,
     write_cell,
+    write_disturbed_run,
     write_references,
     write_run,
     write_study,
@@ -474,3 +475,15 @@ def test_a_complete_cell_that_is_damaged_inside(by_hand):
     file.write_text(file.read_text().replace('"seconds"', "seconds", 1))
     with pytest.raises(RunError, match=r"digits__fds__s0/evaluations\.jsonl, line 1 is damaged"):
         intact(file.parent)
+
+
+def test_what_a_resume_would_still_do_is_told(tmp_path) -> None:
+    complete = write_run(tmp_path / "complete", failed=["digits__fds__s0"])
+    study = json.loads((complete / "study.json").read_text())
+    write_json(complete / "study.json", study | {"yardstick_draws": 5})
+    assert Results.load(complete).unfinished == ()
+    lines = (complete / "yardsticks.jsonl").read_text().splitlines(keepends=True)
+    (complete / "yardsticks.jsonl").write_text("".join(lines[:-1]))
+    assert Results.load(complete).unfinished == ("the yardsticks of digits",)
+    disturbed = write_disturbed_run(tmp_path / "disturbed")
+    assert Results.load(disturbed).unfinished == ("1 of 8 cells",)

@@ -239,6 +239,21 @@ def test_a_measured_cell_is_tested_without_being_measured_again(tmp_path: Path) 
     assert not again.scratch.exists()
 
 
+def test_a_test_that_is_lost_time_and_again_is_left_for_a_resume(tmp_path: Path) -> None:
+    run = cell_run(tmp_path)
+    piece = FakeSlice(calls=[Fault("its node died", "node lost")] * 3)
+    assert [run.carry_out(piece, never()) for _ in range(2)] == [False, False]
+    with pytest.raises(Fault, match=f"testing {run.cell.name}: its node died, 3 times"):
+        run.carry_out(piece, never())
+    assert (record(run)["status"], record(run)["cause"]) == ("measured", "node lost")
+    again = cell_run(tmp_path)
+    again.check()
+    carry_out(again)
+    assert (record(again)["status"], record(again)["cause"]) == ("complete", None)
+    assert record(again)["why"] is None
+    assert history(again) == [("ok", None)]
+
+
 def test_a_controller_lost_before_its_weights_are_fetched_voids_the_attempt(
     tmp_path: Path,
 ) -> None:

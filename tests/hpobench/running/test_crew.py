@@ -244,6 +244,19 @@ def test_patience_begins_when_the_last_slice_is_gone_not_when_the_study_began() 
     assert done == ["a on slice 1"]
 
 
+def test_work_that_machines_fail_time_and_again_is_left_and_the_other_work_goes_on() -> None:
+    cluster, done = FakeCluster(slices(1)), list[str]()
+
+    def lost(piece: Slice) -> bool:
+        raise Fault("testing a: its worker was lost, 3 times", "worker lost")
+
+    plan = Plan(small_study(), Path(), [])
+    Crew(cluster, Silent(), plan).work([Piece("a", done, lost), Piece("b", done)])
+    assert names(done) == ["b"]
+    assert plan.left == ["testing a: its worker was lost, 3 times"]
+    assert all(piece.returned for piece in cluster.taken)
+
+
 def test_an_error_stops_all_the_work_and_is_raised() -> None:
     cluster, other = FakeCluster(slices(2)), UntilStopped()
 

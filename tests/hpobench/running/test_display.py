@@ -123,6 +123,14 @@ def test_a_note_is_said_once_and_when_it_is_over(tmp_path: Path) -> None:
     assert "stopping" in str(LiveTable(Console())._table(plan).caption)
 
 
+def test_what_is_left_for_a_resume_is_said_once(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    leave = [lambda line=line: plan.left.append(line) for line in ("testing a", "testing b")]
+    said = lines(plan, leave[0], lambda: None, leave[1])
+    assert said[1:] == ["  left for a resume: testing a", "  left for a resume: testing b"]
+    assert "left for a resume: testing b" in str(LiveTable(Console())._table(plan).caption)
+
+
 def test_more_cells_than_a_terminal_has_lines_are_counted(tmp_path: Path) -> None:
     study = Study("many", ["quadratic"], ["random"], 50, 6.0)
     runs = [Run(cell, "running") for cell in study.cells()]
@@ -130,9 +138,9 @@ def test_more_cells_than_a_terminal_has_lines_are_counted(tmp_path: Path) -> Non
     text = io.StringIO()
     console = Console(file=text, width=100, height=30, force_terminal=True)
     table = LiveTable(console)._table(plan)
-    assert table.row_count == 21
+    assert table.row_count == 20
     console.print(table)
-    assert "and 29 more" in text.getvalue()
+    assert "and 30 more" in text.getvalue()
     assert text.getvalue().count("\n") < 30
 
 

@@ -15,7 +15,7 @@ from intervals import by_process, clashes
 from rich.console import Console
 
 from hpobench.results.records import read_json, read_lines
-from hpobench.running import runner
+from hpobench.running import runner, yardsticks
 from hpobench.running.display import LiveTable
 
 FILE = Path(__file__).resolve().parents[3] / "benchmarks" / "scale.py"
@@ -66,10 +66,11 @@ def test_yardsticks_of_many_slices_at_once_are_all_there(scale: ModuleType, tmp_
     """They go into one file, from a thread for each slice."""
     study = dataclasses.replace(scale.study_of(10), seeds=tuple(range(128)), yardstick_draws=40)
     (tmp_path / "cells").mkdir()
-    pieces = runner.missing_yardsticks(study, tmp_path)
+    runs = runner.cell_runs(study, tmp_path)
+    pieces = yardsticks.missing_yardsticks(study, tmp_path, runs)
     piece = scale.SimulatedSlice("slice 0", 0.0, scale.Controllers())
     with ThreadPoolExecutor(64) as pool:
         assert all(pool.map(lambda yardstick: yardstick.carry_out(piece, None), pieces))
     lines = read_lines(tmp_path / "yardsticks.jsonl").records
     assert len(lines) == 128 * 40 * 2
-    assert runner.missing_yardsticks(study, tmp_path) == []
+    assert yardsticks.missing_yardsticks(study, tmp_path, runs) == []

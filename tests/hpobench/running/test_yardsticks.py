@@ -1,0 +1,80 @@
+"""The yardsticks of a study: which are missing, and what becomes of those that machines fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fake_slices import FakeSlice, never, small_study
+
+from hpobench.results.records import read_json, read_lines
+from hpobench.running import yardsticks
+from hpobench.running.causes import Fault
+from hpobench.running.runner import cell_runs
+from hpobench.running.yardsticks import missing_yardsticks
+from hpobench.study import Study
+
+LOST = Fault("a worker was lost: killed", "worker lost")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "run" / "cells").mkdir(parents=True)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No task has a reference of its own."""
+    monkeypatch.setattr(yardsticks, "known_reference", lambda task: None)
+
+
+def missing(study: Study, folder: Path) -> list[yardsticks.Yardstick]:
+    return missing_yardsticks(study, folder, cell_runs(study, folder))
+
+
+def drawn(folder: Path) -> list[tuple[str, int]]:
+    lines = read_lines(folder / "yardsticks.jsonl").records
+    return [(line["row"], line["draw"]) for line in lines]
+
+
+def test_a_yardstick_that_is_lost_is_tried_again_and_left_after_the_third_time(
+    folder: Path,
+) -> None:
+    study = small_study()
+    [yardstick] = missing(study, folder)
+    piece = FakeSlice(calls=[LOST, LOST, LOST])
+    assert [yardstick.carry_out(piece, never()) for _ in range(2)] == [False, False]
+    with pytest.raises(Fault, match=r"default and reference of quadratic: .*, 3 times"):
+        yardstick.carry_out(piece, never())
+    [again] = missing(study, folder)
+    assert again.carry_out(FakeSlice(), never())
+    assert sorted(drawn(folder)) == [(row, d) for row in ("default", "reference") for d in (0, 1)]
+    assert missing(study, folder) == []
+
+
+def test_only_draws_that_are_missing_are_trained(folder: Path) -> None:
+    study = small_study()
+    [yardstick] = missing(study, folder)
+    yardstick.carry_out(FakeSlice(), never())
+    file = folder / "yardsticks.jsonl"
+    whole = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(whole[:-1]))
+    [again] = missing(study, folder)
+    again.carry_out(FakeSlice(), never())
+    assert file.read_text() == "".join(whole)
+
+
+def test_the_best_observed_is_the_reference_once_every_cell_has_come_to_its_end(
+    folder: Path, unknown: None
+) -> None:
+    study = small_study(seeds=2)
+    for yardstick in missing(study, folder):
+        yardstick.carry_out(FakeSlice(), never())
+    first, second = cell_runs(study, folder)
+    first.carry_out(FakeSlice(), never())
+    assert missing(study, folder) == []
+    assert read_json(folder / "references.json") == {"quadratic": None}
+    second.carry_out(FakeSlice(), never())
+    assert len(missing(study, folder)) == 2  # also in a runner that did not see them end
+    assert read_json(folder / "references.json")["quadratic"]["kind"] == "best observed"
