@@ -22,8 +22,8 @@ PLAN = {
     "tasks": ["smooth", "poor"],
     "searchers": ["random"],
     "seeds": 1,
-    "evaluations": 24,
-    "pause": 0.2,
+    "evaluations": 36,
+    "pause": 0.4,  # a cell outlasts a node's coming: what another lost goes there, not to its slice
     "patience": 120.0,
 }
 SECONDS = 60.0
