@@ -82,6 +82,11 @@ class CellRun:
         """Why the cell, or its last attempt, came to nothing."""
         return self._record.get("why") or next((a["why"] for a in self._attempts[-1:]), None)
 
+    @property
+    def voids(self) -> int:
+        """How many of its attempts were void."""
+        return sum(attempt["status"] == "void" for attempt in self._attempts)
+
     def check(self) -> None:
         """Before a study is resumed: a cell whose files were cut short is to be run again.
 

@@ -110,12 +110,14 @@ class PlainLines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._said: dict[str, str] = {}
+        self._voids: dict[str, int] = {}
         self._noted = ""
         self._left = 0
 
     @contextmanager
     def showing(self, plan: Plan) -> Iterator[None]:
         self._said = plan.statuses()
+        self._voids = {run.cell.name: run.voids for run in plan.runs}
         self._say(f"{plan.study.name}: {_counts(plan, self._said)}, results in {plan.folder}")
         yield
 
@@ -129,13 +131,15 @@ class PlainLines:
             self._say(f"  left for a resume: {line}")
         for run in plan.runs:
             name, status = run.cell.name, statuses[run.cell.name]
-            if status == self._said[name] or status == "measured":
+            if run.voids > self._voids[name] and status != "interrupted":
+                self._said[name] = "waiting"
+                self._say(f"  {name}: void ({run.why}); it is run again")
+            self._voids[name] = run.voids
+            if status in (self._said[name], "measured"):
                 continue
             self._said[name] = status
             if status == "running":
                 self._say(f"  {name}: started")
-            elif status == "waiting":
-                self._say(f"  {name}: void ({run.why}); it is run again")
             else:
                 why = f" ({run.why})" if run.why else ""
                 self._say(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
 OF_THE_NODES = "a" * 19 + "nodeskey" + "b" * 13
 OF_THE_USER = "c" * 19 + "userskey" + "d" * 13
+DASHBOARD_SECONDS = 60.0
 
 STUDY = """
 from hpobench import Study, evaluations
@@ -67,12 +69,23 @@ def dashboard(places: dict[str, Path]) -> Iterator[str]:
         cluster.add_node(**small, temp_dir=str(places["node"]))
         os.environ.clear()
         os.environ.update(before)
-        assert answers(f"http://127.0.0.1:{port}")
+        _await(f"http://127.0.0.1:{port}", places["head"])
         yield f"http://127.0.0.1:{port}"
     finally:
         os.environ.clear()
         os.environ.update(before)
         cluster.shutdown()
+
+
+def _await(address: str, head: Path) -> None:
+    """A dashboard may take its time beside other work."""
+    end = time.monotonic() + DASHBOARD_SECONDS
+    while not answers(address):
+        if time.monotonic() > end:
+            logs = sorted(head.glob("session_latest/logs/dashboard*"))
+            told = "\n".join(f"{log.name}: {log.read_text()[-2000:]}" for log in logs)
+            pytest.fail(f"no dashboard answers at {address}\n{told}")
+        time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")

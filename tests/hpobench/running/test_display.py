@@ -28,6 +28,7 @@ class Run:
     count: int = 0
     incumbent: float | None = None
     why: str | None = None
+    voids: int = 0
 
 
 def plan_of(folder: Path, budget: Budget | float = 6.0) -> Plan:
@@ -89,13 +90,21 @@ def test_time_left_is_said_while_there_is_some(tmp_path: Path) -> None:
     assert time.monotonic() - began < 0.4
 
 
-def test_a_void_attempt_is_told_with_its_reason_and_the_cell_starts_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("then", ["waiting", "running"])  # it may not be looked at in between
+def test_a_void_attempt_is_told_with_its_reason_and_the_cell_starts_again(
+    then: str, tmp_path: Path
+) -> None:
     plan = plan_of(tmp_path)
     run = plan.runs[0]
+
+    def void() -> None:
+        settle(run, then, why="a worker was lost: killed")
+        run.voids = 1
+
     said = lines(
         plan,
         lambda: settle(run, "running"),
-        lambda: settle(run, "waiting", why="a worker was lost: killed"),
+        void,
         lambda: settle(run, "running"),
         lambda: settle(run, "failed", why="fds failed: no"),
     )
