@@ -88,6 +88,8 @@ def submit(
         raise ClusterError(f"--pip {pip}: there is no such file")
     with _jobs(cluster) as jobs:
         there = [*given, "--wandb", "off" if wandb == "off" else "offline"]
+        if source is not None:  # which may take its time, if it is a large folder
+            print(f"sending {source.parent}", flush=True)
         job = jobs.submit(found.name, source or study, there, variables, pip)
         print(f"job: {job}", flush=True)
         if wait:

@@ -21,6 +21,7 @@ from typing import Any
 from hpobench.cluster import packing
 from hpobench.errors import ClusterError
 from hpobench.provenance import COMMIT, commit
+from hpobench.running.tokens import bring_token
 
 RUNS = "${HPOBENCH_RUNS:-$HOME/hpobench-runs}"
 """Where runs lie on the head node; its own shell fills in the variables."""
@@ -52,6 +53,7 @@ class Jobs:
         from ray.job_submission import JobSubmissionClient
 
         self._address = address
+        bring_token()
         try:
             self._client = JobSubmissionClient(address)
         except Exception as error:

@@ -77,7 +77,9 @@ def answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(f"{address}/api/version", timeout=5) as reply:
             return reply.status == 200
-    except (OSError, ValueError, urllib.error.URLError):
+    except urllib.error.HTTPError as refusal:
+        return refusal.code == 401  # it asks for Ray's token, which Ray's own client brings along
+    except (OSError, ValueError):
         return False
 
 

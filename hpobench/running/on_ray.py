@@ -33,6 +33,7 @@ from hpobench.running.crew import Interrupted
 from hpobench.running.losses import fault_of
 from hpobench.running.remote import value_of
 from hpobench.running.slices import News, Order
+from hpobench.running.tokens import bring_token
 from hpobench.study import Study
 
 T = TypeVar("T")
@@ -263,6 +264,7 @@ def _connect(
     os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"  # a submitted job has one already
     try:
         _knock(address)
+        bring_token()
         ray.init(address, runtime_env=runtime, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RayError, RuntimeError, ValueError, OSError) as error:
         why = str(error).strip().partition("\n")[0].rstrip(".:")
