@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from hpobench.cluster import packing
+from hpobench.cluster.tokens import bring_token
 from hpobench.errors import ClusterError
 from hpobench.provenance import COMMIT, commit
-from hpobench.running.tokens import bring_token
 
 RUNS = "${HPOBENCH_RUNS:-$HOME/hpobench-runs}"
 """Where runs lie on the head node; its own shell fills in the variables."""

@@ -33,7 +33,6 @@ from hpobench.running.crew import Interrupted
 from hpobench.running.losses import fault_of
 from hpobench.running.remote import value_of
 from hpobench.running.slices import News, Order
-from hpobench.running.tokens import bring_token
 from hpobench.study import Study
 
 T = TypeVar("T")
@@ -264,13 +263,13 @@ def _connect(
     os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"  # a submitted job has one already
     try:
         _knock(address)
-        bring_token()
         ray.init(address, runtime_env=runtime, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RayError, RuntimeError, ValueError, OSError) as error:
         why = str(error).strip().partition("\n")[0].rstrip(".:")
         raise RunError(
-            f"no Ray answers at {address} ({why}); start one with `ray start --head`, or leave"
-            " --address out to run on this machine"
+            f"no Ray answers at {address} ({why}); start one with `ray start --head`, set"
+            " RAY_AUTH_MODE=token if it asks for a token, or leave --address out to run on this"
+            " machine"
         ) from None
 
 

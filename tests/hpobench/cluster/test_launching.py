@@ -34,7 +34,7 @@ SERVER = """#!{python}
 import http.server, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200)
+        self.send_response({status})
         self.end_headers()
     def log_message(self, *_):
         pass
@@ -122,8 +122,9 @@ def test_a_slurm_log_is_where_the_script_puts_it(place: Path, command) -> None:
     assert command("logs", "job.sbatch", "12") == (0, "the log\n", "")
 
 
-def test_a_tunnel_is_closed_afterwards(place: Path) -> None:
-    program(place, "kubectl", SERVER.format(python=sys.executable))
+@pytest.mark.parametrize("status", [200, 401])  # it may ask for a token
+def test_a_tunnel_is_closed_afterwards(status: int, place: Path) -> None:
+    program(place, "kubectl", SERVER.format(python=sys.executable, status=status))
     cluster = find_cluster("raycluster.yaml")
     assert isinstance(cluster, RayCluster)
     with cluster.reach() as address:

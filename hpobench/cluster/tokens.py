@@ -6,11 +6,12 @@ import logging
 
 
 def bring_token() -> None:
-    """Let this process send the token that its machine has, if it has one, to the Rays it asks.
+    """Let this process send the token of its machine, if there is one, to the dashboards it asks.
 
-    A Ray started on a machine with a token asks everybody for it (and `ray.init` makes one); but
-    Ray's clients bring it by themselves only to the address ``auto``. A Ray that asks for none does
-    not mind it. RAY_AUTH_MODE, where it is set, decides.
+    A Ray that is started on a machine with a token (`ray.init` makes one) asks everybody for it,
+    and its clients do not bring it by themselves. A dashboard that asks for none does not mind it;
+    processes of a cluster do, so this is not for whoever connects to one. RAY_AUTH_MODE, where it
+    is set, decides.
     """
     from ray._private.authentication import authentication_token_setup as setup
 

@@ -11,7 +11,7 @@ import pytest
 
 ASKED = """
 import os
-from hpobench.running.tokens import bring_token
+from hpobench.cluster.tokens import bring_token
 bring_token()
 print(os.environ.get("RAY_AUTH_MODE"))
 """
