@@ -36,6 +36,7 @@ from searchers.protocols import (
 from searchers.stopwatch import clock
 from trainables.evaluation import evaluate_job, save_weights
 from trainables.memory import out_of_memory, peak_device, peak_host, reset_peaks
+from trainables.processes import end_with
 from trainables.task import Task
 from trainables.warm_up import warm_up, warm_up_forward_mode
 
@@ -47,7 +48,8 @@ class Post:
     """What every slot of a cell needs to know: the same for all its trials.
 
     ``scratch`` is a folder for what lives no longer than the cell (weights of incumbents,
-    unfinished trainings). ``cores``: the slice's cores to stay on; empty for any.
+    unfinished trainings). ``cores``: the slice's cores to stay on; empty for any. ``controller``:
+    the process on the same node that slots work for, and do not outlive.
     """
 
     task: Task
@@ -58,6 +60,7 @@ class Post:
     threads: int = 1
     cores: tuple[int, ...] = ()
     device: str = "cpu"
+    controller: int | None = None
 
 
 def warm_up_work() -> dict[str, Any]:
@@ -87,6 +90,8 @@ class SlotTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any], post: Post | None = None) -> None:
         assert post is not None
         self._post = post
+        if post.controller is not None:
+            end_with(post.controller)
         stay_on(post.cores)
         torch.set_num_threads(post.threads)
         self._device = torch.device(post.device)

@@ -25,6 +25,7 @@ from hpobench.running.causes import Fault
 from hpobench.running.control import Control, Header
 from hpobench.running.cores import own_cores
 from hpobench.running.slices import News, Order, Outcome
+from trainables.processes import alive
 from trainables.trainable import Post, kept_weights
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -116,6 +117,7 @@ class Controller:
             threads=order.cpus,
             cores=cores,
             device="cuda" if order.gpus else "cpu",
+            controller=os.getpid(),
         )
         tune_cell(self._control, post, order.cpus, order.gpus, self._scratch)
 
@@ -170,19 +172,9 @@ def own_scratch() -> Path:
     """A folder on this node for what lives no longer than this process; of dead ones, none stay."""
     base = Path(tempfile.gettempdir()) / f"hpobench-{os.getuid()}"
     for folder in base.glob("*"):
-        if folder.name.isdigit() and not _alive(int(folder.name)):
+        if folder.name.isdigit() and not alive(int(folder.name)):
             shutil.rmtree(folder, ignore_errors=True)
     scratch = base / str(os.getpid())
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     return scratch
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from ray import cloudpickle, tune
+from ray.air._internal import usage as air_usage
 from ray.air.execution.resources import FixedResourceManager
 from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher as TuneSearcher
@@ -33,6 +34,8 @@ def tune_cell(control: Control, post: Post, cpus: int, gpus: float, storage: Pat
     # Tune would ask the cluster for a placement group of each trial's own; the slots are here.
     slots = {"CPU": float(post.width * cpus), "GPU": post.width * gpus}
     tune_controller.PlacementGroupResourceManager = partial(FixedResourceManager, slots)
+    # Tune counts who uses W&B's callback, and imports W&B for it: seconds, and folders left behind.
+    air_usage.tag_callbacks = lambda callbacks: False
     trainable = tune.with_parameters(SlotTrainable, post=post)
     # All cells of a Ray job share Tune's registry: by the name of its class, a cell would now and
     # then be given another's.

@@ -276,11 +276,12 @@ class Disturbance:
         self.broken.append(f"{fault.kind}, {fault.target}: {line}")
 
     def _void_attempts(self) -> Counter[str]:
+        """By cell; a file that a resume finds damaged voids what an earlier command had tried."""
         return Counter(
             cell
             for cell, record in self.scene.records().items()
             for entry in record.get("attempts", [])
-            if entry["status"] == "void"
+            if entry["status"] == "void" and entry["cause"] != "damaged file"
         )
 
     def _explain(self, cell: str, entry: dict[str, object], faults: list[Fault]) -> None:
