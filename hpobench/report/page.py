@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from hpobench.report.answer import answers
 from hpobench.report.cell_table import cell_table
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.disturbances import disturbance_table, incomplete
-from hpobench.report.figures.inline import colour_variables, inline_svg
-from hpobench.report.figures.regret import regret_figure
+from hpobench.report.figures.inline import colour_variables, inline_panel
+from hpobench.report.figures.panel import panel_of
 from hpobench.report.figures.style import STYLES
 from hpobench.report.hardware import hardware_note, sharing_note
 from hpobench.report.ledger_table import ledger_note, ledger_table
@@ -39,15 +42,26 @@ if TYPE_CHECKING:
     from hpobench.results.run import Results
 
 
-def write_report(results: Results, clock: Clock = "seconds") -> Path:
+Figures = dict[tuple[str, Curve], Markup]
+"""The page's figures by task and curve."""
+
+
+def write_report(
+    results: Results, clock: Clock = "seconds", drawn: Callable[[], Figures] | None = None
+) -> Path:
     """Write `report.html` into the run's folder; figures and times are over ``clock``."""
     path = results.path / "report.html"
-    write_whole(path, render_report(results, clock).encode())
+    write_whole(path, render_report(results, clock, drawn).encode())
     return path
 
 
-def render_report(results: Results, clock: Clock = "seconds") -> str:
-    """The page as HTML. Whatever comes from the run's files is escaped."""
+def render_report(
+    results: Results, clock: Clock = "seconds", drawn: Callable[[], Figures] | None = None
+) -> str:
+    """The page as HTML. Whatever comes from the run's files is escaped.
+
+    ``drawn``: the figures of `page_figures`, if they were drawn elsewhere; asked for at the end.
+    """
     environment = Environment(
         loader=PackageLoader("hpobench", "report"),
         autoescape=True,
@@ -55,7 +69,9 @@ def render_report(results: Results, clock: Clock = "seconds") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(_content(results, clock))
+    return environment.get_template("page.html").render(
+        _content(results, clock) | _tasks(results, clock, drawn)
+    )
 
 
 def _content(results: Results, clock: Clock) -> Record:
@@ -71,7 +87,6 @@ def _content(results: Results, clock: Clock) -> Record:
         "notes": _notes(results),
         "clock": CLOCKS[clock],
         "colours": {style: colour_variables(style) for style in STYLES},
-        "tasks": [_task(results, task, clock) for task in results.tasks],
         "ledger": ledger_table(results),
         "disturbances": disturbance_table(results),
         "given": _given(study),
@@ -79,6 +94,14 @@ def _content(results: Results, clock: Clock) -> Record:
         "cells": cell_table(results),
         "made_with": _made_with(study),
     }
+
+
+def _tasks(results: Results, clock: Clock, drawn: Callable[[], Figures] | None) -> Record:
+    if drawn is None:
+        figures = {place: draw() for place, draw in page_figures(results, clock).items()}
+    else:
+        figures = drawn()
+    return {"tasks": [_task(results, task, clock, figures) for task in results.tasks]}
 
 
 def _notes(results: Results) -> list[str]:
@@ -116,7 +139,7 @@ def _unmeasured(results: Results, task: str) -> list[int]:
     ]
 
 
-def _task(results: Results, name: str, clock: Clock) -> Record:
+def _task(results: Results, name: str, clock: Clock, figures: Figures) -> Record:
     reference = results.references[name]
     summary = results.summary(clock)
     rows = summary[summary["task"] == name].to_dict("records")
@@ -126,7 +149,7 @@ def _task(results: Results, name: str, clock: Clock) -> Record:
         "final": f"final {'regret' if reference is not None else 'test loss'}",
         "measured_from": _measured_from(results, name),
         "summary": [_row(row, reference is not None, clock) for row in rows],
-        "figures": _figures(results, name, clock),
+        "figures": _figures(results, name, clock, figures),
         "given": _given_by(results.task(name)),
         "reference": _reference(results, name),
     }
@@ -198,26 +221,51 @@ def _normalised(regret: float) -> str:
     return UNKNOWN if math.isnan(regret) else f"{number(100 * regret)} %"
 
 
-def _figures(results: Results, task: str, clock: Clock) -> list[Record]:
-    """The incumbents' figure, and folded away the one of the models in hand where it differs."""
-    figures = [_figure(results, task, "incumbent", clock, "")]
-    if len(results.task(task)["budgets"]) > 1:
-        folded = "The same for the model in hand: the best at any budget, for those who keep it"
-        figures.append(_figure(results, task, "in_hand", clock, folded))
-    return figures
+FOLDED = {
+    "incumbent": "",
+    "in_hand": "The same for the model in hand: the best at any budget, for those who keep it",
+}
 
 
-def _figure(results: Results, task: str, curve: Curve, clock: Clock, folded: str) -> Record:
+def page_figures(results: Results, clock: Clock) -> dict[tuple[str, Curve], Callable[[], Markup]]:
+    """What draws each figure of the page; it holds no more than the curves."""
+    return {
+        (task, curve): partial(
+            inline_panel,
+            panel_of(results, task, curve, clock),
+            clock,
+            f"{task}-{curve}-",
+            f"Figure: {_label(results, task, curve, clock)}; the table in the summary has the"
+            " numbers",
+        )
+        for task in results.tasks
+        for curve in _curves(results, task)
+    }
+
+
+def _curves(results: Results, task: str) -> tuple[Curve, ...]:
+    """The incumbents', and that of the models in hand where it differs."""
+    return ("incumbent", "in_hand") if len(results.task(task)["budgets"]) > 1 else ("incumbent",)
+
+
+def _figures(results: Results, task: str, clock: Clock, figures: Figures) -> list[Record]:
+    labels = {curve: _label(results, task, curve, clock) for curve in _curves(results, task)}
+    return [
+        {
+            "drawn": figures[task, curve],
+            "folded": FOLDED[curve],
+            "label": f"Figure: {label}",
+            "caption": f"{label[0].upper()}{label[1:]}. Lower is better; a curve holds until the"
+            " next step.",
+        }
+        for curve, label in labels.items()
+    ]
+
+
+def _label(results: Results, task: str, curve: Curve, clock: Clock) -> str:
     whose = "incumbent" if curve == "incumbent" else "model in hand"
     shown = "regret" if results.references[task] is not None else "test loss"
-    label = f"{shown} of the {whose} over {CLOCKS[clock].unit}, on {task}"
-    drawn = inline_svg(
-        regret_figure(results, [task], curve, clock),
-        f"{task}-{curve}-",
-        f"Figure: {label}; the table in the summary has the numbers",
-    )
-    caption = f"{label[0].upper()}{label[1:]}. Lower is better; a curve holds until the next step."
-    return {"drawn": drawn, "folded": folded, "label": f"Figure: {label}", "caption": caption}
+    return f"{shown} of the {whose} over {CLOCKS[clock].unit}, on {task}"
 
 
 def _reference(results: Results, task: str) -> Record:

@@ -7,8 +7,11 @@ import re
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from hpobench.report.figures.panel import Panel
+from hpobench.report.figures.regret import figure_of
 from hpobench.report.figures.style import STYLES, StyleName
 from hpobench.report.figures.write import render
+from hpobench.results.curves import Clock
 
 
 def inline_svg(figure: Figure, prefix: str, label: str) -> Markup:
@@ -33,6 +36,11 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> Markup:
         ' style="stroke-linejoin: round; stroke-linecap: butt">'
     )
     return Markup(opening + text[text.index(">") + 1 :])
+
+
+def inline_panel(panel: Panel, clock: Clock, prefix: str, label: str) -> Markup:
+    """A panel's figure; see `inline_svg`."""
+    return inline_svg(figure_of([panel], clock), prefix, label)
 
 
 def colour_variables(style: StyleName) -> str:

@@ -43,6 +43,13 @@ def regret_figure(
     A task without a reference has no regret: its panel shows the test loss, and says so.
     """
     panels = [panel_of(results, task, curve, clock) for task in tasks or results.tasks]
+    return figure_of(panels, clock, style)
+
+
+def figure_of(
+    panels: Sequence[Panel], clock: Clock = "seconds", style: StyleName = "light"
+) -> Figure:
+    """Panels one under the other."""
     with themed(style) as theme:
         columns = [_entries(panel, style, theme) for panel in panels]
         width = WIDTH - LEFT - max(map(width_of, columns))
