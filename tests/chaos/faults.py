@@ -202,7 +202,7 @@ ENDING = (
     Kind("disk full", fill_disk, frozenset({"disk full", "driver lost"}), 2),
 )
 TORN = (
-    Kind("torn line, cell unfinished", tear(False), frozenset(), 2),
+    Kind("torn line, cell unfinished", tear(False), frozenset({"damaged file"}), 2),
     Kind("torn line, cell complete", tear(True), frozenset({"damaged file"}), 2),
     Kind("torn line, yardsticks", tear_yardsticks, frozenset()),
 )
