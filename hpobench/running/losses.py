@@ -12,6 +12,7 @@ from ray.exceptions import (
 from hpobench.running.causes import Cause, Fault
 
 NO_MEMORY = "low on memory"
+RAISED = "error raised in its creation task"
 NODE_DIED = ("node has died", "node died", "node failure", "node was removed")
 
 
@@ -37,6 +38,8 @@ def _reason(error: BaseException) -> str:
     """The line of Ray's message that says something, without its identifiers."""
     dull = ("class_name:", "actor_id:", "pid:", "name:", "namespace:", "ip:", "the actor died")
     lines = [line.strip() for line in str(error).splitlines()]
+    if RAISED in str(error):  # a task that cannot be built there: a traceback, and what was raised
+        return next(line for line in reversed(lines) if line)[:160]
     telling = [line for line in lines if line and not line.lower().startswith(dull)]
     first = (telling or lines or [""])[0]
     for end in (". There are", ". ", ":"):

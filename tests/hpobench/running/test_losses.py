@@ -49,6 +49,12 @@ LOW = died(
     " node (IP: 10.0.0.7) was 15.2GB / 16.0GB (0.95)"
 )
 
+UNBUILT = died(
+    "The actor died because of an error raised in its creation task, ray::SlotTrainable.__init__()"
+    ' (pid=4711, ip=10.0.0.7)\n  File "task.py", line 7, in build\n    raise error\n    ^^^^^^^^^^^'
+    "\nFileNotFoundError: no data on this node: digits.npz"
+)
+
 
 @pytest.mark.parametrize(
     ("error", "cause"),
@@ -78,6 +84,10 @@ def test_causes(error: BaseException, cause: str) -> None:
     [
         (KILLED, "its controller was lost: The actor is dead because its worker process has died"),
         (NODE, "its controller was lost: the actor's node was terminated"),
+        (
+            UNBUILT,
+            "its controller was lost: FileNotFoundError: no data on this node: digits.npz",
+        ),
         (OutOfMemoryError("\n\nkilled: low on memory\n"), "its controller was lost: killed"),
         (RayActorError(error_msg=""), "its controller was lost: RayActorError"),
     ],
