@@ -245,7 +245,8 @@ class CellRun:
     def _put_aside_earlier(self) -> list[Record]:
         """Put aside what an earlier attempt left; the attempts so far."""
         attempts = self._attempts
-        if self.status == "running":
+        unrecorded = not attempts and self.evaluations.exists()  # somebody took its cell.json away
+        if self.status == "running" or unrecorded:
             fault = Fault("its runner was gone", "driver lost")
             attempts.append(_attempt(len(attempts) + 1, "interrupted", fault, 0.0))
         if attempts:

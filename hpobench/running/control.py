@@ -256,7 +256,7 @@ class Control:
         fault = None
         try:
             return call(*arguments)
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # it may not leave, either
             line = f"{type(error).__name__}: {error}".splitlines()[0]
             fault = Fault(f"{self.searcher.name} failed: {line}")
             self.log.append(traceback.format_exc())

@@ -25,7 +25,7 @@ from hpobench.running.causes import Fault
 from hpobench.running.control import Control, Header
 from hpobench.running.cores import own_cores
 from hpobench.running.slices import News, Order, Outcome
-from trainables.processes import alive
+from trainables.processes import alive, end_with
 from trainables.trainable import Post, kept_weights
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -51,6 +51,7 @@ class Controller:
         self._finished = threading.Event()
         self._scratch = own_scratch()
         self._asked = time.monotonic()
+        end_with(os.getppid())  # its node's raylet
         threading.Thread(target=self._end_if_forgotten, daemon=True).start()
 
     def run(self) -> None:

@@ -8,17 +8,18 @@ cell. The thread of the caller only watches.
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from hpobench.errors import RunError, StudyError
 from hpobench.results.curves import Clock
+from hpobench.results.loading import read_study
 from hpobench.results.records import (
     is_draft,
     make_folder,
-    read_json,
     write_json,
 )
 from hpobench.results.run import Results
@@ -43,15 +44,10 @@ def run(
     """Run a study in a new folder; see `Study.run`. ``clock``: what figures and page are over."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path(out) if out is not None else Path("runs") / f"{study.name}-{stamp}"
-    if (folder / "study.json").exists():
-        raise RunError(f"{folder} already holds a run; resume it, or choose another folder")
-    if folder.is_dir() and any(not is_draft(file) for file in folder.iterdir()):
-        raise RunError(f"{folder} is not empty; choose another folder for the run")
     _check_wandb(wandb)
-    with ExitStack() as until_the_end:
+    with _new_folder(folder):
         with _cluster(study, address, source) as cluster:  # may refuse: nothing is written before
-            write_json(make_folder(folder) / "study.json", describe(study, source))
-            until_the_end.enter_context(_held(folder))
+            write_json(folder / "study.json", describe(study, source))
             _carry_out(study, folder, cluster, display, clock)
         return _finish(folder, wandb, clock)
 
@@ -73,7 +69,7 @@ def resume(
     if not (folder / "study.json").is_file():
         raise RunError(f"{folder} holds no run: there is no study.json in it")
     _check_wandb(wandb)
-    record = read_json(folder / "study.json")
+    record = read_study(folder)
     if source is not None:
         record["source"] = str(source)
     if study is None:
@@ -94,16 +90,36 @@ def resume(
 
 
 @contextmanager
+def _new_folder(folder: Path) -> Iterator[None]:
+    """A folder of one's own that holds nothing yet; if nothing comes to be in it, it is removed."""
+    new = not folder.exists()
+    with _held(make_folder(folder)):
+        if (folder / "study.json").exists():
+            raise RunError(f"{folder} already holds a run; resume it, or choose another folder")
+        if any(not is_draft(file) for file in folder.iterdir()):
+            raise RunError(f"{folder} is not empty; choose another folder for the run")
+        try:
+            yield
+        finally:
+            if new:
+                with suppress(OSError):  # it is not empty
+                    folder.rmdir()
+
+
+@contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Only one runner writes to a run's folder; the system takes a claim back when it ends."""
-    with open(folder / "study.json", "rb") as file:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RunError(
                 f"{folder}: another process is at work on this run; wait for it, or stop it"
             ) from None
         yield
+    finally:
+        os.close(descriptor)
 
 
 def cell_runs(study: Study, folder: Path) -> list[CellRun]:

@@ -99,6 +99,8 @@ class Disturbance:
         fault = self.faults[-1]
         if not self._ends(driver, None if name == "disk full" else INTERRUPT_SECONDS):
             fault.survived = False
+        late = self.scene.under_way().items()  # begun between the strike and the end
+        fault.attempts = tuple(dict.fromkeys((*fault.attempts, *late)))
         status, said = driver.status, driver.said
         fault.became = f"exit status {status}"
         expected = {"runner killed": (-9,), "disk full": (2, 0)}.get(name, (130, 0))

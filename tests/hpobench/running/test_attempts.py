@@ -239,6 +239,18 @@ def test_a_measured_cell_is_tested_without_being_measured_again(tmp_path: Path) 
     assert not again.scratch.exists()
 
 
+def test_a_cell_without_its_record_begins_anew(tmp_path: Path) -> None:
+    run = cell_run(tmp_path)
+    carry_out(run)
+    (run.folder / "cell.json").unlink()
+    again = cell_run(tmp_path)
+    again.check()
+    carry_out(again)
+    assert losses(again.evaluations) == list(LOSSES)
+    assert losses(run.folder / "attempts/1.jsonl") == list(LOSSES)
+    assert history(again) == [("interrupted", "driver lost"), ("ok", None)]
+
+
 def test_a_test_that_is_lost_time_and_again_is_left_for_a_resume(tmp_path: Path) -> None:
     run = cell_run(tmp_path)
     piece = FakeSlice(calls=[Fault("its node died", "node lost")] * 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -347,12 +348,31 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_two_runners_do_not_share_a_folder(faults) -> None:
     folder, _ = faults
-    with open(folder / "study.json", "rb") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        refused = command("resume", folder, "--wandb", "off")
+    other = os.open(folder, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    refused = command("resume", folder, "--wandb", "off")
+    os.close(other)
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "another process is at work on this run" in refused.stderr
+
+
+def test_two_runners_do_not_begin_in_one_folder(tmp_path: Path) -> None:
+    """Before there is anything in it: the first still waits for its Ray."""
+    folder = tmp_path / "new"
+    folder.mkdir()
+    other = os.open(folder, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(RunError, match="another process is at work on this run"):
+        run(deterministic_study(), folder)
+    os.close(other)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_study_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="lower the width"):
+        run(dataclasses.replace(deterministic_study(), width=999), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_changed_study_does_not_resume(faults, tmp_path: Path) -> None:
