@@ -92,7 +92,7 @@ def resume(
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[None]:
     """A folder of one's own that holds nothing yet; if nothing comes to be in it, it is removed."""
-    new = not folder.exists()
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     with _held(make_folder(folder)):
         if (folder / "study.json").exists():
             raise RunError(f"{folder} already holds a run; resume it, or choose another folder")
@@ -101,9 +101,9 @@ def _new_folder(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if new:
-                with suppress(OSError):  # it is not empty
-                    folder.rmdir()
+            with suppress(OSError):  # one that is not empty stays
+                for place in made:
+                    place.rmdir()
 
 
 @contextmanager
