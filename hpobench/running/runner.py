@@ -17,11 +17,7 @@ from pathlib import Path
 from hpobench.errors import RunError, StudyError
 from hpobench.results.curves import Clock
 from hpobench.results.loading import read_study
-from hpobench.results.records import (
-    is_draft,
-    make_folder,
-    write_json,
-)
+from hpobench.results.records import is_draft, make_folder, write_json
 from hpobench.results.run import Results
 from hpobench.running.attempts import SETTLED, CellRun
 from hpobench.running.crew import Crew, Interrupted
@@ -80,9 +76,8 @@ def resume(
         runs = cell_runs(study, folder)
         for cell in runs:
             cell.check()
-        if any(cell.status not in SETTLED for cell in runs) or missing_yardsticks(
-            study, folder, runs
-        ):
+        unsettled = any(cell.status not in SETTLED for cell in runs)
+        if unsettled or missing_yardsticks(study, folder, runs):
             place = Path(record["source"]) if record.get("source") else None
             with _cluster(study, address, place) as cluster:
                 _carry_out(study, folder, cluster, display, clock)

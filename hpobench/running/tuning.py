@@ -34,7 +34,7 @@ def tune_cell(control: Control, post: Post, cpus: int, gpus: float, storage: Pat
     # Tune would ask the cluster for a placement group of each trial's own; the slots are here.
     slots = {"CPU": float(post.width * cpus), "GPU": post.width * gpus}
     tune_controller.PlacementGroupResourceManager = partial(FixedResourceManager, slots)
-    # Tune counts who uses W&B's callback, and imports W&B for it: seconds, and folders left behind.
+    # Tune counts who uses W&B's callback, and imports W&B for it, which leaves folders behind.
     air_usage.tag_callbacks = lambda callbacks: False
     trainable = tune.with_parameters(SlotTrainable, post=post)
     # All cells of a Ray job share Tune's registry: by the name of its class, a cell would now and
