@@ -11,13 +11,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def carry_out(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """What each of the calls comes to, in this process."""
-    return [call() for call in calls]
-
-
 def carry_out_beside(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """What each of the calls comes to, from another process; calls and values are pickled.
+    """What each of the calls comes to, in order, from another process; both are pickled.
 
     Wait for it in a thread. The other process ends by itself if this one is gone.
     """
@@ -34,5 +29,4 @@ def carry_out_beside(calls: Sequence[Callable[[], T]]) -> list[T]:
 
 
 if __name__ == "__main__":
-    values = carry_out(pickle.load(sys.stdin.buffer))
-    sys.stdout.buffer.write(pickle.dumps(values))
+    sys.stdout.buffer.write(pickle.dumps([call() for call in pickle.load(sys.stdin.buffer)]))

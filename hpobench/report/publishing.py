@@ -6,11 +6,10 @@ import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
-from hpobench.report.beside import carry_out, carry_out_beside
-from hpobench.report.figures.write import figure_files, write_files
-from hpobench.report.page import page_figures, write_report
+from hpobench.report.beside import carry_out_beside
+from hpobench.report.figures.write import write_figures
+from hpobench.report.page import Figures, page_figures, write_report
 from hpobench.results.curves import Clock
 from hpobench.results.run import Results
 
@@ -20,16 +19,22 @@ MANY = 100_000
 
 def publish(results: Results, clock: Clock = "seconds") -> None:
     """Write the tables, and over a clock the figures and the page, into the run's folder."""
-    results.summary()  # before there are two who would ask for it
+    with _no_garbage(), _page_figures(results, clock) as drawn:
+        results.write()
+        write_figures(results, clock)
+        write_report(results, clock, drawn)
+
+
+@contextmanager
+def _page_figures(results: Results, clock: Clock) -> Iterator[Callable[[], Figures] | None]:
+    """What waits for the page's figures, if it pays to draw them beside."""
+    if len(results.evaluations) <= MANY:
+        yield None
+        return
     figures = page_figures(results, clock)
-    calls: list[Callable[[], Any]] = [figure_files(results, clock), *figures.values()]
-    draw = carry_out_beside if len(results.evaluations) > MANY else carry_out
-    with _no_garbage(), ThreadPoolExecutor(2) as beside:
-        drawing = beside.submit(draw, calls)
-        tables = beside.submit(results.write)  # Arrow leaves Python's lock free meanwhile
-        write_report(results, clock, lambda: dict(zip(figures, drawing.result()[1:], strict=True)))
-        write_files(results, drawing.result()[0])
-        tables.result()
+    with ThreadPoolExecutor(1) as thread:
+        drawing = thread.submit(carry_out_beside, list(figures.values()))
+        yield lambda: dict(zip(figures, drawing.result(), strict=True))
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from hpobench.results.fields import (
     check,
     check_schema,
 )
-from hpobench.results.objects import Objects, as_json
+from hpobench.results.objects import Objects, common, plain
 from hpobench.results.records import Record, read_bytes, read_lines, torn_note
 
 Arrays: TypeAlias = dict[str, pa.Array]
@@ -135,11 +135,22 @@ def _is_finite(array: pa.Array) -> bool:
 def _is_exact(array: pa.Array) -> bool:
     """Whether Arrow took what is in it as it was: no text for a time, no long integer for a float.
 
-    NaN and infinity, which JSON does not have, are not below the limit either.
+    NaN and infinity, which JSON does not have, are not below the limit either. Lists with a null
+    in them can come out of Arrow with offsets that do not fit.
     """
     if pa.types.is_floating(array.type):
         return pc.all(pc.less(pc.abs(array), _LONGEST)).as_py() is not False
+    if pa.types.is_list(array.type) and not _is_valid(array):
+        return False
     return not pa.types.is_temporal(array.type) and all(map(_is_exact, _inside(array)))
+
+
+def _is_valid(array: pa.Array) -> bool:
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _has_empty_fields(array: pa.Array) -> bool:
@@ -181,16 +192,7 @@ def _check_order(evaluations: Sequence[Record], file: Path) -> None:
 
 
 def _array(name: str, values: Sequence[Any]) -> pa.Array:
-    """Values of one kind as they are, others as JSON text."""
-    kinds = {type(value) for value in values if value is not None}
-    if name in _KNOWN:
-        return pa.array(values, _KNOWN[name])
-    if len(kinds) <= 1 and kinds <= _ARROW.keys():
-        try:
-            return pa.array(values)
-        except OverflowError:
-            pass
-    return as_json(values)
+    return pa.array(values, _KNOWN[name]) if name in _KNOWN else plain(values)
 
 
 def _frame(
@@ -221,7 +223,7 @@ def _column(name: str, pieces: Sequence[pa.Array | int]) -> Any:
     if name == "hyperparameters":
         return Objects.joined(pieces)
     pieces = [len(p) if not isinstance(p, int) and p.type == pa.null() else p for p in pieces]
-    kind = _KNOWN.get(name) or _common({p.type for p in pieces if not isinstance(p, int)})
+    kind = _KNOWN.get(name) or common({p.type for p in pieces if not isinstance(p, int)})
     if kind is None:
         return Objects.joined(pieces)
     whole = pa.chunked_array(list(_cast(pieces, kind)), kind)
@@ -231,14 +233,6 @@ def _column(name: str, pieces: Sequence[pa.Array | int]) -> Any:
     return whole.to_pandas()
 
 
-def _common(kinds: set[pa.DataType]) -> pa.DataType | None:
-    """What a plain column of them would be; None if there is none."""
-    if kinds <= {pa.int64(), pa.float64()}:
-        return pa.int64() if kinds == {pa.int64()} else pa.float64()
-    (kind,) = kinds if len(kinds) == 1 else (None,)
-    return kind if kind in (pa.bool_(), pa.string()) else None
-
-
 def _cast(pieces: Sequence[pa.Array | int], kind: pa.DataType) -> Iterator[pa.Array]:
     for piece in pieces:
-        yield pa.nulls(piece, kind) if isinstance(piece, int) else piece.cast(kind)
+        yield pa.nulls(piece, kind) if isinstance(piece, int) else piece.cast(kind, safe=False)

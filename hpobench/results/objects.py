@@ -1,13 +1,14 @@
 """A column of JSON objects, kept in Arrow and made into Python values only where looked at.
 
-A million configurations are 80 MB as Arrow structs and a gigabyte as dicts. Each file keeps its
-own struct, so that a row has the keys of its own task and no others.
+A million configurations are 80 MB as Arrow structs and a gigabyte as dicts. Each task keeps its own
+kind of struct, so that a row has the keys of its own task and no others.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,8 @@ from pandas.api.extensions import ExtensionArray, ExtensionDtype, take
 
 JSON = pa.json_()
 """Arrow's type of values that no struct holds as they are (a null inside, mixed types): text."""
+
+_PLAIN = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
 
 
 class ObjectsDtype(ExtensionDtype):
@@ -49,15 +52,21 @@ class Objects(ExtensionArray):
     @classmethod
     def joined(cls, arrays: Sequence[pa.Array | int]) -> Objects:
         """Arrays one after the other; a number stands for so many missing values."""
-        lengths = [array if isinstance(array, int) else len(array) for array in arrays]
-        missing = [isinstance(array, int) for array in arrays]
-        number = np.where(missing, -1, np.cumsum(~np.array(missing, bool)) - 1)
-        rows = [np.arange(length, dtype=np.int32) for length in lengths]
-        return cls(
-            [array for array in arrays if not isinstance(array, int)],
-            np.repeat(number.astype(np.int32), lengths),
-            np.concatenate(rows) if rows else np.empty(0, np.int32),
-        )
+        kinds = {array.type: None for array in arrays if not isinstance(array, int)}
+        alike = [[a for a in arrays if not isinstance(a, int) and a.type == k] for k in kinds]
+        number = {kind: place for place, kind in enumerate(kinds)}
+        filled = [0] * len(kinds)
+        piece, row = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+        for array in arrays:
+            length = array if isinstance(array, int) else len(array)
+            place = -1 if isinstance(array, int) else number[array.type]
+            begin = 0 if isinstance(array, int) else filled[place]
+            piece.append(np.full(length, place, np.int32))
+            row.append(np.arange(begin, begin + length, dtype=np.int32))
+            if place >= 0:
+                filled[place] += length
+        whole = [pa.concat_arrays(parts) for parts in alike]
+        return cls(whole, np.concatenate(piece), np.concatenate(row))
 
     @property
     def dtype(self) -> ObjectsDtype:
@@ -100,6 +109,47 @@ class Objects(ExtensionArray):
 
     def texts(self) -> pa.Array:
         """The values as JSON text, null where missing."""
+        parts, back = self._by_piece()
+        missing = pa.nulls(len(self) - sum(map(len, parts)), pa.string())
+        return pa.concat_arrays([missing, *map(as_text, parts)]).take(back)
+
+    def keys(self) -> dict[str, pa.DataType] | None:
+        """Arrow's type of each key's values, `JSON` where they have none in common.
+
+        None if some value is no object: then they have no keys.
+        """
+        found: dict[str, set[pa.DataType]] = {}
+        for array in self._pieces:
+            fields = _fields(array)
+            if fields is None:
+                return None
+            for name, values in fields.items():
+                found.setdefault(name, set()).add(values.type)
+        return {name: common(kinds - {pa.null()}) or JSON for name, kinds in found.items()}
+
+    def fields(self, keys: Mapping[str, pa.DataType]) -> list[pa.Array]:
+        """For each key, with a type from `keys`, its values; null where an object lacks it.
+
+        Those of type `JSON` are text.
+        """
+        parts, back = self._by_piece()
+        missing = len(self) - sum(map(len, parts))
+        columns = [_fields(part) or {} for part in parts]
+        found = []
+        for name, kind in keys.items():
+            storage = pa.string() if kind == JSON else kind
+            values = [
+                _as(kind, column[name]) if name in column else pa.nulls(len(part), storage)
+                for column, part in zip(columns, parts, strict=True)
+            ]
+            found.append(pa.concat_arrays([pa.nulls(missing, storage), *values]).take(back))
+        return found
+
+    def _by_piece(self) -> tuple[list[pa.Array], pa.Array]:
+        """The values that are there, piece by piece, and where each is in that order.
+
+        The missing ones come before all others.
+        """
         order = np.argsort(self._piece, kind="stable")
         ends = np.searchsorted(self._piece[order], np.arange(-1, len(self._pieces)), side="right")
         parts = [
@@ -107,10 +157,9 @@ class Objects(ExtensionArray):
             for array, begin, end in zip(self._pieces, ends[:-1], ends[1:], strict=True)
             if end > begin
         ]
-        text = pa.concat_arrays([pa.nulls(int(ends[0]), pa.string()), *_as_texts(parts)])
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return text.take(pa.array(back))
+        return parts, pa.array(back)
 
     @classmethod
     def _from_sequence(
@@ -146,17 +195,51 @@ def as_json(values: Sequence[Any]) -> pa.Array:
     return pa.ExtensionArray.from_storage(JSON, pa.array(texts, pa.string()))
 
 
-def _as_texts(arrays: Sequence[pa.Array]) -> list[pa.Array]:
-    """Each as JSON text; those of one type are done at once."""
-    texts = list(arrays)
-    for kind in dict.fromkeys(array.type for array in arrays):
-        places = [place for place, array in enumerate(arrays) if array.type == kind]
-        joined = as_text(pa.concat_arrays([arrays[place] for place in places]))
-        begin = 0
-        for place in places:
-            texts[place] = joined.slice(begin, len(arrays[place]))
-            begin += len(arrays[place])
-    return texts
+def plain(values: Sequence[Any]) -> pa.Array:
+    """Python values of one kind as they are, others as JSON text; None is missing."""
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) <= 1 and kinds <= _PLAIN.keys():
+        try:
+            return pa.array(values)
+        except OverflowError:
+            pass
+    return as_json(values)
+
+
+def common(kinds: set[pa.DataType]) -> pa.DataType | None:
+    """What a plain column of values of these types would be; None if there is none.
+
+    One with a float in it is of floats: an integer beyond 2⁵³ is then the nearest float.
+    """
+    if kinds <= {pa.int64(), pa.float64()}:
+        return pa.int64() if kinds == {pa.int64()} else pa.float64()
+    (kind,) = kinds if len(kinds) == 1 else (None,)
+    return kind if kind in (pa.bool_(), pa.string()) else None
+
+
+def _fields(array: pa.Array) -> dict[str, pa.Array] | None:
+    """The values of each key of an array of objects; None if they are not all objects."""
+    if pa.types.is_struct(array.type):
+        return dict(zip((field.name for field in array.type), array.flatten(), strict=True))
+    if array.type != JSON:
+        return None if array.null_count < len(array) else {}
+    values = [None if text is None else json.loads(text) for text in array.storage.to_pylist()]
+    if not all(value is None or isinstance(value, dict) for value in values):
+        return None
+    names = dict.fromkeys(name for value in values for name in value or ())
+    return {name: _column([(value or {}).get(name) for value in values]) for name in names}
+
+
+def _column(values: Sequence[Any]) -> pa.Array:
+    """As `plain`, but whole numbers among floats are floats too."""
+    if {type(value) for value in values if value is not None} == {int, float}:
+        with suppress(OverflowError):
+            return pa.array([None if value is None else float(value) for value in values])
+    return plain(values)
+
+
+def _as(kind: pa.DataType, array: pa.Array) -> pa.Array:
+    return as_text(array) if kind == JSON else array.cast(kind, safe=False)
 
 
 def as_text(array: pa.Array) -> pa.Array:

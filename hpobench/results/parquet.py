@@ -2,44 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from hpobench.results.objects import Objects
+from hpobench.results.objects import JSON, Objects
 from hpobench.results.records import replacing
 
 ROWS = 1 << 16  # of one part
+_TEXT = pa.large_string()
+
+Keys = Mapping[str, Mapping[str, pa.DataType]]
+"""Of each column of JSON objects, its keys and their types."""
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame, its columns of JSON objects as text. RunError if the disk refuses."""
-    schema = pa.schema({str(name): _type(frame[name]) for name in frame.columns})
+    """Write a frame. RunError if the disk refuses.
+
+    A column of JSON objects becomes a column for each of their keys, as in
+    "hyperparameters.momentum", which is empty where an object does not have it. JSON values of no
+    common type are text.
+    """
+    keys = _keys(frame)
+    schema = _schema(frame, keys)
     few = [field.name for field in schema if pa.types.is_string(field.type)]
     with (
         replacing(path) as file,
         pyarrow.parquet.ParquetWriter(file, schema, use_dictionary=few) as writer,
     ):
         for start in range(0, len(frame), ROWS):
-            writer.write_table(_part(frame.iloc[start : start + ROWS], schema))
+            writer.write_table(_part(frame.iloc[start : start + ROWS], keys, schema))
 
 
-def _part(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    columns = (frame[field.name].array for field in schema)
+def _keys(frame: pd.DataFrame) -> Keys:
+    """Of the columns that hold nothing but objects, unless a name would be there twice."""
+    taken = set(frame.columns)
+    found: dict[str, dict[str, pa.DataType]] = {}
+    for name, column in frame.items():
+        keys = column.array.keys() if isinstance(column.array, Objects) else None
+        names = {f"{name}.{key}" for key in keys or ()}
+        if keys is not None and taken.isdisjoint(names):
+            found[str(name)] = keys
+            taken |= names
+    return found
+
+
+def _schema(frame: pd.DataFrame, keys: Keys) -> pa.Schema:
+    fields: list[tuple[str, pa.DataType]] = []
+    for name in map(str, frame.columns):
+        if name in keys:
+            inside = keys[name].items()
+            fields += [(f"{name}.{key}", _TEXT if kind == JSON else kind) for key, kind in inside]
+        else:
+            fields.append((name, _type(frame[name])))
+    return pa.schema(fields)
+
+
+def _part(frame: pd.DataFrame, keys: Keys, schema: pa.Schema) -> pa.Table:
+    arrays: list[pa.Array] = []
+    for name in map(str, frame.columns):
+        column = frame[name].array
+        if name in keys:
+            arrays += column.fields(keys[name])
+        else:
+            arrays.append(column.texts() if isinstance(column, Objects) else pa.array(column))
     return pa.table(
-        [
-            column.texts() if isinstance(column, Objects) else pa.array(column, field.type)
-            for column, field in zip(columns, schema, strict=True)
-        ],
-        schema=schema,
+        [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema
     )
 
 
 def _type(column: pd.Series) -> pa.DataType:
     if isinstance(column.array, Objects):
-        return pa.large_string()
+        return _TEXT
     return (
         pa.array(column.dropna()[:1]).type if column.dtype == object else pa.array(column[:0]).type
     )

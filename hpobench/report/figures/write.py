@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,8 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from hpobench.report.figures.panel import Panel, panel_of
-from hpobench.report.figures.regret import figure_of
+from hpobench.report.figures.regret import regret_figure
 from hpobench.report.figures.style import StyleName, themed
 from hpobench.results.curves import Clock
 from hpobench.results.records import make_folder, write_whole
@@ -35,25 +32,9 @@ def render(figure: Figure, form: Literal["png", "svg"], style: StyleName) -> byt
 
 def write_figures(results: Results, clock: Clock = "seconds") -> tuple[Path, ...]:
     """Write `figures/regret.png` and `.svg` into the run's folder."""
-    return write_files(results, figure_files(results, clock)())
-
-
-def figure_files(results: Results, clock: Clock) -> Callable[[], dict[str, bytes]]:
-    """What draws the files that `write_files` writes; it holds no more than the curves."""
-    return partial(_drawn, [panel_of(results, task, clock=clock) for task in results.tasks], clock)
-
-
-def write_files(results: Results, files: Mapping[str, bytes]) -> tuple[Path, ...]:
-    """Write files, by name, into the folder of the run's figures."""
+    figure = regret_figure(results, clock=clock)
     folder = make_folder(results.path / "figures")
-    for name, content in files.items():
-        write_whole(folder / name, content)
-    return tuple(folder / name for name in files)
-
-
-def _drawn(panels: Sequence[Panel], clock: Clock) -> dict[str, bytes]:
-    figure = figure_of(panels, clock)
-    return {
-        "regret.png": render(figure, "png", "light"),
-        "regret.svg": render(figure, "svg", "light"),
-    }
+    files = folder / "regret.png", folder / "regret.svg"
+    write_whole(files[0], render(figure, "png", "light"))
+    write_whole(files[1], render(figure, "svg", "light"))
+    return files
