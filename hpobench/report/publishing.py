@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from hpobench.report.beside import carry_out_beside
@@ -19,22 +19,19 @@ MANY = 100_000
 
 def publish(results: Results, clock: Clock = "seconds") -> None:
     """Write the tables, and over a clock the figures and the page, into the run's folder."""
-    with _no_garbage(), _page_figures(results, clock) as drawn:
+    many = len(results.evaluations) > MANY
+    with _no_garbage(), ThreadPoolExecutor(1) as beside:
+        drawn = _page_figures(results, clock, beside) if many else None
         results.write()
         write_figures(results, clock)
         write_report(results, clock, drawn)
 
 
-@contextmanager
-def _page_figures(results: Results, clock: Clock) -> Iterator[Callable[[], Figures] | None]:
-    """What waits for the page's figures, if it pays to draw them beside."""
-    if len(results.evaluations) <= MANY:
-        yield None
-        return
+def _page_figures(results: Results, clock: Clock, beside: Executor) -> Callable[[], Figures]:
+    """What waits for the page's figures, which another process draws meanwhile."""
     figures = page_figures(results, clock)
-    with ThreadPoolExecutor(1) as thread:
-        drawing = thread.submit(carry_out_beside, list(figures.values()))
-        yield lambda: dict(zip(figures, drawing.result(), strict=True))
+    drawing = beside.submit(carry_out_beside, list(figures.values()))
+    return lambda: dict(zip(figures, drawing.result(), strict=True))
 
 
 @contextmanager

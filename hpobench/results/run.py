@@ -18,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from hpobench.errors import RunError
+from hpobench.results.csv_text import csv_of
 from hpobench.results.curves import UNMEASURED, Clock, Split, regret_frame, splits_of
 from hpobench.results.evaluations import read_evaluations
 from hpobench.results.fields import CELL, CLOCKS, TEST, YARDSTICK
@@ -144,7 +145,7 @@ class Results:
         write_parquet(parquet, self.evaluations)
         tables = {"regret.csv": self.regret(), "summary.csv": self.summary()}
         for name, table in tables.items():
-            write_whole(self.path / name, table.to_csv(index=False).encode())
+            write_whole(self.path / name, csv_of(table))
         return (parquet, *(self.path / name for name in tables))
 
     @cached_property

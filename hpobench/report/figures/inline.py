@@ -26,9 +26,9 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> Markup:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="', f'id="{prefix}', text)
-    text = text.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
-    text = re.sub(r'\bstyle="[^"]*"', _with_variables, text)
+    for reference in (' id="', "url(#", 'href="#'):
+        text = text.replace(reference, reference + prefix)
+    text = re.sub(r'style="[^"]*"', _with_variables, text)
     size = re.search(r'viewBox="[^"]*"', text)
     assert size is not None
     opening = (
