@@ -140,7 +140,9 @@ class SlotTrainable(tune.Trainable):
             return {"end": True}, clock(self._device)
         except ScratchError as error:
             return {"disk": str(error)}, clock(self._device)
-        except Exception as error:  # an errored trial would take its actor with it
+        except (Exception, SystemExit) as error:  # an errored trial would take its actor with it
+            if hasattr(error, "ray_terminate_msg"):  # this process was told to end: not its doing
+                raise
             worked = clock(self._device)
             return {
                 "failed": f"{type(error).__name__}: {error}".splitlines()[0],

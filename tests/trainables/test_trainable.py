@@ -6,12 +6,14 @@ import dataclasses
 import json
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray._raylet import raise_sys_exit_with_custom_error_message
 
 from searchers.catalog import find_searcher
 from searchers.inner import Metrics
@@ -110,6 +112,25 @@ def test_an_exception_in_a_training_is_a_report(tmp_path: Path) -> None:
     assert report["failed"].startswith("RuntimeError")  # a generator's StopIteration
     assert report["parts"]["lost"] > 0
     assert report["cause"] == "searcher error"
+
+
+def test_a_training_that_leaves_has_failed(tmp_path: Path) -> None:
+    def losses() -> Iterator[float]:
+        sys.exit("enough")
+        yield 1.0
+
+    assert do(slot(tmp_path, losses=losses()), 0)["failed"] == "SystemExit: enough"
+
+
+def test_a_slot_that_is_told_to_end_ends(tmp_path: Path) -> None:
+    """Ray's answer to SIGTERM, as a node sends it that is taken away: no failure of a training."""
+
+    def losses() -> Iterator[float]:
+        raise_sys_exit_with_custom_error_message("The process receives a SIGTERM.", exit_code=1)
+        yield 1.0
+
+    with pytest.raises(SystemExit):
+        do(slot(tmp_path, losses=losses()), 0)
 
 
 def test_a_lack_of_memory_is_told_from_other_failures(tmp_path: Path) -> None:

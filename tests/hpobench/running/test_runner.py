@@ -34,6 +34,7 @@ FAULTS = '''
 import dataclasses
 import math
 import os
+import sys
 from pathlib import Path
 
 from hpobench import Study, evaluations
@@ -79,6 +80,8 @@ class Poor:
     def draw(self, training):
         if training == 1:
             raise ValueError("bad batch")
+        if training == 4:
+            sys.exit("enough")
         if training == 3 and not (HERE / "died").exists():
             (HERE / "died").touch()
             os._exit(1)  # a worker that is gone, once
@@ -146,6 +149,7 @@ def test_nan_and_exceptions_are_data(faults) -> None:
     assert by_training[1]["error"] == "ValueError: bad batch"
     assert by_training[1]["cause"] == "searcher error"
     assert by_training[2]["status"] == "diverged"
+    assert by_training[4]["error"] == "SystemExit: enough"
     ceiling = read_json(folder / "study.json")["tasks"][0]["loss_ceiling"]
     assert by_training[1]["validation_loss"] == by_training[2]["validation_loss"] == ceiling
     assert [line["evaluation"] for line in found] == list(range(6))
