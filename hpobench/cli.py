@@ -154,6 +154,19 @@ def report(folder: Folder, clock: Clock = ClockName.seconds) -> None:
     _show(results, clock)
 
 
+@app.command(epilog="Example: `hpobench verify runs/digits-20260102-030405`")
+def verify(folder: Folder) -> None:
+    """Compute every number of a run's tables and page again; exit code 1 if one differs."""
+    from hpobench.report.verifying import differences
+
+    found = differences(folder)
+    for line in found:
+        print(line)
+    if found:
+        raise typer.Exit(1)
+    print("verified: the tables and the page say what the records come to")
+
+
 @app.command(epilog="Example: `hpobench status runs/digits-20260102-030405`")
 def status(folder: Folder) -> None:
     """Show how far a run is, cell by cell."""

@@ -268,11 +268,11 @@ def _struct_text(array: pa.Array) -> pa.Array:
             parts += [f"{start}{name}: ", value]
         text = pc.binary_join_element_wise(*parts, "}", "")
     else:
-        pairs = [
-            pc.binary_join_element_wise(f"{name}: ", value, "")
+        pairs = [  # Arrow's own way to skip what is null would skip whole rows of it
+            pc.coalesce(pc.binary_join_element_wise(f", {name}: ", value, ""), "")
             for name, value in zip(names, values, strict=True)
         ]
-        inside = pc.binary_join_element_wise(*pairs, ", ", null_handling="skip")
+        inside = pc.utf8_slice_codeunits(pc.binary_join_element_wise(*pairs, ""), 2)
         text = pc.binary_join_element_wise("{", inside, "}", "")
     return pc.if_else(array.is_valid(), text, None) if array.null_count else text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -26,15 +26,22 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     "hyperparameters.momentum", which is empty where an object does not have it. JSON values of no
     common type are text.
     """
-    keys = _keys(frame)
-    schema = _schema(frame, keys)
+    schema, parts = parts_of(frame)
     few = [field.name for field in schema if pa.types.is_string(field.type)]
     with (
         replacing(path) as file,
         pyarrow.parquet.ParquetWriter(file, schema, use_dictionary=few) as writer,
     ):
-        for start in range(0, len(frame), ROWS):
-            writer.write_table(_part(frame.iloc[start : start + ROWS], keys, schema))
+        for part in parts:
+            writer.write_table(part)
+
+
+def parts_of(frame: pd.DataFrame) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """What is written of a frame: its columns, and its rows, some at a time."""
+    keys = _keys(frame)
+    schema = _schema(frame, keys)
+    starts = range(0, len(frame), ROWS)
+    return schema, (_part(frame.iloc[start : start + ROWS], keys, schema) for start in starts)
 
 
 def _keys(frame: pd.DataFrame) -> Keys:

@@ -135,9 +135,14 @@ def make_folder(path: Path) -> Path:
 
 def _encode(path: Path, value: Any, indent: int | None = None) -> bytes:
     try:
-        return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=indent).encode()
+        return encoded(value, indent)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def encoded(value: Any, indent: int | None = None) -> bytes:
+    """A value as its JSON is written. Raises TypeError or ValueError for what is none."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=indent).encode()
 
 
 def _parse(text: bytes) -> Record | None:

@@ -21,7 +21,7 @@ anything = st.recursive(
 shapes = st.fixed_dictionaries(
     {"rate": st.floats(allow_nan=False, allow_infinity=False), "batch": st.integers(-9, 9)},
     optional={"kind": texts, "warm": st.booleans(), 'a "b" é': st.lists(st.floats(0, 1))},
-)
+) | st.fixed_dictionaries({}, optional={"kind": texts, "rate": st.floats(0, 1)})
 
 
 @st.composite

@@ -23,11 +23,11 @@ def columns_of_objects(draw):
     """Pieces as files give them, structs and text, and the list of the values."""
     arrays, values = [], []
     for _ in range(draw(st.integers(0, 4))):
-        piece = draw(st.lists(st.one_of(st.none(), draw(st.sampled_from([shapes, objects])))))
-        as_text = not piece or None in piece or draw(st.booleans())
-        try:
-            arrays.append(as_json(piece) if as_text else pa.array(piece))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # mixed kinds: no struct
+        if draw(st.booleans()):
+            piece = draw(st.lists(shapes, min_size=1))
+            arrays.append(pa.array(piece))
+        else:
+            piece = draw(st.lists(st.none() | objects))
             arrays.append(as_json(piece))
         values += piece
     return Objects.joined(arrays), values
