@@ -154,6 +154,26 @@ def report(folder: Folder, clock: Clock = ClockName.seconds) -> None:
     _show(results, clock)
 
 
+@app.command(epilog="Example: `hpobench watch runs/digits-20260102-030405`")
+def watch(
+    folder: Folder,
+    clock: Clock = ClockName.seconds,
+    port: Annotated[int, typer.Option(help="Where to serve; 0: any that is free.")] = 9265,
+    every: Annotated[float, typer.Option(help="Draw at most once in so many seconds.")] = 10.0,
+) -> None:
+    """Serve the page of a run to this machine, and draw it again while the run goes on.
+
+    It takes its time only where nobody else wants it: what is measured here comes first.
+    """
+    from hpobench.report.watching import LOOPBACK, LivePage, server_of
+
+    if hasattr(os, "nice"):
+        os.nice(19)
+    with server_of(LivePage(folder, clock.clock, every), port) as server:
+        print(f"http://{LOOPBACK}:{server.server_port}  (Ctrl-C ends it)", flush=True)
+        server.serve_forever()
+
+
 @app.command(epilog="Example: `hpobench verify runs/digits-20260102-030405`")
 def verify(folder: Folder) -> None:
     """Compute every number of a run's tables and page again; exit code 1 if one differs."""
