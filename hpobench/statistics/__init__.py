@@ -1,0 +1,1 @@
+"""How certain a comparison is: bands, intervals, verdicts, times and ranks, of arrays alone."""

@@ -1,0 +1,75 @@
+"""Wilcoxon's signed-rank statistic: exact tests, and the interval that comes from inverting them.
+
+All that it assumes of the differences is that each is symmetric about the same centre, and that
+they are independent; pairs of equal seeds give such differences whenever the two of a pair are
+exchangeable but for a shift. Infinite differences are allowed: only signs and ranks count.
+
+Hollander, Wolfe and Chicken, *Nonparametric Statistical Methods*, chapter 3.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import rankdata
+
+from hpobench.results.regret import Array
+
+
+def p_value(differences: ArrayLike) -> float:
+    """Two-sided p-value for differences symmetric about zero, shape (n,).
+
+    Exact with ties too: the statistic is compared with its values under all 2^n choices of signs.
+    Zeros take part in the ranking and then drop out (Pratt). Nothing but zeros: 1. NaN: NaN.
+    """
+    d = np.asarray(differences, dtype=float)
+    if np.isnan(d).any():
+        return math.nan
+    doubled = np.rint(2 * rankdata(np.abs(d))).astype(int)[d != 0]
+    positive = int(doubled[d[d != 0] > 0].sum())
+    smaller = min(positive, int(doubled.sum()) - positive)
+    tail = _distribution(tuple(sorted(doubled.tolist())))[: smaller + 1].sum()
+    return min(1.0, 2 * float(tail))
+
+
+def hodges_lehmann(values: ArrayLike, unknown: float = math.nan) -> float:
+    """The median of the Walsh averages of n ≥ 1 values; ``unknown`` stands for the mean of ∓∞."""
+    return float(np.median(_walsh(values, unknown)))
+
+
+def lower_limit(values: ArrayLike, confidence: float) -> float | None:
+    """The lower end of the two-sided interval for the centre of n values.
+
+    The k-th smallest Walsh average, for the largest k that holds the level. None for fewer values
+    than can reach it: six for 95 %. The mean of −∞ and ∞ counts as −∞.
+    """
+    averages = _walsh(values, unknown=-math.inf)
+    below = _distribution(tuple(range(1, len(np.asarray(values)) + 1))).cumsum()
+    k = int(np.searchsorted(below, (1 - confidence) / 2, side="right"))
+    return None if k == 0 else float(np.sort(averages)[k - 1])
+
+
+def _walsh(values: ArrayLike, unknown: float) -> Array:
+    """The averages of all pairs, each value with itself too: shape (n(n + 1)/2,)."""
+    x = np.asarray(values, dtype=float)
+    first, second = np.triu_indices(len(x))
+    with np.errstate(invalid="ignore"):
+        averages = x[first] / 2 + x[second] / 2
+    return np.where(np.isnan(averages), unknown, averages)
+
+
+@lru_cache(maxsize=1024)
+def _distribution(ranks: tuple[int, ...]) -> Array:
+    """How probable each sum of a random half of integer ranks is: shape (sum of ranks + 1,)."""
+    probability = np.zeros(sum(ranks) + 1)
+    probability[0] = 1
+    reached = 0
+    for rank in ranks:
+        taken = probability[: reached + 1] / 2
+        probability[: reached + 1] /= 2
+        reached += rank
+        probability[rank : reached + 1] += taken
+    return probability
