@@ -1,32 +1,41 @@
-"""The answer in words: who ended lowest on a task, and how sure that is."""
+"""The answer in words: who ended lowest on a task, how sure that is, and how much sooner it was."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hpobench.report.sooner import sooner
 from hpobench.report.wording import default_held, listed, number, plural
-from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, Estimate, estimate
+from hpobench.results.paired import finals
+from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, estimate
+from hpobench.statistics.verdicts import MOST_SEEDS, Verdict, seeds_to_separate, verdicts
 
 if TYPE_CHECKING:
+    from hpobench.results.curves import Clock
     from hpobench.results.run import Results
 
-
-def answers(results: Results) -> list[str]:
-    """One or two sentences for each task, computed from the complete cells."""
-    return [answer(results, task) for task in results.tasks]
+SMALLEST_P = 0.001
+"""Below it, no more is said."""
 
 
-def answer(results: Results, task: str) -> str:
-    """Who ended lowest on a task, with its uncertainty, and from whom that does not separate it.
+def answers(results: Results, clock: Clock = "seconds") -> list[str]:
+    """A few sentences for each task, computed from the complete cells."""
+    return [answer(results, task, clock) for task in results.tasks]
+
+
+def answer(results: Results, task: str, clock: Clock = "seconds") -> str:
+    """Who ended lowest on a task, from whom that separates it, and how much sooner it was there.
 
     Only a searcher whose planned cells are all complete, and not all still at the task's default,
-    is called lowest. Two searchers are separated if the 95 % intervals of their means, from at
-    least five seeds each, do not overlap.
+    is called lowest. The verdicts are those of `statistics.verdicts` at the end of the budget, from
+    at least five seeds that both have; times are over a clock.
     """
-    finals = final_values(results, task)
+    measured = {s: v[~np.isnan(v)].tolist() for s, v in finals(results, task).items()}
     planned = results.cells.loc[results.cells["task"] == task, "searcher"].value_counts()
-    whole = {s: values for s, values in finals.items() if len(values) == planned[s]}
+    whole = {s: values for s, values in measured.items() if len(values) == planned[s]}
     if not whole:
         return (
             f"On {task}, no searcher has all of its cells complete and measured,"
@@ -38,8 +47,9 @@ def answer(results: Results, task: str) -> str:
         return f"On {task}, no searcher got beyond the default, so none is called lowest. {held}"
     lowest, *others = ranked
     sentence = f"{_lead(results, task, lowest, whole[lowest])}{_next(others, whole)}."
-    separation, lower = _separation(lowest, others, whole), _lower(lowest, finals, whole)
-    return " ".join(filter(None, [sentence, separation, lower, held]))
+    separation, lower = _separation(results, task, lowest, others), _lower(lowest, measured, whole)
+    soon = sooner(results, task, lowest, others, clock)
+    return " ".join(filter(None, [sentence, separation, soon, lower, held]))
 
 
 def _held(results: Results, task: str, whole: dict[str, list[float]]) -> tuple[str, set[str]]:
@@ -55,20 +65,6 @@ def _held(results: Results, task: str, whole: dict[str, list[float]]) -> tuple[s
         if row["seeds_at_default"] == row["seeds_complete"]:
             entirely.add(searcher)
     return " ".join(words), entirely
-
-
-def final_values(results: Results, task: str) -> dict[str, list[float]]:
-    """By searcher, each complete seed's final regret; without a reference, its test loss."""
-    value = "test_loss" if results.references[task] is None else "regret"
-    rows = results.regret()
-    rows = rows[
-        (rows["task"] == task) & (rows["curve"] == "incumbent") & (rows["status"] == "complete")
-    ]
-    last = rows.drop_duplicates(["searcher", "seed"], keep="last").dropna(subset=[value])
-    return {
-        searcher: last.loc[last["searcher"] == searcher, value].tolist()
-        for searcher in results.searchers
-    }
 
 
 def _lead(results: Results, task: str, lowest: str, values: list[float]) -> str:
@@ -114,31 +110,57 @@ def _next(others: list[str], whole: dict[str, list[float]]) -> str:
     return f"; next is {others[0]}, with {_spread(whole[others[0]])}"
 
 
-def _separation(lowest: str, others: list[str], whole: dict[str, list[float]]) -> str:
+def _separation(results: Results, task: str, lowest: str, others: list[str]) -> str:
     if not others:
         return "No other searcher has all of its cells complete, with something trained in full."
-    n = len(whole[lowest])
+    found = verdicts(finals(results, task))
+    mine = {
+        (v.second if v.first == lowest else v.first): v
+        for v in found
+        if lowest in (v.first, v.second)
+    }
+    n = min(mine[other].difference.n for other in others)
     if n < FEWEST_SEEDS_FOR_A_BAND:
         few = "One seed is" if n == 1 else f"{n} seeds are"
         return f"{few} too few to separate searchers; it takes at least {FEWEST_SEEDS_FOR_A_BAND}."
-    mine = estimate(whole[lowest])
-    close = [other for other in others if _overlap(mine, estimate(whole[other]))]
-    if not close:
-        return f"Its interval overlaps with no other: {n} seeds separate it from the rest."
-    return f"Its interval overlaps with that of {listed(close)}: {n} seeds do not separate them."
+    lower = [other for other in others if mine[other].better == lowest]
+    near = [other for other in others if mine[other].better is None]
+    said = [f"lower than {listed(lower)} ({_p(mine, lower)})"] if lower else []
+    said += [f"not separated from {listed(near)} ({_p(mine, near)})"] if near else []
+    adjusted = f", with Holm's correction for {len(found)} pairs" if len(found) > 1 else ""
+    verdict = f"Seed by seed{adjusted}, it is {', and '.join(said)}."
+    return f"{verdict}{_more_seeds(mine, near, len(found))}"
 
 
-def _overlap(a: Estimate, b: Estimate) -> bool:
-    first, second = a.interval(), b.interval()
-    if first is None or second is None or math.isnan(first[0]) or math.isnan(second[0]):
-        return True
-    return first[0] <= second[1] and second[0] <= first[1]
+def _p(verdicts: Mapping[str, Verdict], others: Sequence[str]) -> str:
+    """The range of the adjusted p-values."""
+    p = sorted(verdicts[other].p for other in others)
+    if p[-1] < SMALLEST_P:
+        return f"p < {SMALLEST_P:g}"
+    low, high = (number(value, 2) for value in (p[0], p[-1]))
+    return f"p = {low}" if low == high else f"p from {low if p[0] >= SMALLEST_P else 0} to {high}"
 
 
-def _lower(lowest: str, finals: dict[str, list[float]], whole: dict[str, list[float]]) -> str:
+def _more_seeds(verdicts: Mapping[str, Verdict], near: Sequence[str], pairs: int) -> str:
+    """How many more would separate the one that is the nearest to being separated."""
+    if not near:
+        return ""
+    other = min(near, key=lambda name: (verdicts[name].p, name))
+    found = seeds_to_separate(verdicts[other].difference, pairs=pairs)
+    if found is None or found.more is None:
+        return f" No number of seeds that anybody runs would separate it from {other}."
+    most = f"more than {MOST_SEEDS}" if found.most is None else str(found.most)
+    return (
+        f" Some {plural(found.more, 'more seed')} would separate it from {other} if the difference"
+        f" seen is the true one; as it may be larger or smaller, {found.fewest} to {most}."
+    )
+
+
+def _lower(lowest: str, measured: dict[str, list[float]], whole: dict[str, list[float]]) -> str:
     """Those that are lower over the few seeds that they completed."""
     level = estimate(whole[lowest]).mean
-    lower = [s for s in finals if s not in whole and finals[s] and estimate(finals[s]).mean < level]
+    partly = {s: values for s, values in measured.items() if s not in whole and values}
+    lower = [s for s, values in partly.items() if estimate(values).mean < level]
     if not lower:
         return ""
     verb = "is" if len(lower) == 1 else "are"

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from hpobench.results.curves import Clock, step_curves
+from hpobench.results.curves import Clock
 from hpobench.results.records import Record
-from hpobench.results.regret import StepCurve, estimate, median_time, time_to_target
+from hpobench.results.regret import estimate, median_time
+from hpobench.results.targets import approaches
 
 
 def summarise(
@@ -96,16 +97,9 @@ def _outcome(cells: pd.DataFrame, last: pd.DataFrame) -> Record:
 def _times(cells: pd.DataFrame, changes: pd.DataFrame, clock: Clock) -> Record:
     """When targets were reached, by the incumbents' curves of the complete cells."""
     failed = int((cells["status"] == "failed").sum())
-    normalised = list(step_curves(changes, clock, "normalised_regret").values())
-    above_zero = changes.assign(regret=changes["regret"] - changes["zero_tolerance"])
-    above = list(step_curves(above_zero, clock, "regret").values())
     times: Record = {}
-    for name, curves, target in (
-        ("10_percent", normalised, 0.1),
-        ("1_percent", normalised, 0.01),
-        ("zero", above, 0.0),
-    ):
-        when, how_many = _reached(curves, target, failed)
+    for name, approach in approaches(changes, clock).items():
+        when, how_many = _reached(list(approach.times().values()), failed)
         times |= {f"{clock}_to_{name}": when, f"reached_{name}": how_many}
     return times
 
@@ -117,9 +111,8 @@ def _untrained(last: pd.DataFrame, evaluations: pd.DataFrame) -> Record:
     return {"seeds_at_default": len(held), "seeds_untrained": len(held - trained)}
 
 
-def _reached(curves: list[StepCurve], target: float, failed: int) -> tuple[float, Any]:
+def _reached(times: list[float | None], failed: int) -> tuple[float, Any]:
     """The median time to a target, NaN if fewer than half came to it, and how many did."""
-    times = [time_to_target(curve, target) for curve in curves if not math.isnan(curve.last)]
     if not times:  # no reference, or nothing tested: not "zero of n", but unknown
         return math.nan, pd.NA
     median = median_time([*times, *[None] * failed])

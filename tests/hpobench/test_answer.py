@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from fake_run import Point, write_cell, write_references, write_run, write_study, write_yardsticks
 
@@ -33,21 +35,52 @@ def test_one_seed(tmp_path):
     assert "One seed is too few" in found
 
 
-def test_five_seeds_separate_what_does_not_overlap(tmp_path):
+def test_five_seeds_separate_what_is_far(tmp_path):
     wide = [0.12, 0.14, 0.16, 0.18, 0.2]
-    near = [loss + 0.01 for loss in wide]
-    far = [loss + 0.1 for loss in wide]
+    shifts = (0.03, -0.02, 0.03, -0.01, 0.01)
+    near = [loss + shift for loss, shift in zip(wide, shifts, strict=True)]
+    far = [loss + 0.1 + 0.001 * seed for seed, loss in enumerate(wide)]
     found = answer(results_of(tmp_path, {"far": far, "low": wide, "near": near}), "digits")
     assert "low ended lowest, with a regret of 0.06 (95 % interval 0.0207 to 0.0993" in found
-    assert "overlaps with that of near: 5 seeds do not separate them" in found
-    assert "far" not in found
+    assert "with Holm's correction for 3 pairs, it is lower than far (p < 0.001), and not" in found
+    assert "not separated from near (p = " in found
+    assert re.search(
+        r"Some \d+ more seeds would separate it from near if the difference seen is the true one;"
+        r" as it may be larger or smaller, \d+ to more than 1000\.",
+        found,
+    )
 
 
 def test_five_seeds_that_separate(tmp_path):
-    losses = [0.12, 0.121, 0.122, 0.123, 0.124]
-    finals = {"low": losses, "high": [loss + 0.05 for loss in losses]}
+    """Pairs tell what the seeds' own spread would hide."""
+    losses = [0.12, 0.14, 0.16, 0.18, 0.2]
+    finals = {"low": losses, "high": [loss + 0.01 + 1e-4 * n for n, loss in enumerate(losses)]}
     found = answer(results_of(tmp_path, finals), "digits")
-    assert found.endswith("Its interval overlaps with no other: 5 seeds separate it from the rest.")
+    assert "Seed by seed, it is lower than high (p < 0.001)." in found
+
+
+def test_equals_are_not_separated_by_any_number_of_seeds(tmp_path):
+    found = answer(results_of(tmp_path, {"a": [0.2] * 5, "b": [0.2] * 5}), "digits")
+    assert "not separated from b (p = 1). No number of seeds that anybody runs would" in found
+
+
+def test_how_many_times_sooner(tmp_path):
+    """Planted: twice to eight times as soon, by seed; one never came there."""
+    write_study(tmp_path, searchers=("fast", "slow", "never"), seeds=range(8))
+    for seed in range(8):
+        write_yardsticks(tmp_path, "digits", seed)
+        times = {"fast": 2.0, "slow": 2.0 * (2, 3, 4, 4, 4, 4, 6, 8)[seed], "never": None}
+        for searcher, time in times.items():
+            points = [Point(1.0, 0.25, 0.25)]
+            points += [] if time is None else [Point(time, 0.101, 0.101 - 1e-4 * seed)]
+            write_cell(tmp_path, "digits", searcher, seed, points)
+    found = answer(Results.load(tmp_path), "digits")
+    assert "To 1 % of the default's regret it came so many times sooner, in seconds (95 %" in found
+    sooner = re.search(r": ([\d.]+) \[([\d.]+) to ([\d.]+)\] than slow, (.*?)\.", found)
+    estimate, low, high = (float(sooner[place]) for place in (1, 2, 3))
+    assert estimate == pytest.approx(4, rel=0.05)
+    assert 2 < low < 4 < high < 8
+    assert sooner[4] == "at least 30 [30 to ∞] than never"  # the budget is 60 s
 
 
 def test_only_a_searcher_with_all_of_its_cells_is_called_lowest(tmp_path):

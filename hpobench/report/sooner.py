@@ -1,0 +1,63 @@
+"""How many times sooner the lowest searcher came to a target, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hpobench.report.clocks import CLOCKS
+from hpobench.report.wording import listed, number
+from hpobench.results.paired import times_to
+from hpobench.statistics.times import SpeedUp, speed_up
+
+if TYPE_CHECKING:
+    from hpobench.results.curves import Clock
+    from hpobench.results.run import Results
+
+TARGETS = {"1_percent": "1 %", "10_percent": "10 %"}
+"""Of the default's regret; the first that it reached on most seeds is told."""
+
+
+def sooner(
+    results: Results, task: str, lowest: str, others: Sequence[str], clock: Clock = "seconds"
+) -> str:
+    """How many times sooner than each of the others; empty without a reference, or if it is late.
+
+    A seed on which a target was not reached counts as later than its end: then a factor is said
+    to be at least so many.
+    """
+    for target, words in TARGETS.items():
+        times = times_to(results, task, target, clock)
+        if times is None or not others or 2 * times[lowest].censored >= len(times[lowest]):
+            continue
+        factors = {other: speed_up(times[other], times[lowest]) for other in others}
+        known = [f"{factor_of(f)} than {other}" for other, f in factors.items() if _known(f)]
+        unknown = [other for other, f in factors.items() if not _known(f)]
+        if not known:
+            continue
+        rest = f"; not known for {listed(unknown)}" if unknown else ""
+        bands = any(f.interval for f in factors.values())
+        return (
+            f"To {words} of the default's regret it came so many times sooner, in"
+            f" {CLOCKS[clock].unit}{' (95 % intervals, each by itself)' if bands else ''}:"
+            f" {', '.join(known)}{rest}."
+        )
+    return ""
+
+
+def factor_of(factor: SpeedUp) -> str:
+    """14 [9 to 21]; at least 5 [3 to ∞]; without brackets where seeds are too few for them."""
+    low, high = factor.at_least, factor.at_most
+    if math.isinf(high):
+        text = f"at least {number(low)}"
+    else:
+        text = number(low) if low == high else f"{number(low)} to {number(high)}"
+    if factor.interval is None:
+        return text
+    low, high = factor.interval
+    return f"{text} [{number(low)} to {'∞' if math.isinf(high) else number(high)}]"
+
+
+def _known(factor: SpeedUp) -> bool:
+    return factor.at_least > 0

@@ -1,0 +1,81 @@
+"""What searchers come to on a task, paired by seed: arrays for the statistics.
+
+Every array has one place for each seed of the study, in its order. A cell that is not complete has
+no value (NaN); it is never left out, so that equal places stay pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from hpobench.results.curves import Clock, step_curves
+from hpobench.results.regret import Array
+from hpobench.results.targets import approaches
+from hpobench.statistics.times import Times
+
+if TYPE_CHECKING:
+    from hpobench.results.run import Results
+
+
+def finals(results: Results, task: str) -> dict[str, Array]:
+    """By searcher, each seed's regret at the end; without a reference, its test loss."""
+    return ends(results, task, "test_loss" if results.references[task] is None else "regret")
+
+
+def ends(results: Results, task: str, value: str) -> dict[str, Array]:
+    """By searcher, what each seed's incumbent comes to at the end, in a column of the regret."""
+    found = {}
+    for searcher, changes in _changes(results, task).items():
+        curves = step_curves(changes, "seconds", value)
+        last = {seed: curve.last for seed, curve in curves.items()}
+        found[searcher] = np.array([last.get(seed, math.nan) for seed in results.study["seeds"]])
+    return found
+
+
+def times_to(results: Results, task: str, target: str, clock: Clock) -> dict[str, Times] | None:
+    """By searcher, when each seed came to a target (one of `targets.TARGETS`) to stay.
+
+    A complete cell that ends above it gets there later than its end, if ever; so does one that
+    failed, of which that end is the budget's where the budget is on this clock. Of any other cell
+    nothing is known. None without a reference.
+    """
+    if results.references[task] is None:
+        return None
+    found = {}
+    for searcher, changes in _changes(results, task).items():
+        reached = approaches(changes, clock)[target].times()
+        end_of = _ends(results, task, searcher, clock)
+        known = [(reached.get(seed), end_of.get(seed, 0.0)) for seed in results.study["seeds"]]
+        found[searcher] = Times.until([time for time, _ in known], [end for _, end in known])
+    return found
+
+
+def _changes(results: Results, task: str) -> dict[str, pd.DataFrame]:
+    """The incumbents of the complete cells, by searcher."""
+    rows = results.regret()
+    chosen = (rows["task"] == task) & (rows["curve"] == "incumbent")
+    rows = rows[chosen & (rows["status"] == "complete")]
+    return {searcher: rows[rows["searcher"] == searcher] for searcher in results.searchers}
+
+
+def _ends(results: Results, task: str, searcher: str, clock: Clock) -> dict[int, float]:
+    """When the cells that ended did, on a clock."""
+    cells = results.cells
+    ended = cells[
+        (cells["task"] == task)
+        & (cells["searcher"] == searcher)
+        & cells["status"].isin(["complete", "failed"])
+    ]
+    budget = results.study["budget"]
+    if budget["kind"] == clock:
+        return dict.fromkeys(ended["seed"].tolist(), float(budget["amount"]))
+    if clock == "steps":
+        last = results.evaluations.groupby("cell", sort=False)["steps"].max()
+        when = ended["cell"].map(last)
+    else:
+        when = ended["wall"] * (ended["slots"] if clock == "slot_seconds" else 1)
+    return dict(zip(ended["seed"].tolist(), when.fillna(0.0).tolist(), strict=True))
