@@ -29,11 +29,28 @@ def known_reference(task: Task) -> dict[str, Any] | None:
             "standard_error": None,
             "provenance": {"how": "known in closed form", "task_hash": task_hash(task)},
         }
-    file = FOLDER / f"{task.name}.json"
-    if not file.exists():
+    reference = _searched(task)
+    if reference is None or reference["provenance"]["task_hash"] != task_hash(task):
         return None
-    reference = read_json(file)
-    return reference if reference["provenance"]["task_hash"] == task_hash(task) else None
+    return reference
+
+
+def outdated(task: Task) -> str | None:
+    """In words, the searched reference that was made for another definition of a task, if any."""
+    reference, now = _searched(task), task_hash(task)
+    if reference is None or reference["provenance"]["task_hash"] == now:
+        return None
+    day = reference["provenance"].get("created", "an unknown day")[:10]
+    then = reference["provenance"]["task_hash"]
+    return (
+        f"the searched reference of {day}, which was made for another definition of {task.name}"
+        f" (hash {then}, now {now})"
+    )
+
+
+def _searched(task: Task) -> dict[str, Any] | None:
+    file = FOLDER / f"{task.name}.json"
+    return read_json(file) if file.exists() else None
 
 
 def best_observed(
@@ -58,6 +75,7 @@ def best_observed(
             f" {len(full)} full evaluations of {study}",
             "cell": best["cell"],
             "evaluation": best["evaluation"],
+            "instead_of": outdated(task),
             "task_hash": task_hash(task),
         },
     }

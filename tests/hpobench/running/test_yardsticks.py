@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from fake_slices import FakeSlice, never, small_study
 
-from hpobench.results.records import read_json, read_lines
+from hpobench.budget import evaluations
+from hpobench.references import known
+from hpobench.results.records import read_json, read_lines, write_json
 from hpobench.running import yardsticks
 from hpobench.running.causes import Fault
 from hpobench.running.runner import cell_runs
 from hpobench.running.yardsticks import missing_yardsticks
+from hpobench.specification import task_hash
 from hpobench.study import Study
+from trainables.tasks import find_task
 
 LOST = Fault("a worker was lost: killed", "worker lost")
 
@@ -78,3 +83,25 @@ def test_the_best_observed_is_the_reference_once_every_cell_has_come_to_its_end(
     second.carry_out(FakeSlice(), never())
     assert len(missing(study, folder)) == 2  # also in a runner that did not see them end
     assert read_json(folder / "references.json")["quadratic"]["kind"] == "best observed"
+
+
+def test_a_reference_for_another_definition_of_the_task_is_not_used_and_that_is_said(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = dataclasses.replace(find_task("quadratic"), optimum=None)
+    study = Study("small", [task], ["random"], seeds=1, budget=evaluations(2), yardstick_draws=2)
+    written = {"kind": "searched", "hyperparameters": task.space.flatten(task.default)}
+    provenance = {"task_hash": task_hash(task), "created": "2026-01-02T03:04:05+00:00"}
+    monkeypatch.setattr(known, "FOLDER", tmp_path)
+    write_json(tmp_path / "quadratic.json", written | {"provenance": provenance})
+    assert known.known_reference(task)["kind"] == "searched"
+    changed = dataclasses.replace(task, budgets=(1, 2, 3))
+    study = dataclasses.replace(study, tasks=(changed,))
+    [run] = cell_runs(study, folder)
+    run.carry_out(FakeSlice(), never())
+    missing(study, folder)
+    reference = read_json(folder / "references.json")["quadratic"]
+    assert reference["kind"] == "best observed"
+    assert reference["provenance"]["instead_of"].startswith(
+        "the searched reference of 2026-01-02, which was made for another definition of quadratic"
+    )
