@@ -75,7 +75,11 @@ def _part(frame: pd.DataFrame, keys: Keys, schema: pa.Schema) -> pa.Table:
         if name in keys:
             arrays += column.fields(keys[name])
         else:
-            arrays.append(column.texts() if isinstance(column, Objects) else pa.array(column))
+            arrays.append(
+                column.texts()
+                if isinstance(column, Objects)
+                else pa.array(column, from_pandas=True)
+            )
     return pa.table(
         [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema
     )
