@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,31 +16,16 @@ from typing import Any
 import pandas as pd
 
 from hpobench.errors import TrackingError
-from hpobench.results.records import Record, make_folder
+from hpobench.results.records import Record, make_folder, read_bytes
 from hpobench.results.run import Results
-from hpobench.results.summary import summarise
-from hpobench.running.ledger import PARTS
-from hpobench.tracking.files import WandbRun, upload, write
+from hpobench.tracking.content import Cell, history_of, summary_of, table_of
+from hpobench.tracking.files import PROJECT, WandbRun, not_uploaded, upload, write
 
-PROJECT = "hpobench"
 ENDED = ("complete", "failed")
 LONGEST_TAG = 64
 
-SUMMARISED = {
-    "final_regret": "final_regret",
-    "final_normalised_regret": "final_normalised_regret",
-    "final_test_loss": "final_test_loss",
-    "final_validation_loss": "final_validation_loss",
-    "seconds_to_10_percent": "seconds_to_10_percent",
-    "seconds_to_1_percent": "seconds_to_1_percent",
-    "seconds_to_zero": "seconds_to_zero",
-    "evaluations": "evaluations",
-    "full_evaluations": "full_evaluations",
-    "diverged": "diverged_evaluations",
-    "failed": "failed_evaluations",
-    "thinking_share": "thinking_share",
-}
-"""Columns of the results' summary → names in a run's summary."""
+OF_STUDY = ("study.json", "references.json", "yardsticks.jsonl")
+OF_CELL = ("evaluations.jsonl", "cell.json", "tests.jsonl")
 
 
 def track(results: Results, mode: str) -> Path | None:
@@ -55,23 +39,65 @@ def track(results: Results, mode: str) -> Path | None:
     runs = runs_of(results)
     if not runs:
         return None
-    folder = make_folder(results.path / "wandb")
+    folder = make_folder(_folder(results))
     write(folder, runs)
     if mode == "online":
         upload(folder, runs)
     return folder
 
 
+def sync(results: Results, entity: str | None, project: str) -> tuple[int, int]:
+    """Upload each cell that has ended to a project; how many that were now, and how many in all.
+
+    Raises as `track` does, and also if no cell has ended.
+    """
+    runs = runs_of(results)
+    if not runs:
+        raise TrackingError(
+            f"{results.path}: no cell has ended, so there is nothing to upload;"
+            f" hpobench resume {results.path}"
+        )
+    folder = make_folder(_folder(results))
+    write(folder, runs)
+    return upload(folder, runs, entity, project), len(runs)
+
+
+def left_here(results: Results) -> int:
+    """How many runs of cells that have ended were not uploaded to anywhere as they are now."""
+    return not_uploaded(_folder(results), runs_of(results))
+
+
+def _folder(results: Results) -> Path:
+    return results.path / "wandb"
+
+
 def runs_of(results: Results) -> list[WandbRun]:
     """The complete and the failed cells, in run order; the others have nothing final to show."""
     cells, regret = results.cells.to_dict("records"), results.regret()
-    evaluations_of = _by_cell(results.evaluations)
+    evaluations_of, tests_of = _by_cell(results.evaluations), _by_cell(results.tests)
     regret_of = _by_cell(regret[regret["curve"] == "incumbent"])
+    files = _digests(results.path, OF_STUDY)
     return [
-        _run(results, cell, evaluations_of(cell["cell"]), regret_of(cell["cell"]))
+        _run(
+            results,
+            Cell(
+                told=cell,
+                task=results.task(cell["task"]),
+                budget=results.study["budget"],
+                evaluations=evaluations_of(cell["cell"]),
+                tests=tests_of(cell["cell"]),
+                changes=regret_of(cell["cell"]),
+            ),
+            files,
+        )
         for cell in cells
         if cell["status"] in ENDED
     ]
+
+
+def study_id(study: Record) -> str:
+    """The same for good: `study.json` is written once, and says when and where the run began."""
+    return _digest(study)
 
 
 def _by_cell(table: pd.DataFrame) -> Callable[[str], pd.DataFrame]:
@@ -79,28 +105,35 @@ def _by_cell(table: pd.DataFrame) -> Callable[[str], pd.DataFrame]:
     return lambda cell: table.iloc[where.get(cell, [])]
 
 
-def _run(
-    results: Results, cell: Mapping[Any, Any], evaluations: pd.DataFrame, regret: pd.DataFrame
-) -> WandbRun:
-    name, task, searcher = cell["cell"], cell["task"], cell["searcher"]
+def _run(results: Results, cell: Cell, files: Mapping[str, str]) -> WandbRun:
+    name, task, searcher = cell.told["cell"], cell.told["task"], cell.told["searcher"]
     config = _config(results, task, searcher)
     return WandbRun(
-        id=_id(results.study, name),
+        id=_digest([results.study, name]),
         project=PROJECT,
         group=results.path.resolve().name,
         name=name,
         job_type=searcher,
         tags=[str(tag)[:LONGEST_TAG] for tag in (config["study"], task, config["kind"]) if tag],
-        config={"task": task, "searcher": searcher, "seed": cell["seed"], **config},
-        history=_history(evaluations, regret),
-        summary=_summary(results.cells, evaluations, regret, cell),
-        failed=cell["status"] == "failed",
+        config={"task": task, "searcher": searcher, "seed": cell.told["seed"], **config},
+        history=history_of(cell),
+        table=table_of(cell),
+        # Those of the study too, each time: any one artifact says all that its cell's numbers
+        # follow from, and together they make the run's folder again.
+        files={**files, **_digests(results.path, [f"cells/{name}/{file}" for file in OF_CELL])},
+        summary=summary_of(cell),
+        failed=cell.told["status"] == "failed",
     )
 
 
-def _id(study: Record, cell: str) -> str:
-    """The same for good: `study.json` is written once, and says when and where the run began."""
-    return hashlib.sha256(json.dumps([study, cell], sort_keys=True).encode()).hexdigest()[:16]
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _digests(root: Path, names: tuple[str, ...] | list[str]) -> dict[str, str]:
+    """The digests of those of the files that are there."""
+    there = [name for name in names if (root / name).is_file()]
+    return {name: hashlib.sha256(read_bytes(root / name)).hexdigest() for name in there}
 
 
 def _config(results: Results, task_name: str, searcher_name: str) -> Record:
@@ -109,6 +142,7 @@ def _config(results: Results, task_name: str, searcher_name: str) -> Record:
     of_task = ("metric", "space", "initial", "default", "budgets", "smaller_budget")
     return {
         "study": study["name"],
+        "study_id": study_id(study),
         "budget": study["budget"],
         "width": study["width"],
         "slot": study.get("slot"),
@@ -119,51 +153,3 @@ def _config(results: Results, task_name: str, searcher_name: str) -> Record:
         "reference": results.references[task_name],
         **{name: study.get(name) for name in ("created", "versions", "hardware", "commit")},
     }
-
-
-def _history(evaluations: pd.DataFrame, regret: pd.DataFrame) -> list[Record]:
-    """Rows by the clock: the default at 0 s; an evaluation comes before the change it made."""
-    timed = [(row["seconds"], _evaluation(row)) for row in evaluations.to_dict("records")]
-    timed += [(row["seconds"], _change(row)) for row in regret.to_dict("records")]
-    return [row for _, row in sorted(timed, key=lambda pair: pair[0])]
-
-
-def _evaluation(row: Mapping[Any, Any]) -> Record:
-    return _known(
-        {"evaluation/wallclock": row["seconds"], "evaluation/number": row["evaluation"]}
-        | {f"evaluation/{name}": row[name] for name in ("validation_loss", "budget", "status")}
-        | {f"hyperparameters/{name}": value for name, value in row["hyperparameters"].items()}
-    )
-
-
-def _change(row: Mapping[Any, Any]) -> Record:
-    measures = ("regret", "normalised_regret", "validation_loss", "test_loss", "test_accuracy")
-    return _known(
-        {"wallclock": row["seconds"], "steps": row["steps"]}
-        | {name: row[name] for name in measures}
-    )
-
-
-def _summary(
-    cells: pd.DataFrame, evaluations: pd.DataFrame, regret: pd.DataFrame, cell: Mapping[Any, Any]
-) -> Record:
-    """The results' summary of this cell alone, so that both say the same, and its ledger."""
-    alone = cells[cells["cell"] == cell["cell"]]
-    table = summarise([cell["task"]], [cell["searcher"]], alone, evaluations, regret)
-    row = table[list(SUMMARISED)].to_dict("records")[0]
-    return _known(
-        {name: cell[name] for name in ("status", "cause", "why")}
-        | {name: row[column] for column, name in SUMMARISED.items()}
-        | {"zero_tolerance": regret["zero_tolerance"].iloc[-1]}
-        | {name: cell[name] for name in ("wall", "slots", "startup")}
-        | {f"slot_seconds/{part}": cell[part] for part in PARTS}
-    )
-
-
-def _known(row: Mapping[str, Any]) -> Record:
-    """Without what has no value."""
-
-    def known(value: Any) -> bool:
-        return value is not None and not (isinstance(value, float) and not math.isfinite(value))
-
-    return {name: value for name, value in row.items() if known(value)}

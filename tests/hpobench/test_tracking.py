@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import shutil
 import time
+from base64 import b64encode
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fake_run import Point, write_cell, write_run, write_study, write_yardsticks
+from fake_run import MEMORY, Point, write_cell, write_run, write_study, write_yardsticks
 from wandb_file import BLOCK, WandbFile
-from wandb_server import serving
+from wandb_server import KEY, serving
 
 from hpobench.errors import TrackingError
 from hpobench.results.records import read_json, write_json
 from hpobench.results.run import Results
 from hpobench.tracking import files as wandb_files
+from hpobench.tracking import process
+from hpobench.tracking.files import not_uploaded
 from hpobench.tracking.track import runs_of, track
 from hpobench.tracking.writer import FINGERPRINT
 
-KEY = "0123456789abcdef" * 3
+pytest_plugins = ("wandb_account",)
+pytestmark = pytest.mark.usefixtures("no_account")
+
 FAILED, MISSING, LONG = "digits__random__s1", "digits__grid__s0", "digits__fds__s2"
-
-
-@pytest.fixture(autouse=True)
-def _no_account(monkeypatch, tmp_path):
-    """No key, no settings and no WANDB_ variables of whoever runs the tests."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NETRC", str(tmp_path / "home" / ".netrc"))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +63,15 @@ def tracked_cell(tmp_path_factory):
 @pytest.fixture
 def small(tracked_cell, tmp_path):
     """A run of one cell, tracked offline, to do with as one likes."""
-    return Path(shutil.copytree(tracked_cell, tmp_path / "run"))
+    return _copy(tracked_cell, tmp_path / "run")
+
+
+def _copy(folder, target):
+    """As if it had been tracked there."""
+    for fingerprint in Path(shutil.copytree(folder, target)).glob(f"wandb/*/{FINGERPRINT}"):
+        text = fingerprint.read_text().partition("\n")[0]
+        fingerprint.write_text(f"{text}\n{fingerprint.parent}")
+    return target
 
 
 def _one_cell(folder, **study):
@@ -128,6 +133,8 @@ def test_a_run_says_what_it_is(tracked):
 def test_evaluations_are_those_of_evaluations_jsonl(tracked):
     files = _files(tracked)
     assert files[LONG].stat().st_size > BLOCK  # so records cross blocks here
+    names = ("slot_seconds", "steps", "validation_loss", "validation_accuracy", "budget", "full")
+    names += ("status",)
     for cell, file in files.items():
         told = [row for row in WandbFile(file).history if "evaluation/wallclock" in row]
         lines = _lines(tracked / "cells" / cell / "evaluations.jsonl")
@@ -135,14 +142,42 @@ def test_evaluations_are_those_of_evaluations_jsonl(tracked):
             {
                 "evaluation/wallclock": line["seconds"],
                 "evaluation/number": line["evaluation"],
-                "evaluation/validation_loss": line["validation_loss"],
-                "evaluation/budget": line["budget"],
-                "evaluation/status": line["status"],
-                "hyperparameters/learning_rate_0": line["hyperparameters"]["learning_rate_0"],
-                "hyperparameters/momentum": line["hyperparameters"]["momentum"],
+                **{f"evaluation/{name}": line[name] for name in names},
+                **{f"hyperparameters/{k}": v for k, v in line["hyperparameters"].items()},
             }
             for line in sorted(lines, key=lambda line: line["seconds"])
         ]
+
+
+def test_the_table_has_every_line_of_evaluations_jsonl_and_its_test(tracked):
+    for cell, file in _files(tracked).items():
+        folder = tracked / "cells" / cell
+        tests = {line["evaluation"]: line for line in _lines(folder / "tests.jsonl")}
+        known = {"schema", "cell", "task", "searcher", "seed", "hyperparameters"}
+        untested = dict.fromkeys(("test_loss", "test_accuracy"))
+        assert WandbFile(file).tables["evaluations"] == [
+            {name: value for name, value in line.items() if name not in known}
+            | {f"hyperparameters/{k}": v for k, v in line["hyperparameters"].items()}
+            | {name: tests.get(line["evaluation"], untested)[name] for name in untested}
+            | {name: line.get(name) for name in ("slot", "began", "ended")}
+            for line in _lines(folder / "evaluations.jsonl")
+        ]
+
+
+def test_the_artifact_has_the_files_that_the_cells_numbers_follow_from(tracked):
+    for cell, file in _files(tracked).items():
+        found = WandbFile(file).artifacts["cell"]
+        assert found.name == f"{cell}-{WandbFile(file).run.run_id}"
+        assert json.loads(found.metadata)["task"] == "digits"
+        names = ["study.json", "references.json", "yardsticks.jsonl"]
+        names += [f"cells/{cell}/{n}" for n in ("evaluations.jsonl", "cell.json", "tests.jsonl")]
+        digests = {entry.path: entry.digest for entry in found.manifest.contents}
+        assert digests == {
+            name: b64encode(hashlib.md5((tracked / name).read_bytes()).digest()).decode()
+            for name in names
+        }
+        for entry in found.manifest.contents:  # where an upload finds it
+            assert Path(entry.local_path) == tracked / entry.path
 
 
 def test_changes_are_those_of_regret_csv(tracked):
@@ -154,11 +189,42 @@ def test_changes_are_those_of_regret_csv(tracked):
         expected = [
             {"wallclock": float(row["seconds"])}
             | {name: _number(row[name]) for name in (*names, "test_accuracy")}
+            | {"incumbent_evaluation": _number(row["evaluation"])}
+            | {f"incumbent/{k}": v for k, v in _held(tracked, row).items()}
             for row in table
             if row["cell"] == cell
         ]
         assert told == [{k: v for k, v in row.items() if v is not None} for row in expected]
         assert len(told) > 1
+
+
+def _held(folder, row):
+    """The hyperparameters of a row of regret.csv."""
+    if row["evaluation"] == "":
+        return read_json(folder / "study.json")["tasks"][0]["default"]
+    lines = _lines(folder / "cells" / row["cell"] / "evaluations.jsonl")
+    return lines[int(row["evaluation"])]["hyperparameters"]
+
+
+@pytest.mark.parametrize("clock", ["seconds", "steps"])
+def test_curves_are_told_at_the_same_places_for_every_cell(tracked, clock):
+    longest, x = [], f"over_{clock}/{clock}"
+    for file in sorted(_files(tracked).values()):
+        history = WandbFile(file).history
+        changes = [row for row in history if "wallclock" in row]
+        places = [row for row in WandbFile(file).curves if x in row]
+        for place in places:
+            begun = [
+                c for c in changes if c["wallclock" if clock == "seconds" else clock] <= place[x]
+            ]
+            for name in ("regret", "test_loss", "incumbent/learning_rate_0"):
+                assert place.get(f"over_{clock}/{name}") == begun[-1].get(name)
+        grid = [place[x] for place in places]
+        longest = max(longest, grid, key=len)
+        assert grid == longest[: len(grid)] or grid == longest
+        assert grid == sorted(set(grid))
+        assert len(grid) > 20
+    assert clock == "steps" or longest[-1] == 60.0
 
 
 def test_rows_are_in_order_of_the_clock(tracked):
@@ -177,6 +243,9 @@ def test_curves_are_drawn_over_the_cells_clock(tracked):
     metrics = WandbFile(_files(tracked)["digits__fds__s0"]).metrics
     assert metrics["wallclock"].options.hidden
     assert metrics["regret"].step_metric == "wallclock"
+    assert metrics["incumbent/*"].step_metric == "wallclock"
+    assert metrics["over_seconds/*"].step_metric == "over_seconds/seconds"
+    assert metrics["over_steps/*"].step_metric == "over_steps/steps"
     assert metrics["evaluation/*"].step_metric == "evaluation/wallclock"
     assert metrics["hyperparameters/*"].step_metric == "evaluation/wallclock"
 
@@ -192,6 +261,21 @@ def test_the_summary_is_that_of_the_results(small):
     assert "seconds_to_zero" not in summary  # not reached
     assert summary["status"] == "complete"
     assert summary["slot_seconds/search"] == 15.0
+    assert summary["reached_10_percent"] == 1
+    assert summary["seconds_to_10_percent_at_least"] == 2.0
+    assert summary["seconds_to_zero_at_least"] == 60.0  # all that it had
+    assert summary["reached_zero"] == 0
+    assert summary["incumbent/momentum"] == 0.9
+
+
+def test_the_summary_has_the_ledger_and_the_peak_memory(tracked):
+    summary = WandbFile(_files(tracked)["digits__fds__s0"]).summary
+    assert summary["host_memory"] == MEMORY["host"]
+    assert "device_memory" not in summary
+    assert (summary["wall"], summary["slots"], summary["startup"]) == (60.0, 1, 2.5)
+    assert summary["residual"] == 0.0
+    parts = [value for name, value in summary.items() if name.startswith("slot_seconds/")]
+    assert sum(parts) == 60.0
 
 
 def test_the_final_regret_is_the_last_one_not_the_smallest(tracked):
@@ -221,16 +305,18 @@ def test_what_was_not_measured_is_left_out(tmp_path):
     write_cell(folder, "digits", "fds", 0, points, accuracy=None)
     [run] = runs_of(Results.load(folder))
     history = run.history
-    assert [sorted(row) for row in history if "wallclock" in row] == [
+    told = [[k for k in row if "incumbent" not in k] for row in history if "wallclock" in row]
+    assert [sorted(row) for row in told] == [
         ["steps", "wallclock"],
         ["steps", "test_loss", "validation_loss", "wallclock"],
         ["steps", "validation_loss", "wallclock"],
     ]
+    assert "seconds_to_zero_at_least" not in run.summary
     [failed] = [row for row in history if row.get("evaluation/status") == "failed"]
     assert "evaluation/validation_loss" not in failed
     assert run.config["reference"] is None
     assert "final_regret" not in run.summary
-    json.dumps([run.history, run.summary], allow_nan=False)
+    json.dumps([run.history, run.summary, run.table], allow_nan=False)
 
 
 def test_tracking_again_changes_nothing(tracked):
@@ -254,7 +340,34 @@ def test_what_was_cut_off_is_written_again_in_place(small):
     (file.parent / FINGERPRINT).unlink()  # which comes last
     track(Results.load(small), "offline")
     [file] = small.glob("wandb/*/*.wandb")
-    assert len(WandbFile(file).history) == 5
+    [run] = runs_of(Results.load(small))
+    written = WandbFile(file)
+    assert [*written.history, *written.curves] == run.history
+
+
+def test_a_folder_that_was_moved_is_written_again_until_it_is_uploaded(tracked_cell, tmp_path):
+    """W&B's file names the files of its artifact by where they are."""
+    moved = Path(shutil.copytree(tracked_cell, tmp_path / "run"))
+    [run] = runs_of(Results.load(moved))
+    assert not_uploaded(moved / "wandb", [run]) == 1
+    track(Results.load(moved), "offline")
+    [file] = _files(moved).values()
+    for entry in WandbFile(file).artifacts["cell"].manifest.contents:
+        assert Path(entry.local_path) == moved / entry.path
+    file.with_suffix(".wandb.synced").touch()
+    again = Path(shutil.move(moved, tmp_path / "again" / "run"))
+    before = _contents(again)
+    track(Results.load(again), "offline")
+    assert _contents(again) == before
+
+
+def test_a_file_of_the_artifact_that_changed_is_written_again(small):
+    [before] = runs_of(Results.load(small))
+    with open(small / "cells" / "digits__fds__s0" / "cell.json", "a") as file:
+        file.write("\n")
+    [after] = runs_of(Results.load(small))
+    assert before.fingerprint != after.fingerprint
+    assert before.id == after.id
 
 
 def test_an_id_belongs_to_one_cell_of_one_run(tmp_path):
@@ -289,31 +402,27 @@ def test_offline_needs_nothing_tells_nobody_and_obeys_its_argument(tmp_path, mon
     assert b"theirs" not in file.read_bytes()
     assert not (tmp_path / "theirs").exists()
     assert all(KEY.encode() not in content for content, _ in _contents(tmp_path).values())
-    assert sorted(p.name for p in file.parent.iterdir()) == ["files", FINGERPRINT, file.name]
-
-
-@pytest.fixture
-def account(monkeypatch):
-    """A server, and a key for it."""
-    with serving() as server:
-        monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        monkeypatch.setenv("WANDB_API_KEY", KEY)
-        monkeypatch.setenv("WANDB_MODE", "offline")
-        monkeypatch.setenv("WANDB_RESUME", "must")
-        yield server
+    left = ["artifacts", "files", FINGERPRINT, file.name]
+    assert sorted(p.name for p in file.parent.iterdir()) == left
+    assert not (tmp_path / "home").exists()
 
 
 def test_online_uploads_each_run_once(tracked, tmp_path, account, capfd):
-    folder = Path(shutil.copytree(tracked, tmp_path / tracked.name))
+    folder = _copy(tracked, tmp_path / tracked.name)
     results = Results.load(folder)
     track(results, "online")
     told = runs_of(results)
     assert sorted(account.runs) == sorted(run.id for run in told)
     for run in told:
-        rows = [row for _, row in sorted(account.history[run.id].items())]
+        *rows, table = [row for _, row in sorted(account.history[run.id].items())]
+        assert table["evaluations"]["nrows"] == len(run.table["data"])
         assert [{k: v for k, v in r.items() if k[0] != "_"} for r in rows] == run.history
         assert account.runs[run.id]["displayName"] == run.name
         assert account.runs[run.id]["exitcode"] == int(run.failed)
+        uploaded = account.artifacts[f"{run.name}-{run.id}"]
+        assert uploaded == {name: (folder / name).read_bytes() for name in run.files}
+        [content] = account.artifacts[f"run-{run.id}-evaluations"].values()
+        assert json.loads(content)["data"] == run.table["data"]
     account.requests.clear()
     before = _contents(folder)
     track(Results.load(folder), "online")
@@ -330,9 +439,8 @@ def test_an_upload_of_changed_content_replaces_the_run(small, account):
     track(Results.load(small), "online")
     [run] = runs_of(Results.load(small))
     assert list(account.runs) == [run.id]
-    assert [row.get("regret") for row in account.history[run.id].values()] == [
-        row.get("regret") for row in run.history
-    ]
+    *told, _ = account.history[run.id].values()
+    assert [row.get("regret") for row in told] == [row.get("regret") for row in run.history]
 
 
 def test_what_the_server_refused_is_uploaded_next_time(small, account):
@@ -342,7 +450,7 @@ def test_what_the_server_refused_is_uploaded_next_time(small, account):
     account.stream_status = 200
     track(Results.load(small), "online")
     [run] = runs_of(Results.load(small))
-    assert len(account.history[run.id]) == len(run.history)
+    assert len(account.history[run.id]) == len(run.history) + 1  # and the table
 
 
 def _refused(folder):
@@ -353,8 +461,7 @@ def _refused(folder):
     line = str(caught.value)
     assert "\n" not in line
     assert KEY not in line
-    assert f"wandb sync {folder / 'wandb'}" in line
-    assert "--wandb offline" in line
+    assert f"`hpobench wandb sync {folder}`" in line
     after = _contents(folder)
     assert after.items() >= before.items()
     notes = [p.name for p in after.keys() - before.keys()]
@@ -382,7 +489,7 @@ def test_no_network(small, monkeypatch):
 @pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up(small, account, monkeypatch):
     account.silent = True
-    monkeypatch.setattr(wandb_files, "PATIENCE_SECONDS", 3.0)
+    monkeypatch.setattr(process, "PATIENCE_SECONDS", 3.0)
     began = time.monotonic()
     assert "no answer for 3 s" in _refused(small)
     assert time.monotonic() - began < 15
@@ -408,4 +515,5 @@ def test_keys_unknown_here_do_no_harm(tmp_path):
     write_json(folder / "study.json", read_json(folder / "study.json") | {"later": {"a": [1]}})
     write_cell(folder, "digits", "fds", 0, [Point(1.0, 0.3, 0.3)], later=[None, {"b": 2}])
     [run] = runs_of(Results.load(folder))
-    assert len(run.history) == 3
+    assert sum("over" not in name for row in run.history for name in list(row)[:1]) == 3
+    assert run.table["data"][0][run.table["columns"].index("later")] == '[null, {"b": 2}]'

@@ -20,7 +20,11 @@ FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 
 class WandbFile:
-    """A run as W&B would upload it: ``run`` and ``exit`` records, and the rest as plain values."""
+    """A run as W&B would upload it: ``run`` and ``exit`` records, and the rest as plain values.
+
+    ``history``: what happened; ``curves``: the same at places common to all cells. ``tables``: by
+    key, as rows of values by column. ``artifacts``: their records by type.
+    """
 
     def __init__(self, path: Path):
         records = list(read_records(path))
@@ -33,16 +37,35 @@ class WandbFile:
             for metric in [r.metric]
         }
         self.config = _values(self.run.config.update)
-        self.history = [
+        rows = [
             {k: v for k, v in _values(r.history.item).items() if not k.startswith("_")}
             for r in records
             if r.WhichOneof("record_type") == "history"
         ]
+        tables = [row for row in rows if any(k.endswith("._type") for k in row)]
+        self.curves = [row for row in rows if any(k.startswith("over_") for k in row)]
+        others = [id(row) for row in [*tables, *self.curves]]
+        self.history = [row for row in rows if id(row) not in others]
+        self.tables = {
+            key: _table(path.parent / "files" / row[f"{key}.path"])
+            for row in tables
+            for key, _, last in [k.rpartition(".") for k in row]
+            if last == "_type"
+        }
+        self.artifacts = {
+            r.artifact.type: r.artifact
+            for r in records
+            if r.WhichOneof("record_type") == "artifact"
+        }
         self.summary: dict[str, Any] = {}
         for record in records:
             if record.WhichOneof("record_type") == "summary":
                 self.summary |= _values(record.summary.update)
-        self.summary = {k: v for k, v in self.summary.items() if not k.startswith("_")}
+        self.summary = {
+            k: v
+            for k, v in self.summary.items()
+            if not k.startswith("_") and k.partition(".")[0] not in self.tables
+        }
 
 
 def read_records(path: Path) -> Iterator[Any]:
@@ -70,3 +93,8 @@ def read_records(path: Path) -> Iterator[Any]:
 
 def _values(items: Any) -> dict[str, Any]:
     return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
+def _table(path: Path) -> list[dict[str, Any]]:
+    content = json.loads(path.read_text())
+    return [dict(zip(content["columns"], row, strict=True)) for row in content["data"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import defaultdict
@@ -10,12 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import quote, unquote
+
+OPERATION = re.compile(r"\b(?:query|mutation)\s+(\w+)")
+KEY = "0123456789abcdef" * 3
+ENTITY, PROJECT = "someone", "hpobench"
 
 
 class Server(ThreadingHTTPServer):
     """``requests``: paths asked for. ``runs``: what was told of each run; ``history``: its rows.
 
-    A row takes the place of an earlier one of the same run and step.
+    A row takes the place of an earlier one of the same run and step. ``files``: by the run's id
+    and the file's name. ``artifacts``: the files of each artifact that was completed, by its
+    name. ``reports``: by id, with every version that was saved.
     """
 
     daemon_threads = True
@@ -27,10 +35,18 @@ class Server(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.runs: dict[str, dict[str, Any]] = defaultdict(dict)
         self.history: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+        self.files: dict[str, dict[str, bytes]] = defaultdict(dict)
+        self.artifacts: dict[str, dict[str, bytes]] = {}
+        self.reports: dict[str, list[dict[str, Any]]] = {}
+        self.projects = {PROJECT}  # a run makes its own
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def place(self, *names: str) -> str:
+        """Where a file is to be sent."""
+        return "/".join([self.url, "storage", *(quote(name, safe="") for name in names)])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # a client that was stopped in the middle
@@ -44,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
         self._answer({})
 
     def do_PUT(self) -> None:
+        *_, owner, name = self.path.split("/")
+        self.server.files[unquote(owner)][unquote(name)] = self._body()
         self._answer({})
 
     def do_CONNECT(self) -> None:
@@ -51,13 +69,14 @@ class Handler(BaseHTTPRequestHandler):
         self._answer({}, 403)
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         self.server.requests.append(self.path)
         while self.server.silent:
             time.sleep(0.1)
         if self.path.endswith("/graphql"):
             query = json.loads(body)
-            self._answer({"data": self._graphql(query["operationName"], query["variables"])})
+            [operation] = OPERATION.findall(query["query"])  # its name may not be told apart
+            self._answer({"data": self._graphql(operation, query.get("variables") or {})})
         elif self.path.endswith("/file_stream"):
             if self.server.stream_status == 200:
                 self._stream(self.path.split("/")[-2], json.loads(body))
@@ -66,17 +85,92 @@ class Handler(BaseHTTPRequestHandler):
             self._answer({}, 404)  # usage figures are not taken
 
     def _graphql(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
-        if operation == "UpsertBucket":
-            name = variables["name"]
-            known, lines = name in self.server.runs, len(self.server.history[name])
-            self.server.runs[name] |= {k: v for k, v in variables.items() if v is not None}
-            project = {"id": "p", "name": "hpobench", "entity": {"id": "e", "name": "someone"}}
-            bucket = {"id": name, "name": name, "project": project, "historyLineCount": lines}
-            return {"upsertBucket": {"bucket": bucket, "inserted": not known}}
-        if operation == "CreateRunFiles":
-            files = [{"name": f, "uploadUrl": f"{self.server.url}/{f}"} for f in variables["files"]]
-            return {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": files}}
-        return {}
+        answer = getattr(self, f"on_{operation}", None)
+        return {} if answer is None else answer(variables)
+
+    def on_ServerFeaturesQuery(self, told: dict[str, Any]) -> dict[str, Any]:
+        return {"serverInfo": {"features": []}}
+
+    def on_UpsertBucket(self, told: dict[str, Any]) -> dict[str, Any]:
+        name = told["name"]
+        known, lines = name in self.server.runs, len(self.server.history[name])
+        self.server.runs[name] |= {k: v for k, v in told.items() if v is not None}
+        self.server.projects.add(told["project"])
+        project = {"id": "p", "name": told["project"], "entity": {"id": "e", "name": ENTITY}}
+        bucket = {"id": name, "name": name, "project": project, "historyLineCount": lines}
+        return {"upsertBucket": {"bucket": bucket, "inserted": not known}}
+
+    def on_CreateRunFiles(self, told: dict[str, Any]) -> dict[str, Any]:
+        files = [
+            {"name": name, "uploadUrl": self.server.place(told["run"], name)}
+            for name in told["files"]
+        ]
+        return {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": files}}
+
+    def on_CreateArtifact(self, told: dict[str, Any]) -> dict[str, Any]:
+        name = told["input"]["artifactCollectionName"]
+        sequence = {"latestArtifact": None}
+        artifact = {"id": name, "state": "PENDING", "artifactSequence": sequence}
+        return {"createArtifact": {"artifact": artifact}}
+
+    def on_CreateArtifactManifest(self, told: dict[str, Any]) -> dict[str, Any]:
+        place = self.server.place(f"manifest of {told['artifactID']}", told["name"])
+        file = {"id": "f", "uploadUrl": place, "uploadHeaders": []}
+        return {"createArtifactManifest": {"artifactManifest": {"id": "m", "file": file}}}
+
+    def on_CreateArtifactFiles(self, told: dict[str, Any]) -> dict[str, Any]:
+        nodes = [
+            {
+                "storagePath": f"{file['artifactID']}/{file['name']}",
+                "uploadUrl": self.server.place(file["artifactID"], file["name"]),
+                "uploadHeaders": [],
+                "uploadMultipartUrls": None,
+                "artifact": {"id": file["artifactID"]},
+            }
+            for file in told["input"]["artifactFiles"]
+        ]
+        return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+
+    def on_UpdateArtifactManifest(self, told: dict[str, Any]) -> dict[str, Any]:
+        file = {"id": "f", "uploadUrl": self.server.place("manifests", "m"), "uploadHeaders": []}
+        return {"updateArtifactManifest": {"artifactManifest": {"id": "m", "file": file}}}
+
+    def on_CommitArtifact(self, told: dict[str, Any]) -> dict[str, Any]:
+        name = told["artifactID"]
+        self.server.artifacts[name] = self.server.files.pop(name, {})
+        return {"commitArtifact": {"artifact": {"id": name, "digest": "d"}}}
+
+    def on_Viewer(self, told: dict[str, Any]) -> dict[str, Any]:
+        teams = {"edges": [{"node": {"id": "e", "name": ENTITY}}]}
+        viewer = {"id": "v", "username": ENTITY, "entity": ENTITY, "flags": "{}", "teams": teams}
+        return {"viewer": viewer | {"email": "", "admin": False, "apiKeys": None}}
+
+    def on_GetProjects(self, told: dict[str, Any]) -> dict[str, Any]:
+        nodes = [
+            {"id": name, "internalId": name, "name": name, "entityName": ENTITY, "user": None}
+            | {"createdAt": "2025-01-01T12:00:00", "isBenchmark": False}
+            for name in sorted(self.server.projects)
+        ]
+        page = {"endCursor": None, "hasNextPage": False}
+        edges = [{"node": node, "cursor": "c"} for node in nodes]
+        return {"models": {"edges": edges, "pageInfo": page}}
+
+    def on_ProjectInternalId(self, told: dict[str, Any]) -> dict[str, Any]:
+        known = told["projectName"] in self.server.projects
+        return {"project": {"id": "p", "internalId": "17"} if known else None}
+
+    def on_ProjectViews(self, told: dict[str, Any]) -> dict[str, Any]:
+        if told["project"] not in self.server.projects:
+            return {"project": None}
+        nodes = [_view(key, saved[-1]) for key, saved in self.server.reports.items()]
+        page = {"endCursor": None, "hasNextPage": False}
+        edges = [{"node": node, "cursor": "c"} for node in nodes]
+        return {"project": {"allViews": {"edges": edges, "pageInfo": page}}}
+
+    def on_upsertView(self, told: dict[str, Any]) -> dict[str, Any]:
+        key = told["id"] or f"VmlldzoxMj{len(self.server.reports)}="
+        self.server.reports.setdefault(key, []).append(told)
+        return {"upsertView": {"view": _view(key, told), "inserted": told["id"] is None}}
 
     def _stream(self, run: str, content: dict[str, Any]) -> None:
         for line in content.get("files", {}).get("wandb-history.jsonl", {}).get("content", []):
@@ -84,6 +178,9 @@ class Handler(BaseHTTPRequestHandler):
             self.server.history[run][row["_step"]] = row
         if content.get("complete"):
             self.server.runs[run]["exitcode"] = content["exitcode"]
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _answer(self, content: Any, status: int = 200) -> None:
         body = json.dumps(content).encode()
@@ -95,6 +192,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+
+def _view(key: str, told: dict[str, Any]) -> dict[str, Any]:
+    names = ("type", "name", "displayName", "description", "spec")
+    project = {"id": "p", "name": told["projectName"], "entityName": told["entityName"]}
+    dates = dict.fromkeys(("createdAt", "updatedAt"), "2025-01-01T12:00:00")
+    return {"id": key, **{n: told[n] for n in names}, "project": project, "user": None} | dates
 
 
 @contextmanager
