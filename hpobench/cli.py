@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from hpobench.cluster.commands import app as cluster
 from hpobench.errors import StudyError
 from hpobench.report.clocks import ClockName
 from hpobench.report.wording import listed, plain, plural
+from hpobench.tracking.commands import app as wandb_commands
 
 app = typer.Typer(
     name="hpobench",
@@ -29,6 +31,7 @@ app = typer.Typer(
 )
 
 app.add_typer(cluster, name="cluster")
+app.add_typer(wandb_commands, name="wandb")
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Click's own, or that of the copy of click which newer typers carry."""
@@ -141,6 +144,48 @@ def resume(
 @app.command(
     epilog="""Examples:
 
+`hpobench replay runs/digits-20260102-030405`
+
+`hpobench replay runs/digits-20260102-030405 --at 10,60,end --draws 10`"""
+)
+def replay(
+    folder: Folder,
+    at: Annotated[
+        str | None,
+        typer.Option(help="Incumbents of when: seconds on the cells' clocks.", show_default="end"),
+    ] = None,
+    draws: Annotated[
+        int | None, typer.Option(help="How often each is trained.", show_default="5")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="The study's file, if it is no longer where it was.")
+    ] = None,
+    address: Address = None,
+    clock: Clock = ClockName.seconds,
+) -> None:
+    """Train each searcher's incumbents again: on all training data, from fresh seeds.
+
+    Exit code 1 if some of it is left: call it again, and it goes on.
+    """
+    from hpobench.report.replay_table import replay_table
+    from hpobench.running import replaying
+
+    times = parse_times(at) if at is not None else None
+    results = replaying.replay(folder, times, draws, address, study, clock.clock)
+    console = Console()
+    if not console.is_terminal:  # a log has no width: leave the table room
+        console = Console(width=110)
+    console.print(replay_table(results))
+    for note in results.notes:
+        console.print(note, markup=False)
+    console.print(f"table: {results.path / 'replay.csv'}", soft_wrap=True, highlight=False)
+    summary = results.replay_summary()
+    raise typer.Exit(bool((summary["replay_n"] < summary["seeds_complete"]).any()))
+
+
+@app.command(
+    epilog="""Examples:
+
 `hpobench report runs/digits-20260102-030405`
 
 `hpobench report runs/digits-20260102-030405 --clock steps`"""
@@ -152,6 +197,25 @@ def report(folder: Folder, clock: Clock = ClockName.seconds) -> None:
     results = hpobench.Results.load(folder)
     publish(results, clock.clock)
     _show(results, clock)
+
+
+@app.command(
+    epilog="Example: `hpobench compare runs/digits-20260102-030405 runs/digits-20260103-010203`"
+)
+def compare(
+    first: Folder,
+    second: Annotated[Path, typer.Argument(help="The folder of another run.", show_default=False)],
+) -> None:
+    """Compare the test losses of two runs, searcher by searcher, paired by seed."""
+    from hpobench.report.comparing import cautions, compared, comparison_table
+
+    runs = hpobench.Results.load(first), hpobench.Results.load(second)
+    console = Console()
+    if not console.is_terminal:  # a log has no width: leave the table room
+        console = Console(width=110)
+    console.print(comparison_table(compared(*runs)))
+    for line in cautions(*runs):
+        console.print(line, markup=False)
 
 
 @app.command(epilog="Example: `hpobench watch runs/digits-20260102-030405`")
@@ -279,8 +343,10 @@ def main() -> None:
             raise
         _say(str(error), 2)
     if status == INTERRUPTED:  # typer may have turned the interrupt into a status
-        kept = "; a run keeps what is complete: hpobench resume FOLDER goes on"
-        line = f"interrupted{kept if {'run', 'resume'} & set(sys.argv[1:2]) else ''}"
+        commands = {"run": "resume", "resume": "resume", "replay": "replay"}
+        again = commands.get(" ".join(sys.argv[1:2]))
+        kept = f"; what is complete is kept: hpobench {again} FOLDER goes on" if again else ""
+        line = f"interrupted{kept}"
         print(f"hpobench: {line}", file=sys.stderr, flush=True)
         os._exit(status)  # threads may still be at work, and Ray's goodbyes crash on them
     sys.exit(status)
@@ -329,6 +395,16 @@ def parse_slot(text: str) -> dict[str, Any]:
         except (KeyError, ValueError):
             raise StudyError(f"--slot is like gpu=1,cpu=8, not {text!r}") from None
     return found
+
+
+def parse_times(text: str) -> tuple[float, ...]:
+    """``10,60,end`` as seconds; the end is infinite."""
+    from hpobench.results.replayed import END
+
+    try:
+        return tuple(math.inf if part.strip() == END else float(part) for part in text.split(","))
+    except ValueError:
+        raise StudyError(f"--at is like 10,60,{END}, not {text!r}") from None
 
 
 def _listing(title: str, rows: dict[str, str]) -> Table:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from searchers.space import Float, Space, Vector
-from trainables.network import Examples, NetworkProblem
+from trainables.network import Examples, NetworkProblem, joined
 from trainables.seeds import generator
 from trainables.task import Instance, Task
 
@@ -39,17 +39,24 @@ def _images() -> tuple[Tensor, Tensor]:
 
 
 def build(seed: int, device: torch.device) -> Instance:
-    """1,000 train, 400 validation, 397 test, drawn by the cell's seed."""
+    """1,000 train, 400 validation, 397 test, drawn by the cell's seed; the full set has 1,400."""
     inputs, labels = _images()
     order = torch.randperm(len(labels), generator=generator(seed, "split"))
     train, validation, test = (
         Examples(inputs[part], labels[part]) for part in order.split([1000, 400, 397])
     )
-    problem = NetworkProblem(
-        four_layer_net, train, validation, batch_size=32, seed=seed, device=device
+
+    def trained_on(examples: Examples) -> NetworkProblem:
+        return NetworkProblem(
+            four_layer_net, examples, validation, batch_size=32, seed=seed, device=device
+        )
+
+    problem, examples = trained_on(train), test.to(device)
+    return Instance(
+        problem,
+        test=lambda weights: problem.measure(weights, examples),
+        full=lambda: trained_on(joined(train, validation)),
     )
-    examples = test.to(device)
-    return Instance(problem, lambda weights: problem.measure(weights, examples))
 
 
 DIGITS = Task(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trainables.network import Examples, NetworkProblem
+from trainables.network import Examples, NetworkProblem, joined
 from trainables.seeds import generator
 from trainables.task import Instance
 
@@ -48,23 +48,33 @@ def instance(
     device: torch.device,
     augment: Augment | None = None,
 ) -> Instance:
-    """``validation`` examples, drawn by the cell's seed, are taken out of the training part."""
+    """``validation`` examples, drawn by the cell's seed, are taken out of the training part.
+
+    The full training set is the whole training part.
+    """
     order = torch.randperm(len(images.train), generator=generator(seed, "split"))
     held_out, kept = (
         images.standardised(Examples(images.train.inputs[part], images.train.labels[part]), device)
         for part in order.split([validation, len(images.train) - validation])
     )
-    problem = NetworkProblem(
-        make_model,
-        kept,
-        held_out,
-        batch_size=batch_size,
-        seed=seed,
-        device=device,
-        augment=augment,
+
+    def trained_on(examples: Examples) -> NetworkProblem:
+        return NetworkProblem(
+            make_model,
+            examples,
+            held_out,
+            batch_size=batch_size,
+            seed=seed,
+            device=device,
+            augment=augment,
+        )
+
+    problem, test = trained_on(kept), images.standardised(images.test, device)
+    return Instance(
+        problem,
+        test=lambda weights: problem.measure(weights, test),
+        full=lambda: trained_on(joined(kept, held_out)),
     )
-    test = images.standardised(images.test, device)
-    return Instance(problem, lambda weights: problem.measure(weights, test))
 
 
 def crop_and_flip(inputs: Tensor, stream: torch.Generator, padding: int = 4) -> Tensor:

@@ -40,6 +40,12 @@ class Examples:
         return Examples(self.inputs.to(device), self.labels.to(device))
 
 
+def joined(*parts: Examples) -> Examples:
+    """The examples of all parts, one after the other; they lie on one device."""
+    inputs, labels = ([getattr(part, name) for part in parts] for name in ("inputs", "labels"))
+    return Examples(torch.cat(inputs), torch.cat(labels))
+
+
 class NetworkDraw:
     """One training's initial weights and batch order, from (cell seed, training number)."""
 

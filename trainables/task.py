@@ -29,10 +29,17 @@ class Instance:
 
     ``inner`` is all that a searcher sees. ``test`` measures finished weights on the test set,
     after the cell.
+
+    ``full`` makes the inner problem on the full training set: the same seed's training and
+    validation data together, never the test's. It has more steps an epoch, draws equal initial
+    weights for equal training numbers, and its validation loss, on what it trains on, means
+    nothing. None for a task that holds nothing out, or does not say how to train on it: it is
+    replayed on its own training data, and the replay says so.
     """
 
     inner: InnerProblem
     test: Callable[[Weights], Metrics]
+    full: Callable[[], InnerProblem] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,11 @@ class Task:
     def horizon(self) -> int:
         """Epochs of a full training."""
         return self.budgets[-1]
+
+    def capped(self, metrics: Metrics) -> Metrics:
+        """A loss above the ceiling, or none at all, counts as the ceiling."""
+        within = metrics.loss <= self.loss_ceiling
+        return metrics if within else Metrics(self.loss_ceiling, metrics.accuracy)
 
     def brief(self, seed: int, width: int) -> Brief:
         """What every searcher is told about a cell of this task."""

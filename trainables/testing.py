@@ -44,7 +44,8 @@ def check_task(
     function of its arguments, finite, independent of buffers, and twice differentiable (against
     finite differences in float64, if the problem's own tensors allow it); trainings that leave no
     trace in the problem; a validation loss and its metrics that agree; another split for another
-    seed; a test of its own.
+    seed; a test of its own; a full training set, if there is one, that is no smaller and starts
+    from the same weights.
 
     ``draws_differ=False`` for a task that is the same in every training, ``split_by_seed=False``
     for one without examples to split (its test may then be its validation); each is then held to
@@ -58,6 +59,7 @@ def check_task(
         _check_curvature(instance.inner)
         _check_no_trace(instance.inner)
         _check_validation(task, instance, other, split_by_seed)
+        _check_full(instance)
     except AssertionError as error:
         raise AssertionError(f"{task.name}: {error}") from None
 
@@ -197,6 +199,22 @@ def _check_validation(task: Task, instance: Instance, other: Instance, split_by_
     _require(same != split_by_seed, f"validation splits {_against(same)} by seed")
     if split_by_seed:
         _require(test != metrics, "the test measures what validation measures: is it the same?")
+
+
+def _check_full(instance: Instance) -> None:
+    if instance.full is None:
+        return
+    part, full = instance.inner, instance.full()
+    _require(
+        full.steps_per_epoch >= part.steps_per_epoch,
+        f"{full.steps_per_epoch} steps an epoch on the full training set, {part.steps_per_epoch} on"
+        " its part",
+    )
+    same = _same(full.draw(0).initial(), part.draw(0).initial())
+    _require(same, "the initial weights differ on the full training set")
+    names = list(full.hyperparameters), list(full.groups)
+    known = list(part.hyperparameters), list(part.groups)
+    _require(names == known, f"{names} to be tuned on the full training set, {known} on its part")
 
 
 def _theta(problem: InnerProblem) -> Theta:

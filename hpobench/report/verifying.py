@@ -49,6 +49,8 @@ def differences(path: Path) -> list[str]:
         "summary.csv": lambda results, file: _of_table(results.summary(), file),
         "report.html": _of_page,
     }
+    if results.replays is not None:
+        checks["replay.csv"] = lambda results, file: _of_table(results.replay_summary(), file)
     found = _some(_of_records(results), "the records")
     for name, check in checks.items():
         file = results.path / name
@@ -68,7 +70,13 @@ def _some(found: Iterator[str], name: str) -> list[str]:
 
 def _of_records(results: Results) -> Iterator[str]:
     """Records that are not as they were written: a digit too many to matter, another's line."""
-    for name in ("study.json", "references.json", "yardsticks.jsonl"):
+    for name in (
+        "study.json",
+        "references.json",
+        "yardsticks.jsonl",
+        "replay.json",
+        "replay.jsonl",
+    ):
         yield from _as_written(results.path, name)
     for cell in results.cells[list(NAMES)].to_dict("records"):
         for name in ("cell.json", "tests.jsonl", "evaluations.jsonl"):

@@ -38,6 +38,17 @@ YARDSTICK: Columns = {
     "test_loss": float,
     "test_accuracy": float,
 }
+REPLAY: Columns = {
+    "task": str,
+    "seed": int,
+    "row": str,
+    "draw": int,
+    "trained_on": str,
+    "test_loss": float,
+    "test_accuracy": float,
+}
+REPLAYED: Columns = {"cell": str, "searcher": str, "attempt": int, "evaluation": int}
+"""What a line of `replay.jsonl` says beside that of an incumbent."""
 
 LEDGER = ("wall", "slots", "startup", "residual", *PARTS)
 COUNTED = ("evaluations", "tests")  # of which a cell.json says how many it has

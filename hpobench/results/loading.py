@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from hpobench.results.fields import (
     MEMORY,
     NAMES,
     PLACE,
+    REPLAY,
+    REPLAYED,
     STUDY,
     TEST,
     Columns,
@@ -24,6 +27,7 @@ from hpobench.results.fields import (
     check_schema,
 )
 from hpobench.results.records import Record, read_json, read_lines, torn_note
+from hpobench.results.replayed import END, Replays
 
 
 def read_study(path: Path) -> Record:
@@ -113,6 +117,27 @@ def read_table(file: Path, columns: Columns, notes: list[str]) -> list[Record]:
     if torn:
         notes.append(torn_note(file))
     return records
+
+
+def read_replays(path: Path, notes: list[str]) -> Replays | None:
+    """What of a run was trained again, by `replay.json` and `replay.jsonl`; None if nobody asked.
+
+    RunError, by file and line, if one is damaged.
+    """
+    file = path / "replay.json"
+    if not file.exists():
+        return None
+    asked = read_json(file)
+    check_schema(asked, str(file))
+    check(asked, {"at": list, "draws": int, "made": list}, str(file))
+    lines = read_table(path / "replay.jsonl", REPLAY, notes)
+    for number, line in enumerate(lines, start=1):
+        if line["row"] == "incumbent":
+            check(line, REPLAYED, f"{path / 'replay.jsonl'}, line {number}")
+    at = tuple(math.inf if time == END else float(time) for time in asked["at"])
+    columns = {**REPLAY, **dict.fromkeys(REPLAYED, object)}  # a reference has no cell
+    empty = dict.fromkeys(REPLAYED)
+    return Replays(at, asked["draws"], frame([empty | line for line in lines], columns))
 
 
 def incomplete(

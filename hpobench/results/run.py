@@ -2,11 +2,12 @@
 
     results = Results.load("runs/digits-20250101-120000")
     results.summary()      # one row per task and searcher, best first
-    results.write()        # evaluations.parquet, regret.csv, summary.csv
+    results.replay()       # the incumbents trained again, if `hpobench replay` was asked to
+    results.write()        # evaluations.parquet, regret.csv, summary.csv, replay.csv
 
-All of it is derived from `study.json`, `references.json`, `yardsticks.jsonl` and the cells'
-`evaluations.jsonl`, `cell.json` and `tests.jsonl`, and can be rebuilt at any time. A cell that is
-planned but not there has the status "missing"; it is never dropped.
+All of it is derived from `study.json`, `references.json`, `yardsticks.jsonl`, `replay.jsonl` and
+the cells' `evaluations.jsonl`, `cell.json` and `tests.jsonl`, and can be rebuilt at any time. A
+cell that is planned but not there has the status "missing"; it is never dropped.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from hpobench.results.loading import (
     incomplete,
     read_cell,
     read_references,
+    read_replays,
     read_study,
     read_table,
     read_tests,
@@ -35,6 +37,7 @@ from hpobench.results.loading import (
 )
 from hpobench.results.parquet import write_parquet
 from hpobench.results.records import Record, write_whole
+from hpobench.results.replayed import Replays, replay_frame, summarise_replay
 from hpobench.results.summary import summarise
 
 
@@ -50,7 +53,8 @@ class Results:
     when its clock started. What a cell's file does not say is empty.
     ``evaluations``: a row for each line of `evaluations.jsonl`, with keys unknown here kept.
     ``tests``: test metrics by cell and evaluation. ``yardsticks``: the reference's and the
-    default's draws on each split. ``notes``: what was found amiss, a line each.
+    default's draws on each split. ``notes``: what was found amiss, a line each. ``replays``: what
+    of it was trained again; None if nobody asked.
     """
 
     path: Path
@@ -61,6 +65,7 @@ class Results:
     tests: pd.DataFrame
     yardsticks: pd.DataFrame
     notes: tuple[str, ...] = ()
+    replays: Replays | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> Results:
@@ -73,6 +78,7 @@ class Results:
         evaluations, counts = read_evaluations(path, cells, notes)
         tests = [t for cell in cells for t in read_tests(path, cell, notes)]
         yardsticks = read_table(path / "yardsticks.jsonl", YARDSTICK, notes)
+        replays = read_replays(path, notes)
         notes += incomplete(cells, counts, tests)
         notes += unplanned(path, [cell["cell"] for cell in cells])
         return cls(
@@ -84,6 +90,7 @@ class Results:
             tests=frame(tests, {"cell": str, **TEST}),
             yardsticks=frame(yardsticks, YARDSTICK),
             notes=tuple(notes),
+            replays=replays,
         )
 
     @property
@@ -139,11 +146,31 @@ class Results:
             )
         return self._summaries[clock]
 
+    def replay(self) -> pd.DataFrame:
+        """A row for each cell, time and draw of a replay; see `replayed.replay_frame`.
+
+        RunError if nobody asked for one.
+        """
+        return self._replay
+
+    def replay_summary(self) -> pd.DataFrame:
+        """A row for each task, time and searcher; see `replayed.summarise_replay`.
+
+        RunError if nobody asked for a replay.
+        """
+        frame, asked = self.replay(), self._asked()
+        return summarise_replay(self.tasks, asked.at, frame, self.references)
+
     def write(self) -> tuple[Path, ...]:
-        """Write `evaluations.parquet`, `regret.csv` and `summary.csv` into the run's folder."""
+        """Write `evaluations.parquet`, `regret.csv` and `summary.csv` into the run's folder.
+
+        And `replay.csv`, if incumbents were trained again.
+        """
         parquet = self.path / "evaluations.parquet"
         write_parquet(parquet, self.evaluations)
         tables = {"regret.csv": self.regret(), "summary.csv": self.summary()}
+        if self.replays is not None:
+            tables["replay.csv"] = self.replay_summary()
         for name, table in tables.items():
             write_whole(self.path / name, csv_of(table))
         return (parquet, *(self.path / name for name in tables))
@@ -157,6 +184,15 @@ class Results:
         return regret_frame(
             self.cells, self.evaluations, self.tests, self.yardsticks, self.references
         )
+
+    def _asked(self) -> Replays:
+        if self.replays is None:
+            raise RunError(f"{self.path}: nothing was trained again; hpobench replay {self.path}")
+        return self.replays
+
+    @cached_property
+    def _replay(self) -> pd.DataFrame:
+        return replay_frame(self.cells, self.evaluations, self.regret(), self._asked())
 
     @cached_property
     def _summaries(self) -> dict[Clock, pd.DataFrame]:

@@ -46,7 +46,7 @@ def test_cell(
     lines = []
     for evaluation, content in zip(evaluations, weights, strict=True):
         found = load_weights(io.BytesIO(content), torch.device(device))
-        metrics = _capped(instance.test(found), task)
+        metrics = task.capped(instance.test(found))
         lines.append({"evaluation": evaluation, **_test(metrics)})
     return lines
 
@@ -74,7 +74,7 @@ def train_fresh(
     brief = task.brief(seed, width=1)
     job = Job(FRESH_DRAWS + draw, configuration, task.horizon)
     evaluation = evaluate_job(instance.inner, brief, job, Path())
-    return _capped(evaluation.metrics, task), _capped(instance.test(evaluation.weights), task)
+    return task.capped(evaluation.metrics), task.capped(instance.test(evaluation.weights))
 
 
 def yardsticks(
@@ -96,12 +96,6 @@ def yardsticks(
         identity = {"task": task.name, "seed": seed, "row": row, "draw": draw}
         lines.append({**identity, "validation_loss": validation.loss, **_test(test)})
     return lines
-
-
-def _capped(metrics: Metrics, task: Task) -> Metrics:
-    """A loss above the task's ceiling, or none at all, counts as the ceiling, here as in a cell."""
-    within = metrics.loss <= task.loss_ceiling
-    return metrics if within else Metrics(task.loss_ceiling, metrics.accuracy)
 
 
 def _test(metrics: Metrics) -> dict[str, Any]:

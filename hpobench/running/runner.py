@@ -72,7 +72,7 @@ def resume(
         study = rebuild(record)
     else:
         check_same(study, record)
-    with _held(folder):
+    with held(folder):
         runs = cell_runs(study, folder)
         for cell in runs:
             cell.check()
@@ -88,7 +88,7 @@ def resume(
 def _new_folder(folder: Path) -> Iterator[None]:
     """A folder of one's own that holds nothing yet; if nothing comes to be in it, it is removed."""
     made = [place for place in (folder, *folder.parents) if not place.exists()]
-    with _held(make_folder(folder)):
+    with held(make_folder(folder)):
         if (folder / "study.json").exists():
             raise RunError(f"{folder} already holds a run; resume it, or choose another folder")
         if any(not is_draft(file) for file in folder.iterdir()):
@@ -102,7 +102,7 @@ def _new_folder(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[None]:
     """Only one runner writes to a run's folder; the system takes a claim back when it ends."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -8,7 +8,7 @@ the group of weights that the problem calls ``bias``; ``learning_rate`` that of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -100,6 +100,28 @@ def schedule(brief: Brief, problem: InnerProblem, flat: Flat, epochs: int) -> Sc
         parts[name] = csr_array(block_array([[left, by, right]]))[:steps]
         column += n
     return Schedule(brief.rule, values, parts, groups=problem.groups)
+
+
+def frozen_schedule(
+    brief: Brief, problem: InnerProblem, flat: Flat, learned: Mapping[str, Sequence[float]]
+) -> Schedule:
+    """What a full training goes through that follows what an earlier one learned on its way.
+
+    ``learned``: name → its value at each of the T steps of that training (the ``schedule`` note of
+    an evaluation); what it leaves out is as ``flat`` says. Where this training has another number
+    of steps, as with more data, the i-th value holds for the i-th of T equal parts of it: as wide
+    a part of the training as it was learned in, like a window. It has no coefficients.
+    """
+    along = schedule(brief, problem, flat, brief.horizon)
+    laid = {}
+    for name, values in learned.items():
+        own = np.asarray(values, dtype=float)
+        if own.ndim != 1 or not len(own) or not np.isfinite(own).all():
+            raise SearcherError(f"{name}: a learned schedule is one finite number a step")
+        laid[name] = Windows().values(own, along.steps)
+    frozen = Schedule(brief.rule, {**along.values, **laid}, groups=problem.groups)
+    check_schedule(frozen, problem)
+    return frozen
 
 
 def per_step(

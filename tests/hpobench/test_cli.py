@@ -42,7 +42,9 @@ def test_names_that_are_not_there_are_answered_alike(thing: str) -> None:
         assert " There are: " in said
 
 
-@pytest.mark.parametrize("of", [[], ["run"], ["resume"], ["report"], ["status"], ["reference"]])
+@pytest.mark.parametrize(
+    "of", [[], ["run"], ["resume"], ["replay"], ["report"], ["status"], ["reference"]]
+)
 def test_help_has_an_example(of: list[str]) -> None:
     shown = command(*of, "--help")
     assert shown.returncode == 0
@@ -66,6 +68,11 @@ MISTAKES = {
     "no file": (["run", "missing.py"], "missing.py: there is no such file"),
     "no run": (["resume", "."], "holds no run"),
     "no report": (["report", "nowhere"], "nowhere"),
+    "no replay": (["replay", "nowhere"], "nowhere is not a run"),
+    "no time": (
+        ["replay", "nowhere", "--at", "10,later"],
+        "--at is like 10,60,end, not '10,later'",
+    ),
     "no command": (["rum"], "rum"),
     "nothing to audit": (["audit", "--searcher", "random"], "random"),
     "no engine": (["audit", "--engine", "missing.py:Mine"], "missing.py"),

@@ -1,0 +1,177 @@
+"""Replay regret: what incumbents come to when they are trained again, on draws that nobody chose.
+
+An incumbent is chosen for one validation loss, so part of it is a lucky draw; trained again with
+its hyperparameters frozen, only the hyperparameters are left. Replay regret is its test loss then,
+minus the reference's on the same split and the same draw: the same initial weights and batch order
+for every searcher, for the reference and for the default, so that all differences are paired.
+
+How a replay trains is said in `hpobench.running.replaying`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from hpobench.results.records import Record
+from hpobench.results.regret import estimate, regret
+
+END = "end"
+"""The end of the budget, as a time."""
+
+COLUMNS = (
+    "task",
+    "searcher",
+    "seed",
+    "at",
+    "draw",
+    "evaluation",
+    "trained_on",
+    "test_loss",
+    "test_accuracy",
+    "reference_loss",
+    "default_loss",
+    "replay_regret",
+    "search_regret",
+    "cell",
+    "status",
+)
+_LINE = ["test_loss", "test_accuracy", "trained_on"]
+_PAIR = ["task", "seed", "draw"]
+
+
+@dataclass(frozen=True)
+class Replays:
+    """What of a run has been trained again, and what was asked for.
+
+    ``at``: times on the cells' clocks in seconds, ascending; ``math.inf`` is the end. ``draws``:
+    how often each incumbent is trained. ``lines``: those of ``replay.jsonl``.
+    """
+
+    at: tuple[float, ...]
+    draws: int
+    lines: pd.DataFrame
+
+
+def label(at: float) -> str:
+    """A time as the tables have it: seconds, or "end"."""
+    return END if math.isinf(at) else f"{at:.12g}"
+
+
+def incumbents_at(changes: pd.DataFrame, at: Sequence[float]) -> pd.DataFrame:
+    """Who was the incumbent of each cell at each time.
+
+    ``changes``: the regret frame (see `hpobench.results.curves.regret_frame`). Columns: cell; at,
+    as `label` has it; evaluation, empty while the incumbent is the task's default; search_regret,
+    the regret of the weights that the search itself had trained.
+    """
+    mine = changes.loc[changes["curve"] == "incumbent", ["cell", "seconds", "evaluation", "regret"]]
+    found = [
+        mine[mine["seconds"] <= time].drop_duplicates("cell", keep="last").assign(at=label(time))
+        for time in at
+    ]
+    table = pd.concat(found, ignore_index=True) if found else mine.assign(at="")[:0]
+    table = table.rename(columns={"regret": "search_regret"})
+    return table[["cell", "at", "evaluation", "search_regret"]]
+
+
+def replay_frame(
+    cells: pd.DataFrame, evaluations: pd.DataFrame, changes: pd.DataFrame, replays: Replays
+) -> pd.DataFrame:
+    """A row for each planned cell, time and draw.
+
+    ``changes``: the regret frame. ``replay_regret``: ``test_loss`` minus ``reference_loss``, all of
+    the same draw. Where the incumbent was still the default, it is the default's replay. What has
+    not been trained is empty, and so are the rows of a cell that is not complete; ``status`` says
+    so. ``trained_on``: "training and validation", or "training" for a task that does not say how to
+    train on both. ``search_regret``: the incumbent's regret in the search, the same for every draw.
+    """
+    planned = cells[["task", "searcher", "seed", "cell", "status"]]
+    times = pd.DataFrame({"at": [label(time) for time in replays.at]})
+    draws = pd.DataFrame({"draw": np.arange(replays.draws)})
+    table = planned.merge(times, how="cross").merge(draws, how="cross")
+    held = incumbents_at(changes, replays.at)
+    complete = held["cell"].isin(cells.loc[cells["status"] == "complete", "cell"])
+    table = table.merge(held[complete], on=["cell", "at"], how="left")
+    table["evaluation"] = table["evaluation"].astype("Int64")
+
+    lines = replays.lines.drop_duplicates([*_PAIR, "row", "cell", "evaluation"], keep="last")
+    trained = _of_incumbents(lines, evaluations)
+    table = table.merge(trained, on=["cell", "evaluation", "draw"], how="left")
+    rows = {name: lines[lines["row"] == name] for name in ("reference", "default")}
+    for name, mine in rows.items():
+        loss = mine[[*_PAIR, "test_loss"]].rename(columns={"test_loss": f"{name}_loss"})
+        table = table.merge(loss, on=_PAIR, how="left")
+    default = table[_PAIR].merge(rows["default"][[*_PAIR, *_LINE]], on=_PAIR, how="left")
+    at_default = (table["status"] == "complete") & table["evaluation"].isna()
+    for name in _LINE:
+        table[name] = table[name].where(~at_default, default[name])
+    table["replay_regret"] = regret(table["test_loss"], table["reference_loss"])
+    return table[list(COLUMNS)]
+
+
+def _of_incumbents(lines: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
+    """Cell, evaluation, draw and outcome of replayed incumbents.
+
+    Those of an attempt that has been run again since are of other evaluations, and left out.
+    """
+    mine = lines.loc[lines["row"] == "incumbent", ["cell", "evaluation", "attempt", "draw", *_LINE]]
+    mine = mine.astype({"evaluation": "Int64", "attempt": "Int64"})
+    there = evaluations.reindex(columns=["cell", "evaluation", "attempt"])
+    there = there.astype({"evaluation": "Int64", "attempt": "Int64"})
+    return mine.merge(there, on=["cell", "evaluation", "attempt"]).drop(columns="attempt")
+
+
+def summarise_replay(
+    tasks: Sequence[str],
+    at: Sequence[float],
+    frame: pd.DataFrame,
+    references: Mapping[str, Record | None],
+) -> pd.DataFrame:
+    """A row for each task, time and searcher; times in order, then the lowest regret first.
+
+    * replay_n: cells for which every draw is there, of the incumbent, of the default, and of the
+      reference if the task has one; seeds_complete: cells that can be replayed; seeds_planned.
+    * replay_regret, replay_regret_se: over these cells, each one's mean over its draws, as draws
+      of one cell share its incumbent (and its split) and are no independent seeds.
+    * replay_test_loss, replay_default_loss, search_regret: means over the same cells.
+    * trained_on: see `replay_frame`; empty if nothing has been trained.
+    """
+    losses = ["test_loss", "reference_loss", "default_loss", "replay_regret", "search_regret"]
+    draws, rows = frame["draw"].nunique(), []
+    for key, mine in frame.groupby(["task", "searcher", "at"], sort=False):
+        task, searcher, time = cast(tuple[str, str, str], key)
+        needed = ["test_loss", "default_loss", "reference_loss"]
+        needed = needed if references.get(task) is not None else needed[:2]
+        means = mine.groupby("cell", sort=False)[losses].sum(min_count=draws) / draws
+        means = means[means[needed].notna().all(axis=1)]
+        complete = mine.loc[mine["status"] == "complete", "cell"].nunique()
+        final = estimate(means["replay_regret"])
+        rows.append(
+            {
+                "task": task,
+                "searcher": searcher,
+                "at": time,
+                "replay_regret": final.mean,
+                "replay_regret_se": final.standard_error,
+                "replay_n": final.n,
+                "seeds_complete": complete,
+                "seeds_planned": mine["cell"].nunique(),
+                "replay_test_loss": estimate(means["test_loss"]).mean,
+                "replay_default_loss": estimate(means["default_loss"]).mean,
+                "search_regret": estimate(means["search_regret"]).mean,
+                "trained_on": next(iter(mine["trained_on"].dropna()), None),
+            }
+        )
+    table = pd.DataFrame(rows)
+    order = list(itertools.product(tasks, map(label, at)))
+    place = [order.index(pair) for pair in zip(table["task"], table["at"], strict=True)]
+    table = table.assign(place=place)
+    table = table.sort_values(["place", "replay_regret", "replay_test_loss"], kind="stable")
+    return table.drop(columns="place").reset_index(drop=True)

@@ -1,0 +1,288 @@
+"""Replay: incumbents trained again from scratch, to tell good hyperparameters from a lucky seed.
+
+What is kept of an incumbent is its configuration, frozen; for a searcher that changes
+hyperparameters during a training (HD, RMD, greedy) also the schedule that it had learned, step by
+step. The reference and the default are trained beside the incumbents, on the same draws.
+
+* *On what*: the full training set, that is the cell's training and validation data together, as
+  one does before a model is used (scikit-learn's ``refit``), and as FDS was reported ("retrain on
+  the full training set from scratch", Micaelli & Storkey 2021, in their code). The test data stay
+  the cell's own: where they are drawn by the cell's seed, another split's would hold examples that
+  the search has seen. A task that does not say how to train on all of it (`Instance.full`) is
+  replayed on its training data alone, and every line, and the table, says so.
+* *For how long*: the task's horizon in epochs, so more steps where there are more data. There is no
+  rule for passes against steps (Goodfellow, Bengio & Courville 2016, section 7.8, leave it open);
+  epochs are what a task's budgets are in. A schedule is laid over the steps by the fraction of the
+  training, windows and learned steps alike.
+* *With which randomness*: initial weights and batch order of training number `REPLAY_DRAWS` + draw
+  of the cell's seed, which neither a search nor a yardstick has seen: fresh for everybody, and for
+  one seed and draw the same for every searcher, for the reference and for the default.
+
+`replay.jsonl` gets a line for each training; what it holds is not trained again, and an incumbent
+that was the incumbent at several times is trained once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from hpobench.budget import Budget
+from hpobench.errors import StudyError
+from hpobench.provenance import commit, hardware, versions
+from hpobench.report.publishing import publish
+from hpobench.results.curves import Clock
+from hpobench.results.fields import REPLAY, REPLAYED
+from hpobench.results.loading import read_study
+from hpobench.results.records import Record, append_lines, read_json, read_lines, write_json
+from hpobench.results.replayed import END, Replays, incumbents_at
+from hpobench.results.run import Results
+from hpobench.running.crew import Crew, Interrupted
+from hpobench.running.display import Display, Plan
+from hpobench.running.measuring import FRESH_DRAWS, Measuring
+from hpobench.running.progress import Progress
+from hpobench.running.runner import held
+from hpobench.running.slices import Slice
+from hpobench.specification import SCHEMA, rebuild
+from hpobench.study import Study
+from searchers.hypergradients.schedules import frozen_schedule
+from searchers.hypergradients.training import start, train
+from searchers.space import Flat
+from trainables.task import Task
+
+REPLAY_DRAWS = 2 * FRESH_DRAWS
+"""Training numbers from here on are for replays: no cell and no yardstick gets that far."""
+
+DRAWS = 5
+"""How often each incumbent is trained, unless told."""
+
+
+def replay(
+    folder: str | Path,
+    at: Sequence[float] | None = None,
+    draws: int | None = None,
+    address: str | None = None,
+    source: Path | None = None,
+    clock: Clock = "seconds",
+    display: Display | None = None,
+) -> Results:
+    """Train the incumbents of a run's complete cells again; go on with what an earlier call began.
+
+    ``at``: times on the cells' clocks, in seconds; ``math.inf`` is the end of the budget, which it
+    is unless told. ``draws``: how often each. What was asked for earlier is kept to, too.
+    ``source``: the file that the study came from, if it is no longer where it was.
+
+    Raises RunError if the folder is no run, or another process is at work on it; StudyError for
+    times and draws that make no sense; KeyboardInterrupt with all that is done kept.
+    """
+    folder = Path(folder)
+    record = read_study(folder)
+    if source is not None:
+        record["source"] = str(source)
+    study = rebuild(record)
+    with held(folder):
+        results = Results.load(folder)
+        results = dataclasses.replace(results, replays=agreed(results, study.budget, at, draws))
+        work = missing_replays(study, results)
+        _write_agreed(results)
+        if work:
+            place = Path(record["source"]) if record.get("source") else None
+            _carry_out(study, folder, work, address, place, clock, display)
+        results = Results.load(folder)
+        publish(results, clock)
+        return results
+
+
+def agreed(
+    results: Results, budget: Budget, at: Sequence[float] | None, draws: int | None
+) -> Replays:
+    """What is asked for now and what was asked for earlier; StudyError if it makes no sense."""
+    lines = pd.DataFrame(columns=[*REPLAY, *REPLAYED])
+    earlier = results.replays or Replays(at=(), draws=0, lines=lines)
+    if draws is not None and draws < 1:
+        raise StudyError(f"a replay has at least 1 draw, not {draws}")
+    times = {*(at or ()), *earlier.at} or {math.inf}
+    for time in times:
+        if not time > 0:
+            raise StudyError(f"a replay is at seconds above 0, or at the {END}, not at {time:g}")
+        if budget.kind == "seconds" and budget.amount < time < math.inf:
+            raise StudyError(
+                f"a replay at {time:g} s: the budget ended at {budget.amount:g} s; for its end,"
+                f" say {END}"
+            )
+    most = max(draws or 0, earlier.draws) or DRAWS
+    return Replays(tuple(sorted(times)), most, earlier.lines)
+
+
+def _write_agreed(results: Results) -> None:
+    """`replay.json`: what was asked for, and each code and machine that had a part in it."""
+    assert results.replays is not None
+    file = results.path / "replay.json"
+    at = [END if math.isinf(time) else time for time in results.replays.at]
+    made = read_json(file)["made"] if file.exists() else []
+    now = {"versions": versions(), "hardware": hardware(), "commit": commit()}
+    made = made if now in made else [*made, now]
+    write_json(file, {"schema": SCHEMA, "at": at, "draws": results.replays.draws, "made": made})
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What is trained again: a configuration, and a schedule where one was learned.
+
+    ``row``: "incumbent", "reference" or "default". ``names``: of an incumbent its cell, searcher,
+    attempt and evaluation. ``learned``: name → its value at each step.
+    """
+
+    row: str
+    configuration: Flat
+    learned: Mapping[str, Sequence[float]]
+    names: Mapping[str, Any]
+
+
+def train_again(
+    task: Task, seed: int, frozen: Frozen, draw: int, device: str, threads: int
+) -> dict[str, Any]:
+    """Train on a fresh draw; what a line of ``replay.jsonl`` says of the outcome."""
+    torch.set_num_threads(threads)
+    instance = task.build(seed, torch.device(device))
+    problem = instance.inner if instance.full is None else instance.full()
+    along = frozen_schedule(task.brief(seed, 1), problem, frozen.configuration, frozen.learned)
+    fresh = problem.draw(REPLAY_DRAWS + draw)
+    trained = train(problem, fresh, along, start(fresh, task.rule), range(along.steps))
+    metrics = task.capped(instance.test(trained.weights))
+    return {
+        "trained_on": "training" if instance.full is None else "training and validation",
+        "test_loss": metrics.loss,
+        "test_accuracy": metrics.accuracy,
+    }
+
+
+class Replay:
+    """One training to be done again, as a piece of work for a slice."""
+
+    _appending = threading.Lock()  # the threads of all slices write to one file
+
+    def __init__(
+        self, study: Study, folder: Path, task: Task, seed: int, frozen: Frozen, draw: int
+    ) -> None:
+        self._study, self._file = study, folder / "replay.jsonl"
+        self._task, self._seed, self._frozen, self._draw = task, seed, frozen, draw
+        whose = frozen.names.get("cell", f"the {frozen.row} of {task.name}")
+        self._measuring = Measuring(f"replaying {whose}", study)
+        self.done = False
+
+    def carry_out(self, piece: Slice, stop: object) -> bool:
+        """Train it on a slice; False if its machines failed, and it is to be tried again.
+
+        Raises Fault if that happened time and again.
+        """
+        study = self._study
+        outcome = self._measuring.on(
+            piece,
+            train_again,
+            self._task,
+            self._seed,
+            self._frozen,
+            self._draw,
+            study.device,
+            study.cpus,
+        )
+        if outcome is None:
+            return False
+        names = {"task": self._task.name, "seed": self._seed, "draw": self._draw}
+        line = {"schema": SCHEMA, **names, "row": self._frozen.row, **self._frozen.names, **outcome}
+        with self._appending:
+            append_lines(self._file, [line])
+        self.done = True
+        return True
+
+
+def missing_replays(study: Study, results: Results) -> list[Replay]:
+    """What has still to be trained, draw by draw: one cut short has whole pairs."""
+    assert results.replays is not None
+    held_by = _incumbents(results)
+    lines = results.replays.lines.to_dict("records")
+    there = {(line["task"], line["seed"], line["draw"], _key(line["row"], line)) for line in lines}
+    missing = []
+    for draw in range(results.replays.draws):
+        for seed in study.seeds:
+            for task in study.tasks:
+                wanted = [*_rows(task, results), *held_by.get((task.name, seed), [])]
+                missing += [
+                    Replay(study, results.path, task, seed, frozen, draw)
+                    for frozen in wanted
+                    if (task.name, seed, draw, _key(frozen.row, frozen.names)) not in there
+                ]
+    return missing
+
+
+def _key(row: str, names: Mapping[Any, Any]) -> tuple[Any, ...]:
+    """Which of the things that are trained on a draw it is."""
+    incumbent = row == "incumbent"
+    return (row, *((names["cell"], names["attempt"], names["evaluation"]) if incumbent else ()))
+
+
+def _rows(task: Task, results: Results) -> list[Frozen]:
+    """The task's default, and its reference if there is one."""
+    rows = [Frozen("default", task.space.flatten(task.default), {}, {})]
+    reference = results.references[task.name]
+    if reference is not None:
+        rows.append(Frozen("reference", reference["hyperparameters"], {}, {}))
+    return rows
+
+
+def _incumbents(results: Results) -> dict[tuple[str, int], list[Frozen]]:
+    """By task and seed, what the complete cells' incumbents were trained with, each once."""
+    assert results.replays is not None
+    held_at = incumbents_at(results.regret(), results.replays.at).dropna(subset="evaluation")
+    wanted = held_at.groupby("cell")["evaluation"].agg(set).to_dict()
+    found: dict[tuple[str, int], list[Frozen]] = {}
+    cells = results.cells
+    for cell in cells.loc[cells["status"] == "complete", "cell"]:
+        if cell in wanted:
+            records = read_lines(results.path / "cells" / cell / "evaluations.jsonl").records
+            for record in records:
+                if record["evaluation"] in wanted[cell]:
+                    pair = record["task"], record["seed"]
+                    found.setdefault(pair, []).append(_frozen(record))
+    return found
+
+
+def _frozen(record: Record) -> Frozen:
+    names = {name: record[name] for name in ("cell", "searcher", "attempt", "evaluation")}
+    learned = record.get("notes", {}).get("schedule", {})
+    if not isinstance(learned, dict):
+        raise StudyError(
+            f"{record['cell']}: evaluation {record['evaluation']} has a note `schedule` that is not"
+            " name → its value at each step; let its searcher call that note something else"
+        )
+    return Frozen("incumbent", record["hyperparameters"], learned, names)
+
+
+def _carry_out(
+    study: Study,
+    folder: Path,
+    work: list[Replay],
+    address: str | None,
+    source: Path | None,
+    clock: Clock,
+    display: Display | None,
+) -> None:
+    from hpobench.running.on_ray import cluster
+
+    plan = Plan(study, folder, [])
+    display = display or Progress(work, "replays")
+    with cluster(study, address, source) as slices, display.showing(plan):
+        try:
+            Crew(slices, display, plan).work(work)
+        except Interrupted:
+            publish(Results.load(folder), clock)  # what is there; a second interrupt ends this, too
+            raise
