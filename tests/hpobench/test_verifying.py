@@ -61,7 +61,8 @@ def test_a_digit_of_an_evaluation(run: Path, key: str) -> None:
 @pytest.mark.parametrize("name", ["summary.csv", "regret.csv"])
 def test_a_digit_of_a_table(run: Path, name: str) -> None:
     text = (run / name).read_text()
-    for number in re.findall(r"\d\.\d+", text)[::7]:
+    numbers = re.findall(r"\d\.\d+", text)
+    for number in numbers[:: len(numbers) // 3]:
         (run / name).write_text(text)
         change_a_digit(run / name, number[:-1])
         found = differences(run)
