@@ -10,7 +10,7 @@ import numpy as np
 from hpobench.report.sooner import sooner
 from hpobench.report.wording import default_held, listed, number, plural
 from hpobench.results.paired import finals
-from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, estimate
+from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, Array, estimate
 from hpobench.statistics.verdicts import MOST_SEEDS, Verdict, seeds_to_separate, verdicts
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def answer(results: Results, task: str, clock: Clock = "seconds") -> str:
     is called lowest. The verdicts are those of `statistics.verdicts` at the end of the budget, from
     at least five seeds that both have; times are over a clock.
     """
-    measured = {s: v[~np.isnan(v)].tolist() for s, v in finals(results, task).items()}
+    by_seed = finals(results, task)
+    measured = {s: values[~np.isnan(values)].tolist() for s, values in by_seed.items()}
     planned = results.cells.loc[results.cells["task"] == task, "searcher"].value_counts()
     whole = {s: values for s, values in measured.items() if len(values) == planned[s]}
     if not whole:
@@ -47,7 +48,7 @@ def answer(results: Results, task: str, clock: Clock = "seconds") -> str:
         return f"On {task}, no searcher got beyond the default, so none is called lowest. {held}"
     lowest, *others = ranked
     sentence = f"{_lead(results, task, lowest, whole[lowest])}{_next(others, whole)}."
-    separation, lower = _separation(results, task, lowest, others), _lower(lowest, measured, whole)
+    separation, lower = _separation(by_seed, lowest, others), _lower(lowest, measured, whole)
     soon = sooner(results, task, lowest, others, clock)
     return " ".join(filter(None, [sentence, separation, soon, lower, held]))
 
@@ -110,10 +111,10 @@ def _next(others: list[str], whole: dict[str, list[float]]) -> str:
     return f"; next is {others[0]}, with {_spread(whole[others[0]])}"
 
 
-def _separation(results: Results, task: str, lowest: str, others: list[str]) -> str:
+def _separation(by_seed: Mapping[str, Array], lowest: str, others: list[str]) -> str:
     if not others:
         return "No other searcher has all of its cells complete, with something trained in full."
-    found = verdicts(finals(results, task))
+    found = verdicts(by_seed)
     mine = {
         (v.second if v.first == lowest else v.first): v
         for v in found

@@ -10,7 +10,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from hpobench.results.curves import Clock, step_curves
 from hpobench.results.regret import Array
@@ -29,8 +28,8 @@ def finals(results: Results, task: str) -> dict[str, Array]:
 def ends(results: Results, task: str, value: str) -> dict[str, Array]:
     """By searcher, what each seed's incumbent comes to at the end, in a column of the regret."""
     found = {}
-    for searcher, changes in _changes(results, task).items():
-        curves = step_curves(changes, "seconds", value)
+    for searcher in results.searchers:
+        curves = step_curves(results.changes(task, searcher), "seconds", value)
         last = {seed: curve.last for seed, curve in curves.items()}
         found[searcher] = np.array([last.get(seed, math.nan) for seed in results.study["seeds"]])
     return found
@@ -46,20 +45,12 @@ def times_to(results: Results, task: str, target: str, clock: Clock) -> dict[str
     if results.references[task] is None:
         return None
     found = {}
-    for searcher, changes in _changes(results, task).items():
-        reached = approaches(changes, clock)[target].times()
+    for searcher in results.searchers:
+        reached = approaches(results.changes(task, searcher), clock)[target].times()
         end_of = _ends(results, task, searcher, clock)
         known = [(reached.get(seed), end_of.get(seed, 0.0)) for seed in results.study["seeds"]]
         found[searcher] = Times.until([time for time, _ in known], [end for _, end in known])
     return found
-
-
-def _changes(results: Results, task: str) -> dict[str, pd.DataFrame]:
-    """The incumbents of the complete cells, by searcher."""
-    rows = results.regret()
-    chosen = (rows["task"] == task) & (rows["curve"] == "incumbent")
-    rows = rows[chosen & (rows["status"] == "complete")]
-    return {searcher: rows[rows["searcher"] == searcher] for searcher in results.searchers}
 
 
 def _ends(results: Results, task: str, searcher: str, clock: Clock) -> dict[int, float]:

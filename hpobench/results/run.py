@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -133,6 +134,11 @@ class Results:
         """Regret over time; see `hpobench.results.curves.regret_frame`."""
         return self._regret
 
+    def changes(self, task: str, searcher: str) -> pd.DataFrame:
+        """Of the regret frame, the incumbents of a searcher's complete cells on a task."""
+        rows, where = self._complete
+        return rows.iloc[where.get((task, searcher), [])]
+
     def summary(self, clock: Clock = "seconds") -> pd.DataFrame:
         """A row for each task and searcher, best first; see `summary.summarise`.
 
@@ -184,6 +190,12 @@ class Results:
         return regret_frame(
             self.cells, self.evaluations, self.tests, self.yardsticks, self.references
         )
+
+    @cached_property
+    def _complete(self) -> tuple[pd.DataFrame, dict[Any, Any]]:
+        rows = self.regret()
+        rows = rows[(rows["curve"] == "incumbent") & (rows["status"] == "complete")]
+        return rows, rows.groupby(["task", "searcher"], sort=False).indices
 
     def _asked(self) -> Replays:
         if self.replays is None:
