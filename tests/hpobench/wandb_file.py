@@ -73,7 +73,8 @@ def read_records(path: Path) -> Iterator[Any]:
 
     content = path.read_bytes()
     assert HEADER.unpack_from(content) == (b":W&B", 0xBEE1, 0)
-    position, whole = HEADER.size, b""
+    position = HEADER.size
+    whole: bytes | None = None  # not empty bytes: seven bytes before a block's end, FIRST has none
     while position < len(content):
         left = BLOCK - position % BLOCK
         if left < FRAGMENT.size:
@@ -82,12 +83,12 @@ def read_records(path: Path) -> Iterator[Any]:
         checksum, length, kind = FRAGMENT.unpack_from(content, position)
         data = content[position + FRAGMENT.size : position + FRAGMENT.size + length]
         assert checksum == zlib.crc32(bytes([kind]) + data), f"{path} is damaged at {position}"
-        assert (kind in (FULL, FIRST)) == (whole == b"")
-        position, whole = position + FRAGMENT.size + length, whole + data
+        assert (kind in (FULL, FIRST)) == (whole is None)
+        position, whole = position + FRAGMENT.size + length, (whole or b"") + data
         if kind in (FULL, LAST):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(whole)
-            whole = b""
+            whole = None
             yield record
 
 
