@@ -1,0 +1,11 @@
+"""How much sooner does FDS get there? Ten seeds of each prior, 20 seconds a cell: half an hour.
+
+``hpobench replay`` with ``--at 1,2,3,4,6,8,11,15,end`` then trains the incumbents again, so that
+the answer is about what was found and not about a lucky seed.
+"""
+
+from hpobench import Study
+
+SEARCHERS = ("fds", "tpe", "bo", "bohb", "random", "default")
+
+study = Study("sooner", ["digits", "digits_weak_prior"], SEARCHERS, seeds=10, budget=20)
