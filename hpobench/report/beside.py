@@ -6,27 +6,39 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def carry_out_beside(calls: Sequence[Callable[[], T]]) -> list[T]:
+def start_beside(*modules: str) -> subprocess.Popen[bytes]:
+    """A process for `carry_out_beside`, which imports modules until its calls are known."""
+    return subprocess.Popen(
+        [sys.executable, "-m", __name__, *modules],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # an interrupt is for us
+    )
+
+
+def carry_out_beside(
+    calls: Sequence[Callable[[], T]], process: subprocess.Popen[bytes] | None = None
+) -> list[T]:
     """What each of the calls comes to, in order, from another process; both are pickled.
 
     Wait for it in a thread. The other process ends by itself if this one is gone.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", __name__],
-        input=pickle.dumps(list(calls)),
-        capture_output=True,
-        start_new_session=True,  # an interrupt is for us
-    )
-    if done.returncode:
-        raise RuntimeError(f"work beside failed:\n{done.stderr.decode(errors='replace')}")
-    values: list[T] = pickle.loads(done.stdout)
+    process = process or start_beside()
+    found, complaints = process.communicate(pickle.dumps(list(calls)))
+    if process.returncode:
+        raise RuntimeError(f"work beside failed:\n{complaints.decode(errors='replace')}")
+    values: list[T] = pickle.loads(found)
     return values
 
 
 if __name__ == "__main__":
+    for module in sys.argv[1:]:
+        import_module(module)
     sys.stdout.buffer.write(pickle.dumps([call() for call in pickle.load(sys.stdin.buffer)]))

@@ -1,25 +1,32 @@
-"""The report of a run: one HTML page that stands on its own, without network or scripts."""
+"""The report of a run: one HTML page that stands on its own, without network.
+
+With scripts its figures are interactive; without, they are drawings.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from hpobench.report.answer import answers
 from hpobench.report.cell_table import cell_table
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.disturbances import disturbance_table, incomplete
-from hpobench.report.figures.inline import colour_variables, inline_panel
-from hpobench.report.figures.panel import panel_of
+from hpobench.report.figures.inline import colour_variables
+from hpobench.report.figures.panel import panels_of
 from hpobench.report.figures.style import STYLES
 from hpobench.report.hardware import hardware_note, sharing_note
 from hpobench.report.ledger_table import ledger_note, ledger_table
+from hpobench.report.other_figures_on_page import other_figures
+from hpobench.report.page_figure import PageFigure, packed_plotly
+from hpobench.report.regret_on_page import regret_figures, shown_curves
 from hpobench.report.terminal_table import TARGETS, reached
 from hpobench.report.wording import (
     UNKNOWN,
@@ -35,19 +42,20 @@ from hpobench.report.wording import (
     plural,
     plus_minus,
 )
-from hpobench.results.curves import Clock, Curve
+from hpobench.results.curves import Clock
 from hpobench.results.records import Record, write_whole
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
 
-
-Figures = dict[tuple[str, Curve], Markup]
-"""The page's figures by task and curve."""
+SECTIONS = ("regret", "times", "ranks", "ledger", "memory")
+SCRIPTS = ("page.js", "plots.js")
 
 
 def write_report(
-    results: Results, clock: Clock = "seconds", drawn: Callable[[], Figures] | None = None
+    results: Results,
+    clock: Clock = "seconds",
+    drawn: Callable[[], Sequence[PageFigure]] | None = None,
 ) -> Path:
     """Write `report.html` into the run's folder; figures and times are over ``clock``."""
     path = results.path / "report.html"
@@ -56,12 +64,19 @@ def write_report(
 
 
 def render_report(
-    results: Results, clock: Clock = "seconds", drawn: Callable[[], Figures] | None = None
+    results: Results,
+    clock: Clock = "seconds",
+    drawn: Callable[[], Sequence[PageFigure]] | None = None,
 ) -> str:
     """The page as HTML. Whatever comes from the run's files is escaped.
 
-    ``drawn``: the figures of `page_figures`, if they were drawn elsewhere; asked for at the end.
+    ``drawn``: what `page_figures` draw, if they are drawn elsewhere; asked for at the end.
     """
+    return _template().render(_content(results, clock) | _figures(results, clock, drawn))
+
+
+@cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("hpobench", "report"),
         autoescape=True,
@@ -69,9 +84,7 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(
-        _content(results, clock) | _tasks(results, clock, drawn)
-    )
+    return environment.get_template("page.html")
 
 
 def _content(results: Results, clock: Clock) -> Record:
@@ -93,15 +106,26 @@ def _content(results: Results, clock: Clock) -> Record:
         "searchers": [_searcher(searcher) for searcher in study["searchers"]],
         "cells": cell_table(results),
         "made_with": _made_with(study),
+        "tasks": [_task(results, task, clock) for task in results.tasks],
     }
 
 
-def _tasks(results: Results, clock: Clock, drawn: Callable[[], Figures] | None) -> Record:
-    if drawn is None:
-        figures = {place: draw() for place, draw in page_figures(results, clock).items()}
-    else:
-        figures = drawn()
-    return {"tasks": [_task(results, task, clock, figures) for task in results.tasks]}
+def _figures(
+    results: Results, clock: Clock, drawn: Callable[[], Sequence[PageFigure]] | None
+) -> Record:
+    plotly = packed_plotly()
+    figures = [draw() for draw in page_figures(results, clock)] if drawn is None else drawn()
+    return {
+        "figures": {
+            section: [figure for figure in figures if figure.section == section]
+            for section in SECTIONS
+        },
+        "plotly": plotly,
+        "scripts": [
+            Markup((files("hpobench") / "report" / name).read_text(encoding="utf-8"))
+            for name in SCRIPTS
+        ],
+    }
 
 
 def _notes(results: Results) -> list[str]:
@@ -139,7 +163,7 @@ def _unmeasured(results: Results, task: str) -> list[int]:
     ]
 
 
-def _task(results: Results, name: str, clock: Clock, figures: Figures) -> Record:
+def _task(results: Results, name: str, clock: Clock) -> Record:
     reference = results.references[name]
     summary = results.summary(clock)
     rows = summary[summary["task"] == name].to_dict("records")
@@ -149,7 +173,6 @@ def _task(results: Results, name: str, clock: Clock, figures: Figures) -> Record
         "final": f"final {'regret' if reference is not None else 'test loss'}",
         "measured_from": _measured_from(results, name),
         "summary": [_row(row, reference is not None, clock) for row in rows],
-        "figures": _figures(results, name, clock, figures),
         "given": _given_by(results.task(name)),
         "reference": _reference(results, name),
     }
@@ -221,51 +244,14 @@ def _normalised(regret: float) -> str:
     return UNKNOWN if math.isnan(regret) else f"{number(100 * regret)} %"
 
 
-FOLDED = {
-    "incumbent": "",
-    "in_hand": "The same for the model in hand: the best at any budget, for those who keep it",
-}
-
-
-def page_figures(results: Results, clock: Clock) -> dict[tuple[str, Curve], Callable[[], Markup]]:
-    """What draws each figure of the page; it holds no more than the curves."""
-    return {
-        (task, curve): partial(
-            inline_panel,
-            panel_of(results, task, curve, clock),
-            clock,
-            f"{task}-{curve}-",
-            f"Figure: {_label(results, task, curve, clock)}; the table in the summary has the"
-            " numbers",
-        )
-        for task in results.tasks
-        for curve in _curves(results, task)
-    }
-
-
-def _curves(results: Results, task: str) -> tuple[Curve, ...]:
-    """The incumbents', and that of the models in hand where it differs."""
-    return ("incumbent", "in_hand") if len(results.task(task)["budgets"]) > 1 else ("incumbent",)
-
-
-def _figures(results: Results, task: str, clock: Clock, figures: Figures) -> list[Record]:
-    labels = {curve: _label(results, task, curve, clock) for curve in _curves(results, task)}
+def page_figures(results: Results, clock: Clock) -> list[Callable[[], PageFigure]]:
+    """What draws each figure of the page; it holds no more than the figure's data."""
+    panels = panels_of(results, shown_curves(results), [*CLOCKS])
+    incumbents = [panels[task, "incumbent", clock] for task in results.tasks]
     return [
-        {
-            "drawn": figures[task, curve],
-            "folded": FOLDED[curve],
-            "label": f"Figure: {label}",
-            "caption": f"{label[0].upper()}{label[1:]}. Lower is better; a curve holds until the"
-            " next step.",
-        }
-        for curve, label in labels.items()
+        *regret_figures(results, panels, clock),
+        *other_figures(results, incumbents, clock),
     ]
-
-
-def _label(results: Results, task: str, curve: Curve, clock: Clock) -> str:
-    whose = "incumbent" if curve == "incumbent" else "model in hand"
-    shown = "regret" if results.references[task] is not None else "test loss"
-    return f"{shown} of the {whose} over {CLOCKS[clock].unit}, on {task}"
 
 
 def _reference(results: Results, task: str) -> Record:

@@ -23,7 +23,7 @@ from hpobench.report.figures.scale import (
     tick_text,
 )
 from hpobench.report.figures.style import line_style
-from hpobench.report.figures.write import render
+from hpobench.report.figures.write import FORMS, render, write_task_figures
 from hpobench.results.run import Results
 
 TWELVE = (
@@ -277,12 +277,24 @@ def test_the_same_numbers_give_the_same_files(tmp_path):
     one, other = (render(regret_figure(results), "svg", "light") for _ in range(2))
     assert one == other
     assert b"seconds on the cell" in one  # text stays text
-    assert {path.name for path in write_figures(results)} == {"regret.png", "regret.svg"}
+    names = [f"{name}.{form}" for name in ("regret", "ledger", "memory") for form in FORMS]
+    assert [path.name for path in write_figures(results)] == names
+    first = [(tmp_path / "figures" / name).read_bytes() for name in names]
+    write_figures(results)
+    assert [(tmp_path / "figures" / name).read_bytes() for name in names] == first
     write_figures(results, "steps")
     assert b"training steps: one forward" in (tmp_path / "figures" / "regret.svg").read_bytes()
     dark = render(regret_figure(results, style="dark"), "svg", "dark")
     assert b"#15181d" in dark
     assert b"#15181d" not in one
+
+
+def test_each_task_has_figures_of_its_own(tmp_path):
+    run = write_run(tmp_path, tasks=("digits", "fashion"), without_reference=["fashion"])
+    names = [path.name for path in write_task_figures(Results.load(run))]
+    figures = ("time-to-target-digits", "rank-digits", "rank-fashion")
+    assert names == [f"{name}.{form}" for name in figures for form in FORMS]
+    assert b"%PDF" in (run / "figures" / "rank-digits.pdf").read_bytes()[:8]
 
 
 def test_drawing_leaves_no_trace_in_matplotlib(tmp_path):

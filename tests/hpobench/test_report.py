@@ -25,6 +25,7 @@ from hpobench.results.records import append_line, read_json, write_json
 from hpobench.results.run import Results
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "path", "use", "rect", "image"}
+OWN_SCRIPTS = 3  # Plotly, and two that use it
 
 
 class Page(HTMLParser):
@@ -49,7 +50,7 @@ class Page(HTMLParser):
             assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.text.append(data)
 
     def all(self, *names):
@@ -84,7 +85,10 @@ def page(html):
 
 
 def test_nothing_is_fetched(html, page):
-    assert page.all("script", "link", "img", "iframe", "object", "embed") == []
+    assert page.all("link", "img", "iframe", "object", "embed") == []
+    assert not any("src" in script for script in page.all("script"))
+    (policy,) = [a["content"] for a in page.all("meta") if "http-equiv" in a]
+    assert "default-src 'none'" in policy
     for _, attributes in page.tags:
         for name in ("src", "href", "xlink:href", "srcset", "data"):
             assert attributes.get(name, "#").startswith("#")
@@ -110,7 +114,7 @@ def test_the_page_is_accessible(page):
     assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(levels))
     assert all(th.get("scope") in ("col", "row") for th in page.all("th"))
     drawings = page.all("svg")
-    assert len(drawings) == 2 * 2  # tasks × curves
+    assert len(drawings) == 2 + 2 + 1 + 2  # regret, ranks, times (with a reference), of all tasks
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in drawings)
     boxes = [a for a in page.all("div") if a.get("class") == "box"]
     assert all(box["tabindex"] == "0" and box["aria-label"] for box in boxes)
@@ -174,7 +178,9 @@ def test_what_comes_from_files_is_escaped(tmp_path):
     study["name"] = evil
     write_json(tmp_path / "study.json", study)
     page = Page(write_report(Results.load(tmp_path)).read_text())
-    assert page.all("script", "img", "b") == []
+    data = sum("data-figure" in figure for figure in page.all("figure"))
+    assert len(page.all("script")) == OWN_SCRIPTS + data
+    assert page.all("img", "b") == []
     assert page.words.count("<script>alert('x')</script> & <b>") >= 3
 
 
@@ -315,7 +321,9 @@ def test_the_page_is_over_one_clock_and_says_once_what_it_is(run, clock):
     assert mine.axis in words
     assert words.count(mine.meaning) == 1
     drawings = [svg["aria-label"] for svg in page.all("svg")]
-    assert all(f" over {mine.unit}, on " in label for label in drawings)
+    over = [f" over {mine.unit}, on " in label for label in drawings]
+    assert over.count(True) == 2 + 2  # regret and ranks of two tasks
+    assert sum(f"Figure: {mine.unit} to a target, on " in label for label in drawings) == 1
     for other in CLOCKS.values():
         if other is not mine:
             assert other.meaning not in words
@@ -342,7 +350,8 @@ def test_a_drawing_takes_every_colour_from_the_page(run, html):
     assert re.findall(r"#[0-9a-f]{6}", re.sub(r'(href="|url\()#[^")]*', "", svg)) == []
     used = set(re.findall(r"var\((--[\w-]+)\)", svg))
     assert {"--figure-text", "--figure-line-0", "--figure-line-2"} <= used
-    dark = html[html.rindex("(prefers-color-scheme: dark)") : html.index("</style>")]
+    css = html[: html.index("</style>")]
+    dark = css[css.rindex("(prefers-color-scheme: dark)") :]
     for name, light in STYLES["light"].colours.items():
         assert f":root {{ {colour_variables('light')} }}" in html
         assert f"--figure-{name}: {STYLES['dark'].colours[name]};" in dark

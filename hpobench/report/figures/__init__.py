@@ -3,7 +3,7 @@
 from hpobench.report.figures import regret_figure, write_figures
 
 regret_figure(results, style="dark").savefig("regret.png")
-write_figures(results)      # figures/*.png and *.svg in the run's folder
+write_figures(results)      # figures/*.png, *.svg and *.pdf in the run's folder
 """
 
 from hpobench.report.figures.regret import regret_figure

@@ -39,9 +39,13 @@ class Entry:
 
 def width_of(entries: Sequence[Entry]) -> float:
     """Inches that the column needs."""
-    size = matplotlib.rcParams["font.size"]
-    names = [_points(entry.shown, size) for entry in entries]
-    return LEADER + SAMPLE + GAP + max(names, default=0.0) / 72 + 0.2
+    names = [text_width(entry.shown) for entry in entries]
+    return LEADER + SAMPLE + GAP + max(names, default=0.0) + 0.2
+
+
+def text_width(text: str) -> float:
+    """Inches that a text takes at the usual size."""
+    return _points(text, matplotlib.rcParams["font.size"]) / 72
 
 
 @cache  # the same names in every panel, and it takes milliseconds

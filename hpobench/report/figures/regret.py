@@ -20,8 +20,9 @@ from hpobench.report.figures.labels import Entry, draw_labels, height_of, width_
 from hpobench.report.figures.panel import Drawn, Panel, panel_of
 from hpobench.report.figures.scale import Scale, log_ticks, loss_scale, regret_scale, tick_text
 from hpobench.report.figures.style import LineStyle, Style, StyleName, line_style, themed
+from hpobench.report.figures.thinning import thinned
 from hpobench.results.curves import Clock, Curve
-from hpobench.results.regret import Array, StepCurve, mean_curve, t_band
+from hpobench.results.regret import Array, StepCurve
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
@@ -121,7 +122,7 @@ def _set_clock(axes: Axes, panel: Panel, clock: Clock) -> float:
 
 
 def _set_scale(axes: Axes, panel: Panel) -> None:
-    scale = _scale(panel)
+    scale = scale_of(panel)
     note = {
         "linear": "",
         "log": " (log scale)",
@@ -139,7 +140,8 @@ def _set_scale(axes: Axes, panel: Panel) -> None:
     axes.yaxis.set_label_coords(0, 1.03)
 
 
-def _scale(panel: Panel) -> Scale:
+def scale_of(panel: Panel) -> Scale:
+    """The vertical scale that suits all of its curves."""
     values = np.concatenate([c.values for drawn in panel.drawn for c in drawn.curves])
     finite = [float(value) for value in values if math.isfinite(value)]
     if panel.regret:
@@ -164,7 +166,7 @@ def _entries(panel: Panel, style: StyleName, theme: Style) -> list[Entry]:
     entries = []
     for drawn in panel.drawn:
         look = line_style(drawn.place, style)
-        shown = (mean_curve(drawn.curves),) if drawn.banded else drawn.curves
+        shown = (drawn.mean,) if drawn.banded else drawn.curves
         ends = tuple(float(curve.at(panel.end)) for curve in shown)
         text = theme.text if ends else theme.faint
         entries.append(Entry(drawn.label, ends, look.line(1.9), look.points(5), text))
@@ -175,11 +177,10 @@ def _draw_searcher(
     axes: Axes, drawn: Drawn, look: LineStyle, start: float, end: float, shade: float
 ) -> None:
     """The mean and its band, or each seed's curve, as steps that hold until the end."""
-    band = t_band(drawn.curves)
-    if band is not None:
-        (times, low), (_, high) = (_steps(curve, start, end) for curve in band)
+    if drawn.band is not None:
+        (times, low), (_, high) = (_steps(curve, start, end) for curve in drawn.band)
         axes.fill_between(times, low, high, step="post", color=look.colour, alpha=shade, lw=0)
-    for curve in (mean_curve(drawn.curves),) if drawn.banded else drawn.curves:
+    for curve in (drawn.mean,) if drawn.banded else drawn.curves:
         times, values = _steps(curve, start, end)
         width = 1.9 if drawn.banded else 1.1
         axes.plot(times, values, drawstyle="steps-post", **look.line(width))
@@ -189,7 +190,8 @@ def _draw_searcher(
 
 
 def _steps(curve: StepCurve, start: float, end: float) -> tuple[Array, Array]:
-    """The curve inside [start, end]: what held at the start, each change, what holds at the end."""
+    """The curve inside [start, end]: what held at the start, the changes, what holds at the end."""
+    curve = thinned(curve, end)
     inside = curve.times[(curve.times > start) & (curve.times < end)]
     times = np.concatenate([[start], inside, [end]])
     return times, curve.at(times)

@@ -17,6 +17,13 @@ StyleName: TypeAlias = Literal["light", "dark"]
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), (0, (6, 1.4, 1, 1.4)))
+"""As matplotlib names them, and in `PLOTLY_…` as Plotly does, in the same order."""
+
+PLOTLY_MARKERS = (
+    *("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"),
+    *("x", "star", "triangle-left", "triangle-right", "pentagon", "hexagon"),
+)
+PLOTLY_DASHES = ("solid", "8px,3.2px", "2px,2.4px", "12px,2.8px,2px,2.8px")
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,7 @@ def themed(style: StyleName) -> Iterator[Style]:
         "text.parse_math": False,
         "svg.fonttype": "none",
         "svg.hashsalt": "hpobench",
+        "pdf.fonttype": 42,
         "path.simplify": False,
     }
     with matplotlib.rc_context(settings):

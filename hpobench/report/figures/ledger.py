@@ -1,0 +1,64 @@
+"""Where the slot-seconds of each searcher went, as stacked bars."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from hpobench.report.figures.bars import THICK, filling, rows_of_bars
+from hpobench.report.figures.style import StyleName, themed
+from hpobench.report.figures.thinning import rounded
+from hpobench.running.ledger import PARTS
+
+if TYPE_CHECKING:
+    from hpobench.results.run import Results
+
+COLUMNS = ("searcher", "part", "slot_seconds", "share")
+
+
+def ledger_data(results: Results) -> pd.DataFrame:
+    """A row for each searcher that has a ledger and each part that took time, in order.
+
+    ``slot_seconds``: over all of its cells with a ledger; ``share``: of their slots × wall.
+    """
+    cells = results.cells[results.cells["wall"].notna()]
+    parts = [part for part in PARTS if (cells[part] > 0).any()]
+    rows = []
+    for searcher in results.searchers:
+        mine = cells[cells["searcher"] == searcher]
+        total = float((mine["wall"] * mine["slots"]).sum())
+        if total:
+            spent = {part: float(mine[part].sum()) for part in parts}
+            rows += [(searcher, part, took, took / total) for part, took in spent.items()]
+    return rounded(pd.DataFrame(rows, columns=list(COLUMNS)))
+
+
+def ledger_figure(data: pd.DataFrame, style: StyleName = "light") -> Figure:
+    """Shares of the slot-seconds, a bar for each searcher; ``data``: of `ledger_data`."""
+    with themed(style) as theme:
+        searchers, parts = (list(dict.fromkeys(data[name])) for name in ("searcher", "part"))
+        legend_rows = -(-len(parts) // 6)
+        figure, (axes,) = rows_of_bars(searchers, top=0.55 + 0.2 * legend_rows)
+        shares = data.pivot(index="searcher", columns="part", values="share").fillna(0.0)
+        start = pd.Series(0.0, index=searchers)
+        for place, part in enumerate(parts):
+            share = shares.loc[searchers, part]
+            look = filling(place, style)
+            axes.barh(range(len(searchers)), 100 * share, THICK, 100 * start, lw=0.6, **look)
+            start = start + share
+        axes.set_xlim(0, 100 * max(1.0, float(start.max())))
+        axes.set_xlabel("share of the slot-seconds, %")
+        figure.legend(
+            [Patch(lw=0.6, **filling(place, style)) for place in range(len(parts))],
+            parts,
+            loc="upper left",
+            ncols=6,
+            frameon=False,
+            fontsize=8,
+            labelcolor=theme.text,
+            borderaxespad=0.6,
+        )
+    return figure
