@@ -146,7 +146,9 @@ def resume(
 
 `hpobench replay runs/digits-20260102-030405`
 
-`hpobench replay runs/digits-20260102-030405 --at 10,60,end --draws 10`"""
+`hpobench replay runs/digits-20260102-030405 --at 10,60,end --draws 10`
+
+`hpobench replay runs/digits-20260102-030405 --every`"""
 )
 def replay(
     folder: Folder,
@@ -157,6 +159,12 @@ def replay(
     draws: Annotated[
         int | None, typer.Option(help="How often each is trained.", show_default="5")
     ] = None,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--every", help="All incumbents: when was one as good as another searcher's last?"
+        ),
+    ] = False,
     study: Annotated[
         Path | None, typer.Option(help="The study's file, if it is no longer where it was.")
     ] = None,
@@ -171,7 +179,7 @@ def replay(
     from hpobench.running import replaying
 
     times = parse_times(at) if at is not None else None
-    results = replaying.replay(folder, times, draws, address, study, clock.clock)
+    results = replaying.replay(folder, times, draws, every, address, study, clock.clock)
     console = Console()
     if not console.is_terminal:  # a log has no width: leave the table room
         console = Console(width=110)

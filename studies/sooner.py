@@ -1,7 +1,7 @@
 """How much sooner does FDS get there? Ten seeds of each prior, 20 seconds a cell: half an hour.
 
-``hpobench replay`` with ``--at 1,2,3,4,6,8,11,15,end`` then trains the incumbents again, so that
-the answer is about what was found and not about a lucky seed.
+``hpobench replay --every`` then trains all incumbents again, so that the answer is about what was
+found and not about a lucky seed.
 """
 
 from hpobench import Study

@@ -27,6 +27,7 @@ from hpobench.report.ledger_table import ledger_note, ledger_table
 from hpobench.report.other_figures_on_page import other_figures
 from hpobench.report.page_figure import PageFigure, packed_plotly
 from hpobench.report.regret_on_page import regret_figures, shown_curves
+from hpobench.report.replay_on_page import replay_section
 from hpobench.report.terminal_table import TARGETS, reached
 from hpobench.report.wording import (
     UNKNOWN,
@@ -102,6 +103,8 @@ def _content(results: Results, clock: Clock) -> Record:
         "colours": {style: colour_variables(style) for style in STYLES},
         "ledger": ledger_table(results),
         "disturbances": disturbance_table(results),
+        "replays": replay_section(results),
+        "replay_draws": plural(results.replays.draws, "draw") if results.replays else "",
         "given": _given(study),
         "searchers": [_searcher(searcher) for searcher in study["searchers"]],
         "cells": cell_table(results),

@@ -51,6 +51,7 @@ def differences(path: Path) -> list[str]:
     }
     if results.replays is not None:
         checks["replay.csv"] = lambda results, file: _of_table(results.replay_summary(), file)
+        checks["replay_times.csv"] = lambda results, file: _of_table(results.replay_times(), file)
     found = _some(_of_records(results), "the records")
     for name, check in checks.items():
         file = results.path / name

@@ -51,6 +51,16 @@ def read_references(path: Path, tasks: Iterable[str]) -> dict[str, Record | None
     return {task: references.get(task) for task in tasks}
 
 
+def not_used(references: Mapping[str, Record | None]) -> list[str]:
+    """References that no longer fit their tasks: what is used instead of them."""
+    notes = []
+    for task, reference in references.items():
+        old = ((reference or {}).get("provenance") or {}).get("instead_of")
+        if reference is not None and old is not None:
+            notes.append(f"{task} is measured from the {reference['kind']}, not from {old}.")
+    return notes
+
+
 def read_cell(path: Path, planned: Record) -> Record:
     """What its cell.json says of a planned cell, with its names; status "missing" without one."""
     folder = path / "cells" / planned["cell"]
@@ -137,7 +147,8 @@ def read_replays(path: Path, notes: list[str]) -> Replays | None:
     at = tuple(math.inf if time == END else float(time) for time in asked["at"])
     columns = {**REPLAY, **dict.fromkeys(REPLAYED, object)}  # a reference has no cell
     empty = dict.fromkeys(REPLAYED)
-    return Replays(at, asked["draws"], frame([empty | line for line in lines], columns))
+    trained = frame([empty | line for line in lines], columns)
+    return Replays(at, asked["draws"], trained, every=bool(asked.get("every")))
 
 
 def incomplete(

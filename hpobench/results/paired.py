@@ -47,14 +47,14 @@ def times_to(results: Results, task: str, target: str, clock: Clock) -> dict[str
     found = {}
     for searcher in results.searchers:
         reached = approaches(results.changes(task, searcher), clock)[target].times()
-        end_of = _ends(results, task, searcher, clock)
+        end_of = when_ended(results, task, searcher, clock)
         known = [(reached.get(seed), end_of.get(seed, 0.0)) for seed in results.study["seeds"]]
         found[searcher] = Times.until([time for time, _ in known], [end for _, end in known])
     return found
 
 
-def _ends(results: Results, task: str, searcher: str, clock: Clock) -> dict[int, float]:
-    """When the cells that ended did, on a clock."""
+def when_ended(results: Results, task: str, searcher: str, clock: Clock) -> dict[int, float]:
+    """By seed, when the cells that are complete or failed ended, on a clock."""
     cells = results.cells
     ended = cells[
         (cells["task"] == task)

@@ -51,12 +51,14 @@ class Replays:
     """What of a run has been trained again, and what was asked for.
 
     ``at``: times on the cells' clocks in seconds, ascending; ``math.inf`` is the end. ``draws``:
-    how often each incumbent is trained. ``lines``: those of ``replay.jsonl``.
+    how often each incumbent is trained. ``lines``: those of ``replay.jsonl``. ``every``: whether
+    the incumbents between those times were asked for, too.
     """
 
     at: tuple[float, ...]
     draws: int
     lines: pd.DataFrame
+    every: bool = False
 
 
 def label(at: float) -> str:
@@ -102,7 +104,7 @@ def replay_frame(
     table["evaluation"] = table["evaluation"].astype("Int64")
 
     lines = replays.lines.drop_duplicates([*_PAIR, "row", "cell", "evaluation"], keep="last")
-    trained = _of_incumbents(lines, evaluations)
+    trained = of_incumbents(lines, evaluations)
     table = table.merge(trained, on=["cell", "evaluation", "draw"], how="left")
     rows = {name: lines[lines["row"] == name] for name in ("reference", "default")}
     for name, mine in rows.items():
@@ -116,7 +118,7 @@ def replay_frame(
     return table[list(COLUMNS)]
 
 
-def _of_incumbents(lines: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
+def of_incumbents(lines: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
     """Cell, evaluation, draw and outcome of replayed incumbents.
 
     Those of an attempt that has been run again since are of other evaluations, and left out.

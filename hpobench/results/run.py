@@ -3,7 +3,7 @@
     results = Results.load("runs/digits-20250101-120000")
     results.summary()      # one row per task and searcher, best first
     results.replay()       # the incumbents trained again, if `hpobench replay` was asked to
-    results.write()        # evaluations.parquet, regret.csv, summary.csv, replay.csv
+    results.write()        # evaluations.parquet, regret.csv, summary.csv, replay.csv, …
 
 All of it is derived from `study.json`, `references.json`, `yardsticks.jsonl`, `replay.jsonl` and
 the cells' `evaluations.jsonl`, `cell.json` and `tests.jsonl`, and can be rebuilt at any time. A
@@ -28,6 +28,7 @@ from hpobench.results.loading import (
     cell_row,
     frame,
     incomplete,
+    not_used,
     read_cell,
     read_references,
     read_replays,
@@ -38,6 +39,7 @@ from hpobench.results.loading import (
 )
 from hpobench.results.parquet import write_parquet
 from hpobench.results.records import Record, write_whole
+from hpobench.results.replay_times import replay_sooner
 from hpobench.results.replayed import Replays, replay_frame, summarise_replay
 from hpobench.results.summary import summarise
 
@@ -74,7 +76,7 @@ class Results:
         path = Path(path)
         study = read_study(path)
         references = read_references(path, [task["name"] for task in study["tasks"]])
-        notes: list[str] = []
+        notes = not_used(references)
         cells = [read_cell(path, planned) for planned in study["cells"]]
         evaluations, counts = read_evaluations(path, cells, notes)
         tests = [t for cell in cells for t in read_tests(path, cell, notes)]
@@ -167,16 +169,25 @@ class Results:
         frame, asked = self.replay(), self._asked()
         return summarise_replay(self.tasks, asked.at, frame, self.references)
 
+    def replay_times(self) -> pd.DataFrame:
+        """A row for each task and pair of searchers; see `replay_times.replay_sooner`.
+
+        RunError if nobody asked for a replay.
+        """
+        self._asked()
+        return self._replay_times
+
     def write(self) -> tuple[Path, ...]:
         """Write `evaluations.parquet`, `regret.csv` and `summary.csv` into the run's folder.
 
-        And `replay.csv`, if incumbents were trained again.
+        And `replay.csv` and `replay_times.csv`, if incumbents were trained again.
         """
         parquet = self.path / "evaluations.parquet"
         write_parquet(parquet, self.evaluations)
         tables = {"regret.csv": self.regret(), "summary.csv": self.summary()}
         if self.replays is not None:
             tables["replay.csv"] = self.replay_summary()
+            tables["replay_times.csv"] = self.replay_times()
         for name, table in tables.items():
             write_whole(self.path / name, csv_of(table))
         return (parquet, *(self.path / name for name in tables))
@@ -205,6 +216,10 @@ class Results:
     @cached_property
     def _replay(self) -> pd.DataFrame:
         return replay_frame(self.cells, self.evaluations, self.regret(), self._asked())
+
+    @cached_property
+    def _replay_times(self) -> pd.DataFrame:
+        return replay_sooner(self)
 
     @cached_property
     def _summaries(self) -> dict[Clock, pd.DataFrame]:

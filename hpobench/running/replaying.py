@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,15 +41,15 @@ from hpobench.report.publishing import publish
 from hpobench.results.curves import Clock
 from hpobench.results.fields import REPLAY, REPLAYED
 from hpobench.results.loading import read_study
-from hpobench.results.records import Record, append_lines, read_json, read_lines, write_json
+from hpobench.results.records import Record, read_json, read_lines, write_json
 from hpobench.results.replayed import END, Replays, incumbents_at
 from hpobench.results.run import Results
 from hpobench.running.crew import Crew, Interrupted
 from hpobench.running.display import Display, Plan
-from hpobench.running.measuring import FRESH_DRAWS, Measuring
+from hpobench.running.measuring import FRESH_DRAWS
 from hpobench.running.progress import Progress
 from hpobench.running.runner import held
-from hpobench.running.slices import Slice
+from hpobench.running.trainings import Training
 from hpobench.specification import SCHEMA, rebuild
 from hpobench.study import Study
 from searchers.hypergradients.schedules import frozen_schedule
@@ -69,6 +68,7 @@ def replay(
     folder: str | Path,
     at: Sequence[float] | None = None,
     draws: int | None = None,
+    every: bool = False,
     address: str | None = None,
     source: Path | None = None,
     clock: Clock = "seconds",
@@ -77,7 +77,8 @@ def replay(
     """Train the incumbents of a run's complete cells again; go on with what an earlier call began.
 
     ``at``: times on the cells' clocks, in seconds; ``math.inf`` is the end of the budget, which it
-    is unless told. ``draws``: how often each. What was asked for earlier is kept to, too.
+    is unless told. ``draws``: how often each. ``every``: also the incumbents between these times.
+    What was asked for earlier is kept to, too.
     ``source``: the file that the study came from, if it is no longer where it was.
 
     Raises RunError if the folder is no run, or another process is at work on it; StudyError for
@@ -90,7 +91,9 @@ def replay(
     study = rebuild(record)
     with held(folder):
         results = Results.load(folder)
-        results = dataclasses.replace(results, replays=agreed(results, study.budget, at, draws))
+        results = dataclasses.replace(
+            results, replays=agreed(results, study.budget, at, draws, every)
+        )
         work = missing_replays(study, results)
         _write_agreed(results)
         if work:
@@ -102,7 +105,11 @@ def replay(
 
 
 def agreed(
-    results: Results, budget: Budget, at: Sequence[float] | None, draws: int | None
+    results: Results,
+    budget: Budget,
+    at: Sequence[float] | None,
+    draws: int | None,
+    every: bool = False,
 ) -> Replays:
     """What is asked for now and what was asked for earlier; StudyError if it makes no sense."""
     lines = pd.DataFrame(columns=[*REPLAY, *REPLAYED])
@@ -119,7 +126,7 @@ def agreed(
                 f" say {END}"
             )
     most = max(draws or 0, earlier.draws) or DRAWS
-    return Replays(tuple(sorted(times)), most, earlier.lines)
+    return Replays(tuple(sorted(times)), most, earlier.lines, every or earlier.every)
 
 
 def _write_agreed(results: Results) -> None:
@@ -130,7 +137,8 @@ def _write_agreed(results: Results) -> None:
     made = read_json(file)["made"] if file.exists() else []
     now = {"versions": versions(), "hardware": hardware(), "commit": commit()}
     made = made if now in made else [*made, now]
-    write_json(file, {"schema": SCHEMA, "at": at, "draws": results.replays.draws, "made": made})
+    asked = {"at": at, "draws": results.replays.draws, "every": results.replays.every}
+    write_json(file, {"schema": SCHEMA, **asked, "made": made})
 
 
 @dataclass(frozen=True)
@@ -165,47 +173,26 @@ def train_again(
     }
 
 
-class Replay:
-    """One training to be done again, as a piece of work for a slice."""
-
-    _appending = threading.Lock()  # the threads of all slices write to one file
-
-    def __init__(
-        self, study: Study, folder: Path, task: Task, seed: int, frozen: Frozen, draw: int
-    ) -> None:
-        self._study, self._file = study, folder / "replay.jsonl"
-        self._task, self._seed, self._frozen, self._draw = task, seed, frozen, draw
-        whose = frozen.names.get("cell", f"the {frozen.row} of {task.name}")
-        self._measuring = Measuring(f"replaying {whose}", study)
-        self.done = False
-
-    def carry_out(self, piece: Slice, stop: object) -> bool:
-        """Train it on a slice; False if its machines failed, and it is to be tried again.
-
-        Raises Fault if that happened time and again.
-        """
-        study = self._study
-        outcome = self._measuring.on(
-            piece,
-            train_again,
-            self._task,
-            self._seed,
-            self._frozen,
-            self._draw,
-            study.device,
-            study.cpus,
-        )
-        if outcome is None:
-            return False
-        names = {"task": self._task.name, "seed": self._seed, "draw": self._draw}
-        line = {"schema": SCHEMA, **names, "row": self._frozen.row, **self._frozen.names, **outcome}
-        with self._appending:
-            append_lines(self._file, [line])
-        self.done = True
-        return True
+def training_of(
+    study: Study, folder: Path, task: Task, seed: int, frozen: Frozen, draw: int
+) -> Training:
+    """One of them, to be trained again on a draw: it becomes a line of ``replay.jsonl``."""
+    whose = frozen.names.get("cell", f"the {frozen.row} of {task.name}")
+    names = {"task": task.name, "seed": seed, "draw": draw, "row": frozen.row, **frozen.names}
+    return Training(
+        f"replaying {whose}",
+        study,
+        folder / "replay.jsonl",
+        names,
+        train_again,
+        task,
+        seed,
+        frozen,
+        draw,
+    )
 
 
-def missing_replays(study: Study, results: Results) -> list[Replay]:
+def missing_replays(study: Study, results: Results) -> list[Training]:
     """What has still to be trained, draw by draw: one cut short has whole pairs."""
     assert results.replays is not None
     held_by = _incumbents(results)
@@ -217,7 +204,7 @@ def missing_replays(study: Study, results: Results) -> list[Replay]:
             for task in study.tasks:
                 wanted = [*_rows(task, results), *held_by.get((task.name, seed), [])]
                 missing += [
-                    Replay(study, results.path, task, seed, frozen, draw)
+                    training_of(study, results.path, task, seed, frozen, draw)
                     for frozen in wanted
                     if (task.name, seed, draw, _key(frozen.row, frozen.names)) not in there
                 ]
@@ -242,7 +229,11 @@ def _rows(task: Task, results: Results) -> list[Frozen]:
 def _incumbents(results: Results) -> dict[tuple[str, int], list[Frozen]]:
     """By task and seed, what the complete cells' incumbents were trained with, each once."""
     assert results.replays is not None
-    held_at = incumbents_at(results.regret(), results.replays.at).dropna(subset="evaluation")
+    changes = results.regret()
+    held_at = incumbents_at(changes, results.replays.at)
+    if results.replays.every:
+        held_at = changes[changes["curve"] == "incumbent"]
+    held_at = held_at.dropna(subset="evaluation")
     wanted = held_at.groupby("cell")["evaluation"].agg(set).to_dict()
     found: dict[tuple[str, int], list[Frozen]] = {}
     cells = results.cells
@@ -270,7 +261,7 @@ def _frozen(record: Record) -> Frozen:
 def _carry_out(
     study: Study,
     folder: Path,
-    work: list[Replay],
+    work: list[Training],
     address: str | None,
     source: Path | None,
     clock: Clock,

@@ -25,7 +25,7 @@ from hpobench.running.causes import Fault
 from hpobench.running.crew import Interrupted
 from hpobench.running.display import Plan, Silent
 from hpobench.running.measuring import FRESH_DRAWS
-from hpobench.running.replaying import REPLAY_DRAWS, Frozen, Replay, replay, train_again
+from hpobench.running.replaying import REPLAY_DRAWS, Frozen, replay, train_again, training_of
 from hpobench.running.runner import cell_runs, held
 from hpobench.running.yardsticks import missing_yardsticks
 from hpobench.specification import describe
@@ -138,6 +138,20 @@ def test_an_incumbent_is_trained_once_however_often_it_was_the_incumbent(
     assert mine["at"].tolist() == ["0.01", "0.1", "0.2", "0.27", "5", "end"]
     assert mine["evaluation"].fillna(-1).tolist() == [-1, 0, 0, 2, 2, 2]
     assert mine["test_loss"].notna().all()
+
+
+def test_every_incumbent_is_trained_if_asked_for_and_that_is_kept_to(
+    folder: Path,
+    slices: list[FakeSlice],
+    trained: list[tuple[str, int, Any, int]],
+) -> None:
+    quietly(folder, draws=1)
+    assert len(trained) == 6  # for each seed the last incumbent, the reference and the default
+    quietly(folder, every=True)
+    assert len(trained) == 8  # and evaluation 0
+    quietly(folder)
+    assert len(trained) == 8
+    assert read_json(folder / "replay.json")["every"]
 
 
 def test_what_is_there_is_not_trained_again(
@@ -374,7 +388,7 @@ def test_a_diverged_replay_counts_as_the_ceiling() -> None:
 def test_a_training_that_raises_is_one_line(folder: Path) -> None:
     study = small_study(seeds=2, budget=seconds(9))
     what = Frozen("incumbent", {"learning_rate_0": 1.0}, {}, {"cell": "quadratic__random__s0"})
-    piece = Replay(study, folder, QUADRATIC, 0, what, 0)
+    piece = training_of(study, folder, QUADRATIC, 0, what, 0)
     with pytest.raises(StudyError, match=r"replaying quadratic__random__s0: KeyError"):
         piece.carry_out(FakeSlice(), never())
     assert not piece.done

@@ -1,0 +1,108 @@
+"""Replay regret beside search regret on the page, and how much sooner by replayed losses."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from hpobench.report.sooner import factor_of
+from hpobench.report.wording import UNKNOWN, number, plus_minus, seconds
+from hpobench.results.records import Record
+from hpobench.results.replayed import END
+from hpobench.statistics.times import SpeedUp
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpobench.results.run import Results
+
+
+def replay_section(results: Results) -> list[Record]:
+    """What the page shows of each task that was trained again; empty if nobody asked."""
+    if results.replays is None:
+        return []
+    summary = results.replay_summary()
+    return [_task(results, task, mine) for task, mine in summary.groupby("task", sort=False)]
+
+
+def _task(results: Results, task: Any, summary: pd.DataFrame) -> Record:
+    last = summary[summary["at"] == summary["at"].iloc[-1]]
+    times = list(dict.fromkeys(summary["at"]))
+    lowest = lowest_replayed(summary)
+    trained_on = next(iter(summary["trained_on"].dropna()), None)
+    has_reference = results.references[task] is not None
+    value = "replay_regret" if has_reference else "replay_test_loss"
+    by_time = {
+        (row["searcher"], row["at"]): number(row[value]) for row in summary.to_dict("records")
+    }
+    return {
+        "name": task,
+        "when": _when(times[-1]),
+        "trained_on": trained_on,
+        "rows": [_row(row) for row in last.to_dict("records")],
+        "shown": "replay regret" if has_reference else "replayed test loss",
+        "times": [_when(time) for time in times],
+        "by_time": [
+            {"searcher": searcher, "values": [by_time[searcher, time] for time in times]}
+            for searcher in last["searcher"]
+        ],
+        "lowest": lowest,
+        "sooner": [] if lowest is None else sooner_rows(results, task, lowest),
+    }
+
+
+def lowest_replayed(summary: pd.DataFrame) -> str | None:
+    """Whose last incumbents, of one task, come to the lowest test loss; every cell is there."""
+    last = summary[summary["at"] == summary["at"].iloc[-1]]
+    whole = last[last["replay_n"] == last["seeds_planned"]]
+    return None if whole.empty else str(whole.loc[whole["replay_test_loss"].idxmin(), "searcher"])
+
+
+def sooner_rows(results: Results, task: str, searcher: str) -> list[Record]:
+    """How many times sooner a searcher came to each other's final replayed loss, in words."""
+    table = results.replay_times()
+    rows = table[(table["task"] == task) & (table["searcher"] == searcher)].to_dict("records")
+    return [
+        {
+            "final_of": row["to_final_of"],
+            "factor": _factor(row),
+            "seconds": _between(row["seconds_at_least"], row["seconds_at_most"]),
+            "own_seconds": _between(row["own_seconds_at_least"], row["own_seconds_at_most"]),
+            "reached": f"{row['seeds'] - row['not_reached']} of {row['seeds']}",
+        }
+        for row in rows
+    ]
+
+
+def _row(row: dict[Any, Any]) -> Record:
+    return {
+        "searcher": row["searcher"],
+        "absent": row["replay_n"] == 0,
+        "values": [
+            f"{row['replay_n']} of {row['seeds_planned']}",
+            plus_minus(row["replay_regret"], row["replay_regret_se"]),
+            number(row["search_regret"]),
+            number(row["replay_test_loss"]),
+        ],
+    }
+
+
+def _when(at: str) -> str:
+    return "the end" if at == END else f"{at} s"
+
+
+def _factor(row: dict[Any, Any]) -> str:
+    if not row["sooner_at_least"] and math.isinf(row["sooner_at_most"]):
+        return "not known"
+    interval = row["sooner_low"], row["sooner_high"]
+    known = None if math.isnan(interval[0]) else interval
+    factor = SpeedUp(row["sooner_at_least"], row["sooner_at_most"], known, row["seeds"], 0, 0)
+    return factor_of(factor)
+
+
+def _between(low: float, high: float) -> str:
+    if math.isnan(low):
+        return UNKNOWN
+    if low == high:
+        return seconds(low)
+    return f"after {seconds(low)}" if math.isinf(high) else f"{seconds(low)} to {seconds(high)}"
