@@ -26,6 +26,7 @@ bench: $(VENV)/.installed  ## What the framework, each engine and the optimizers
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/results_at_scale.py
 	$(BIN)/python benchmarks/same_searcher_twice.py
+	$(BIN)/python benchmarks/equal_searchers.py
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/online.py
