@@ -278,21 +278,59 @@ def status(folder: Folder) -> None:
         console.print(note, markup=False)
 
 
-@app.command(epilog="Example: `hpobench reference digits --budget 60`")
-def reference(
-    task: Annotated[str, typer.Argument(help="The task to find the best hyperparameters of.")],
-    budget: Annotated[float, typer.Option(help="Seconds for each search.")] = 60.0,
-    seeds: Annotated[int, typer.Option(help="Splits to search on.")] = 2,
-    out: Annotated[Path | None, typer.Option(help="Where to write the reference (JSON).")] = None,
-) -> None:
-    """Search a task long, train the best again on fresh seeds, and keep the best of them."""
-    from hpobench.references.search import make_reference
+@app.command(
+    epilog="""Examples:
 
-    file, found = make_reference(task, budget, seeds, out)
+`hpobench reference mnist --budget 3600`
+
+`hpobench reference my_study.py:mine --out mine.json`
+
+`hpobench reference my_study.py:mine --out mine.json --table every_configuration.csv`"""
+)
+def reference(
+    task: Annotated[
+        str, typer.Argument(help="A ready-made task, or one of a study's: my_study.py:NAME.")
+    ],
+    budget: Annotated[float, typer.Option(help="Seconds for each searcher on a split.")] = 60.0,
+    seeds: Annotated[int, typer.Option(help="Splits to search on.")] = 3,
+    fresh: Annotated[int, typer.Option(help="Fresh splits that decide among the ten best.")] = 20,
+    table: Annotated[
+        Path | None,
+        typer.Option(help="All configurations with their validation_loss (CSV or JSON)."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write the reference (JSON).")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="The search's own folder.", show_default="runs/reference_…")
+    ] = None,
+    slot: Annotated[str | None, typer.Option(help="What a training gets: gpu=1,cpu=8.")] = None,
+    address: Address = None,
+) -> None:
+    """Find the best hyperparameters of a task: a grid, a long search, and fresh seeds to decide.
+
+    Or take them from a table that holds every configuration. A study measures regret from what is
+    written, once its task names the file: Task(…, reference="mine.json"). Exit code 1 if the
+    machines failed some of it: call it again, and it goes on.
+    """
+    from hpobench.references import making
+    from hpobench.references.search import Procedure
+    from hpobench.references.target import find_target
+
+    procedure = Procedure(Budget(budget), seeds, fresh=fresh)
+    resources = parse_slot(slot) if slot is not None else {}
+    target = find_target(task, out)
+    place = folder or Path("runs") / f"reference_{target.task.name}"
+    found = (
+        making.from_table(target, table)
+        if table is not None
+        else making.make_reference(target, procedure, place, **resources, address=address)
+    )
+    if found is None:
+        line = "not finished: machines failed some of it; call it again, and it goes on"
+        print(f"hpobench: {line}", file=sys.stderr)
+        raise typer.Exit(1)
     console = Console()
-    measured = found["provenance"]["fresh_test_loss"]
-    console.print(f"test loss {measured:.4f} ± {found['standard_error']:.4f} (standard error)")
-    console.print(str(file), soft_wrap=True)
+    console.print(making.outcome(found), soft_wrap=True, highlight=False)
+    console.print(str(target.out), soft_wrap=True, highlight=False)
 
 
 @app.command(
@@ -351,9 +389,10 @@ def main() -> None:
             raise
         _say(str(error), 2)
     if status == INTERRUPTED:  # typer may have turned the interrupt into a status
-        commands = {"run": "resume", "resume": "resume", "replay": "replay"}
+        commands = dict.fromkeys(("run", "resume"), "hpobench resume FOLDER")
+        commands |= {"replay": "hpobench replay FOLDER", "reference": "the same command"}
         again = commands.get(" ".join(sys.argv[1:2]))
-        kept = f"; what is complete is kept: hpobench {again} FOLDER goes on" if again else ""
+        kept = f"; what is complete is kept: {again} goes on" if again else ""
         line = f"interrupted{kept}"
         print(f"hpobench: {line}", file=sys.stderr, flush=True)
         os._exit(status)  # threads may still be at work, and Ray's goodbyes crash on them

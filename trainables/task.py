@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -50,7 +51,8 @@ class Task:
     configurations inside ``space``. ``budgets`` are epochs, ascending, the last the full horizon.
     ``smaller_budget`` says what a budget below the horizon means, the same for every searcher:
     ``"compress"`` runs the whole schedule in fewer steps, ``"truncate"`` the first part of it.
-    ``optimum``: the best configuration where it is known in closed form.
+    ``optimum``: the best configuration where it is known in closed form. ``reference``: the file
+    that ``hpobench reference`` wrote for it, from which regrets are then measured.
     ``loss_ceiling``: a validation loss above it, or none at all, counts as diverged and is
     recorded as this value.
 
@@ -71,6 +73,7 @@ class Task:
     metric: str = "cross-entropy"
     optimum: Nested | None = None
     rule: UpdateRule = SGD()
+    reference: str | Path | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

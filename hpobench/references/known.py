@@ -1,8 +1,9 @@
 """References: the best hyperparameters known for a task, and how certain that is.
 
-A regret is measured from one of three, in this order: the optimum that a task knows in closed form
-("certified"); a frozen file that comes with the project ("searched"); or, for want of both, the
-best that the study itself came upon ("best observed").
+A regret is measured from the first of these that there is: the optimum that a task knows in closed
+form ("certified"); a frozen file, which a task names (`Task.reference`) or which comes with the
+project ("certified" by an exhaustive table, or "searched"); or, for want of all, the best that the
+study itself came upon ("best observed"). `hpobench reference` writes such files.
 """
 
 from __future__ import annotations
@@ -13,15 +14,27 @@ from typing import Any
 
 import numpy as np
 
+from hpobench.errors import StudyError
+from hpobench.results.fields import Columns, check
 from hpobench.results.records import read_json
-from hpobench.specification import task_hash
+from hpobench.specification import SCHEMA, task_hash
+from searchers.space import SpaceError
 from trainables.task import Task
 
 FOLDER = Path(__file__).parent
+FIELDS: Columns = {"kind": str, "hyperparameters": dict, "provenance": dict}
+
+
+def reference_file(task: Task) -> Path:
+    """Where a task's frozen reference is, or would be."""
+    return Path(task.reference) if task.reference is not None else FOLDER / f"{task.name}.json"
 
 
 def known_reference(task: Task) -> dict[str, Any] | None:
-    """The certified or the searched reference of a task; None if there is none for it as it is."""
+    """The certified or the searched reference of a task; None if there is none for it as it is.
+
+    Raises StudyError if the task names a file that is not there, or that holds no reference of it.
+    """
     if task.optimum is not None:
         return {
             "kind": "certified",
@@ -29,28 +42,48 @@ def known_reference(task: Task) -> dict[str, Any] | None:
             "standard_error": None,
             "provenance": {"how": "known in closed form", "task_hash": task_hash(task)},
         }
-    reference = _searched(task)
+    reference = _frozen(task)
     if reference is None or reference["provenance"]["task_hash"] != task_hash(task):
         return None
     return reference
 
 
 def outdated(task: Task) -> str | None:
-    """In words, the searched reference that was made for another definition of a task, if any."""
-    reference, now = _searched(task), task_hash(task)
+    """In words, the frozen reference that was made for another definition of a task, if any."""
+    reference, now = _frozen(task), task_hash(task)
     if reference is None or reference["provenance"]["task_hash"] == now:
         return None
     day = reference["provenance"].get("created", "an unknown day")[:10]
     then = reference["provenance"]["task_hash"]
     return (
-        f"the searched reference of {day}, which was made for another definition of {task.name}"
-        f" (hash {then}, now {now})"
+        f"the {reference['kind']} reference of {day}, which was made for another definition of"
+        f" {task.name} (hash {then}, now {now})"
     )
 
 
-def _searched(task: Task) -> dict[str, Any] | None:
-    file = FOLDER / f"{task.name}.json"
-    return read_json(file) if file.exists() else None
+def _frozen(task: Task) -> dict[str, Any] | None:
+    file = reference_file(task)
+    if not file.exists():
+        if task.reference is None:
+            return None
+        raise StudyError(
+            f"{task.name}: its reference {file} is not there; hpobench reference makes it,"
+            " or leave Task.reference out"
+        )
+    reference = read_json(file)
+    if reference.get("schema") != SCHEMA:
+        raise StudyError(
+            f"{file}: schema {reference.get('schema')!r}, and this version reads {SCHEMA};"
+            " hpobench reference writes one"
+        )
+    check(reference, FIELDS, str(file))
+    check(reference["provenance"], {"task_hash": str}, str(file))
+    if reference["provenance"]["task_hash"] == task_hash(task):
+        try:
+            task.space.check(reference["hyperparameters"])
+        except SpaceError as error:
+            raise StudyError(f"{file}: not a configuration of {task.name}: {error}") from None
+    return reference
 
 
 def best_observed(

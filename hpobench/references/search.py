@@ -1,104 +1,131 @@
-"""Making a reference: search a task long, then let fresh seeds decide among the best.
+"""How a reference is searched for: the grid, the long list, the short list, and the winner.
 
-The minimum over many noisy validation losses is optimistic, so the long list of the best
-configurations is trained again on a few splits and draws that no search has seen, the ten best of
-those on many more, and the best mean wins.
+1. A *grid*, on a few splits: tied learning rates, and learning rates decayed in steps, × momentum ×
+   weight decay, those of them that the task's space has; all else as in the task's default. It
+   follows Micaelli & Storkey (2021, appendix F, for CIFAR-10); the levels are `GRID`'s: 9 learning
+   rates, 5 momenta and 3 weight decays in the middle of equal parts of the ranges, in their own
+   scale, each learning rate held to the end, or divided by 10 after half of the training and again
+   after three quarters.
+2. A *long search* on the same splits: a study with `SEARCHERS`.
+3. The *long list*, the best of both, is trained again on fresh splits, and the short list of the
+   best there on many more: a minimum over noise is optimistic. The best mean validation loss wins.
+   The test loss guides none of it.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
+import pandas as pd
 
+from hpobench.budget import Budget
 from hpobench.errors import StudyError
-from hpobench.provenance import commit
-from hpobench.references.known import FOLDER, known_reference
-from hpobench.results.records import make_folder, write_json
-from hpobench.results.run import Results
-from hpobench.running import measuring, runner
-from hpobench.specification import task_hash
+from hpobench.references.known import known_reference
+from hpobench.report.wording import plural
+from hpobench.results.regret import Array, standard_error
 from hpobench.study import Study
-from searchers.space import Flat, SpaceError
+from searchers.grid import GridSearch
+from searchers.space import Flat, Space, SpaceError
 from trainables.task import Task
-from trainables.tasks import TASKS, find_task
+from trainables.tasks import TASKS
 
-SEARCHERS = ("grid", "random", "tpe", "fds", "rmd")
-SEARCH_SEEDS = 1000
-LONG_LIST, FEW_SPLITS = 60, range(2000, 2004)
-SHORT_LIST, MANY_SPLITS = 10, range(3000, 3020)
+SEARCHERS = ("random", "tpe", "fds", "rmd")
+GRID = GridSearch(learning_rates=9, momenta=5, weight_decays=3)
+ON_GRID = ("learning_rate", "momentum", "weight_decay")
 
+SEARCH_SEEDS, FEW_SEEDS, FRESH_SEEDS = 1000, 2000, 3000
+"""The splits of each stage begin here: no stage chooses on what another has seen."""
 
-def make_reference(
-    name: str, seconds: float, seeds: int, out: Path | None
-) -> tuple[Path, dict[str, Any]]:
-    """Search, choose on fresh seeds, write the JSON; its path and content."""
-    task = find_task(name)
-    if task.optimum is not None:
-        raise StudyError(f"the optimum of {name} is known in closed form: it needs no search")
-    study = Study(
-        f"reference_{name}",
-        [task],
-        SEARCHERS,
-        seeds=range(SEARCH_SEEDS, SEARCH_SEEDS + seeds),
-        budget=seconds,
-        yardstick_draws=2,
-    )
-    reference = choose(task, runner.run(study, wandb="off"))
-    file = out or FOLDER / f"{name}.json"
-    make_folder(file.parent)
-    write_json(file, reference)
-    return file, reference
+MOST_SEEDS = 1000
 
 
-def choose(task: Task, results: Results) -> dict[str, Any]:
-    """The reference that a long search leads to."""
-    candidates = long_list(task, results)
-    print(f"training the {len(candidates)} best again on {len(FEW_SPLITS)} fresh splits")
-    validation, _ = on_splits(task, candidates, FEW_SPLITS)
-    order = validation.mean(axis=1).argsort()[:SHORT_LIST]
-    candidates = [candidates[i] for i in order]
-    print(f"training the {len(candidates)} best of them on {len(MANY_SPLITS)} more")
-    validation, test = on_splits(task, candidates, MANY_SPLITS)
-    best = int(validation.mean(axis=1).argmin())
-    study = results.study
-    return {
-        "schema": 1,
-        "task": task.name,
-        "kind": "searched",
-        "hyperparameters": candidates[best],
-        "standard_error": _standard_error(test[best]),
-        "provenance": {
-            "how": f"{len(results.evaluations)} evaluations of {', '.join(SEARCHERS)},"
-            f" {study['budget']['amount']:g} s each on {len(study['seeds'])} splits; of them the"
-            f" {LONG_LIST} best, the default, and references under other priors, again on"
-            f" {len(FEW_SPLITS)} fresh splits, and the {SHORT_LIST} best of those on"
-            f" {len(MANY_SPLITS)} more: the best mean validation loss there",
-            "fresh_validation_loss": float(validation[best].mean()),
-            "fresh_validation_standard_error": _standard_error(validation[best]),
-            "fresh_test_loss": float(test[best].mean()),
-            "task_hash": task_hash(task),
-            "versions": study["versions"],
-            "hardware": study["hardware"],
-            "commit": commit(),
-            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        },
-    }
+@dataclass(frozen=True)
+class Procedure:
+    """How much is spent on a reference.
+
+    ``budget``: of each searcher on each split. ``seeds``: on how many splits grid and searchers
+    look. The long list is the default, the references of the same training under other priors, the
+    ``from_grid`` best of the grid and the ``from_search`` best of the search; it is trained on
+    ``few`` fresh splits, its ``short_list`` best on ``fresh`` others.
+    """
+
+    budget: Budget = Budget(60.0)  # noqa: RUF009 (frozen)
+    seeds: int = 3
+    from_grid: int = 20
+    from_search: int = 40
+    few: int = 4
+    short_list: int = 10
+    fresh: int = 20
+
+    def __post_init__(self) -> None:
+        least = dict.fromkeys(("seeds", "from_grid", "from_search", "few"), 1)
+        least |= {"short_list": 2, "fresh": 2}
+        for name, lowest in least.items():
+            count = getattr(self, name)
+            most = MOST_SEEDS if name in ("seeds", "few", "fresh") else math.inf
+            if not lowest <= count <= most:
+                upto = f" and at most {most}" if math.isfinite(most) else ""
+                raise StudyError(f"a reference's {name} is at least {lowest}{upto}, not {count}")
+
+    @property
+    def search_splits(self) -> range:
+        return range(SEARCH_SEEDS, SEARCH_SEEDS + self.seeds)
+
+    @property
+    def few_splits(self) -> range:
+        return range(FEW_SEEDS, FEW_SEEDS + self.few)
+
+    @property
+    def fresh_splits(self) -> range:
+        return range(FRESH_SEEDS, FRESH_SEEDS + self.fresh)
+
+    def study(self, task: Task, cpus: int = 1, gpus: float = 0.0) -> Study:
+        """The long search."""
+        return Study(
+            f"reference_{task.name}",
+            [task],
+            SEARCHERS,
+            seeds=self.search_splits,
+            budget=self.budget,
+            cpus=cpus,
+            gpus=gpus,
+            yardstick_draws=2,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        grid = {name: value for name, value in asdict(GRID).items() if name != "name"}
+        rest = {name: value for name, value in asdict(self).items() if name != "budget"}
+        return {"grid": grid, "searchers": [*SEARCHERS], "budget": self.budget.as_json(), **rest}
 
 
-def long_list(task: Task, results: Results) -> list[Flat]:
-    """The default, and the best full evaluations: of every split its share, best first."""
-    full = results.evaluations.query("full and status == 'ok'").copy()
+def grid_of(task: Task) -> list[Flat]:
+    """The grid's configurations, each once; none for a space without any of its names."""
+    on_grid = {name: task.space.domains[name] for name in ON_GRID if name in task.space.domains}
+    if not on_grid:
+        return []
+    default = task.space.flatten(task.default)
+    return distinct(default | point for point in GRID.points(Space(on_grid)))
+
+
+def long_list(
+    task: Task, procedure: Procedure, of_grid: Sequence[Flat], of_search: Sequence[Flat]
+) -> list[Flat]:
+    """What is trained on fresh splits; ``of_grid`` and ``of_search`` are ordered, best first."""
+    best = [*of_grid[: procedure.from_grid], *of_search[: procedure.from_search]]
+    return distinct([task.space.flatten(task.default), *kin(task), *best])
+
+
+def best_of_search(evaluations: pd.DataFrame) -> list[Flat]:
+    """The full evaluations of a study, best first: of every split the best, then the second, …"""
+    full = evaluations.query("full and status == 'ok'").copy()
     full["rank"] = full.groupby("seed")["validation_loss"].rank(method="first")
-    full = full.sort_values(["rank", "seed"])
-    found = {json.dumps(h, sort_keys=True): h for h in full["hyperparameters"]}
-    return [task.space.flatten(task.default), *kin(task), *list(found.values())[:LONG_LIST]]
+    return distinct(full.sort_values(["rank", "seed"])["hyperparameters"])
 
 
 def kin(task: Task) -> list[Flat]:
@@ -112,19 +139,84 @@ def kin(task: Task) -> list[Flat]:
     return found
 
 
-def on_splits(
-    task: Task, configurations: list[Flat], splits: range
-) -> tuple[np.ndarray, np.ndarray]:
-    """Validation and test losses, each of shape (configurations, splits)."""
-    torch.set_num_threads(1)
-    losses = np.empty((2, len(configurations), len(splits)))
-    for column, seed in enumerate(splits):
-        instance = task.build(seed, torch.device("cpu"))
-        for row, configuration in enumerate(configurations):
-            metrics = measuring.train_fresh(instance, task, seed, configuration, draw=0)
-            losses[:, row, column] = [m.loss for m in metrics]
-    return losses[0], losses[1]
+def losses_of(
+    lines: Iterable[Mapping[str, Any]],
+    configurations: Sequence[Flat],
+    splits: Sequence[int],
+    column: str,
+) -> Array:
+    """What configurations came to on splits, shape (configurations, splits); NaN if not trained."""
+    there = {(line["seed"], key_of(line["hyperparameters"])): line[column] for line in lines}
+    rows = [[there.get((seed, key_of(c)), math.nan) for seed in splits] for c in configurations]
+    return np.array(rows, dtype=float).reshape(len(configurations), len(splits))
 
 
-def _standard_error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values)))
+def best_first(configurations: Sequence[Flat], losses: Array) -> list[Flat]:
+    """By mean loss; ``losses``: (configurations, splits). Of equals, the earlier one first."""
+    order = losses.mean(axis=1).argsort(kind="stable")
+    return [configurations[i] for i in order]
+
+
+class Winner(NamedTuple):
+    """The best by mean validation loss, and what it came to on the fresh splits.
+
+    ``margin``: by how much the runner-up's mean validation loss is above it, over the same splits;
+    ``margin_error``: the standard error of that paired difference.
+    """
+
+    configuration: Flat
+    validation_loss: float
+    validation_error: float
+    test_loss: float
+    test_error: float
+    margin: float
+    margin_error: float
+
+
+def winner(configurations: Sequence[Flat], validation: Array, test: Array) -> Winner:
+    """``validation``, ``test``: (configurations, splits), at least two of each."""
+    first, second = validation.mean(axis=1).argsort(kind="stable")[:2]
+    difference = validation[second] - validation[first]
+    return Winner(
+        configurations[first],
+        float(validation[first].mean()),
+        float(standard_error(validation[first])),
+        float(test[first].mean()),
+        float(standard_error(test[first])),
+        float(difference.mean()),
+        float(standard_error(difference)),
+    )
+
+
+def searched(
+    best: Winner, procedure: Procedure, evaluations: int, on_grid: int, candidates: int
+) -> dict[str, Any]:
+    """The reference that a search leads to, but for who made it when."""
+    on_list = min(procedure.short_list, candidates)
+    return {
+        "kind": "searched",
+        "hyperparameters": best.configuration,
+        "standard_error": best.test_error,
+        "provenance": {
+            "how": f"a grid of {on_grid} configurations (tied and step-decayed learning rates ×"
+            f" momentum × weight decay) and {evaluations} evaluations of {', '.join(SEARCHERS)}"
+            f" ({procedure.budget} each), on {plural(procedure.seeds, 'split')}; the best of"
+            f" them, the default and references under other priors, {candidates} together, again"
+            f" on {plural(procedure.few, 'fresh split')}, and the {on_list} best of those on"
+            f" {procedure.fresh} more: the best mean validation loss there",
+            "fresh_validation_loss": best.validation_loss,
+            "fresh_validation_standard_error": best.validation_error,
+            "fresh_test_loss": best.test_loss,
+            "runner_up_above_by": best.margin,
+            "runner_up_above_by_standard_error": best.margin_error,
+        },
+    }
+
+
+def distinct(configurations: Iterable[Flat]) -> list[Flat]:
+    """Each once, where it first stands."""
+    return list({key_of(configuration): configuration for configuration in configurations}.values())
+
+
+def key_of(configuration: Mapping[str, Any]) -> str:
+    return json.dumps(dict(configuration), sort_keys=True)

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hpobench.errors import RunError, StudyError
+from hpobench.references.known import known_reference
 from hpobench.results.curves import Clock
 from hpobench.results.loading import read_study
 from hpobench.results.records import is_draft, make_folder, write_json
@@ -41,6 +42,8 @@ def run(
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = Path(out) if out is not None else Path("runs") / f"{study.name}-{stamp}"
     _check_wandb(wandb)
+    for task in study.tasks:
+        known_reference(task)  # one that cannot be read is refused before anything is written
     with _new_folder(folder):
         with _cluster(study, address, source) as cluster:  # may refuse: nothing is written before
             write_json(folder / "study.json", describe(study, source))

@@ -42,14 +42,16 @@ def test_names_that_are_not_there_are_answered_alike(thing: str) -> None:
         assert " There are: " in said
 
 
-@pytest.mark.parametrize(
-    "of", [[], ["run"], ["resume"], ["replay"], ["report"], ["status"], ["reference"]]
-)
+COMMANDS = ["run", "resume", "replay", "report", "status", "reference"]
+COMMANDS += ["wandb sync", "wandb report"]
+
+
+@pytest.mark.parametrize("of", [[], *(name.split() for name in COMMANDS)])
 def test_help_has_an_example(of: list[str]) -> None:
     shown = command(*of, "--help")
     assert shown.returncode == 0
     if of:
-        assert f"hpobench {of[0]}" in shown.stdout
+        assert f"hpobench {' '.join(of)}" in shown.stdout.partition("Example")[2]
         assert "Example" in shown.stdout
 
 
@@ -77,6 +79,15 @@ MISTAKES = {
     "nothing to audit": (["audit", "--searcher", "random"], "random"),
     "no engine": (["audit", "--engine", "missing.py:Mine"], "missing.py"),
     "no reference": (["reference", "quadratic"], "known in closed form"),
+    "no task to refer to": (["reference", "digts"], "no task 'digts'. Did you mean digits?"),
+    "a frozen reference": (["reference", "digits"], "is a reference of digits already"),
+    "no time to search": (["reference", "mnist", "--budget", "0"], "a budget is a number above 0"),
+    "no fresh splits": (["reference", "mnist", "--fresh", "1"], "fresh is at least 2"),
+    "no place": (["reference", "mnist", "--out", "/proc/mnist.json"], "--out /proc/mnist.json: "),
+    "no table": (
+        ["reference", "mnist", "--table", "nowhere.csv", "--out", "mnist.json"],
+        "nowhere.csv: there is no such file",
+    ),
 }
 
 

@@ -90,7 +90,8 @@ def test_a_reference_for_another_definition_of_the_task_is_not_used_and_that_is_
 ) -> None:
     task = dataclasses.replace(find_task("quadratic"), optimum=None)
     study = Study("small", [task], ["random"], seeds=1, budget=evaluations(2), yardstick_draws=2)
-    written = {"kind": "searched", "hyperparameters": task.space.flatten(task.default)}
+    written = {"schema": 1, "kind": "searched"}
+    written |= {"hyperparameters": task.space.flatten(task.default)}
     provenance = {"task_hash": task_hash(task), "created": "2026-01-02T03:04:05+00:00"}
     monkeypatch.setattr(known, "FOLDER", tmp_path)
     write_json(tmp_path / "quadratic.json", written | {"provenance": provenance})
