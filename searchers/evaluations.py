@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,16 @@ from searchers.hypergradients.scaled import Scaled
 from searchers.hypergradients.schedules import schedule
 from searchers.hypergradients.training import start, train
 from searchers.inner import InnerProblem
+from searchers.outer import LARGEST
 from searchers.protocols import Brief, Evaluation
 from searchers.space import Flat, Float, Space
 from searchers.stopwatch import Stopwatch
 
 SIGNIFICANT_DIGITS = 7
 """Per-step values are recorded in float32's precision."""
+
+NOTED_DIGITS = 5
+"""Of a hypergradient, which is noted to be looked at."""
 
 
 def evaluate(
@@ -53,7 +58,11 @@ def evaluate(
         steps=round(result.steps),
         weights=result.trained.weights,
         seconds=laps.seconds,
-        notes={"engine": result.engine, **nonfinite(lost(brief.space, derivative))},
+        notes={
+            "engine": result.engine,
+            **hypergradient_note(dict(zip(brief.space.scalars, derivative, strict=True))),
+            **nonfinite(lost(brief.space, derivative)),
+        },
     )
     return evaluation, derivative
 
@@ -95,6 +104,17 @@ def nonfinite(names: Iterable[str]) -> dict[str, Any]:
     """The note that reports them; none if there are none."""
     found = list(names)
     return {"nonfinite": found} if found else {}
+
+
+def hypergradient_note(derivatives: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """The note of an evaluation's hypergradient: name → derivative by the fraction of its range.
+
+    Those that are inf or NaN are left out (`nonfinite` has them); no note if there are no others.
+    """
+    finite = {name: d for name, d in derivatives.items() if isfinite(d)}
+    bounded = {name: min(max(d, -LARGEST), LARGEST) for name, d in finite.items()}
+    short = {name: float(f"{d:.{NOTED_DIGITS}g}") for name, d in bounded.items()}
+    return {"hypergradient": short} if short else {}
 
 
 def schedule_note(values: Mapping[str, np.ndarray]) -> dict[str, list[float]]:

@@ -123,8 +123,9 @@ class Evaluation:
     ``seconds``: where its time went, by part of the ledger (see `searchers.stopwatch`); what is
     left of its time was the searcher's thinking. ``weights``: what was trained.
     ``notes``: what belongs to this searcher alone, JSON-serialisable: ``schedule`` (per-step
-    values where the configuration alone does not say them), ``nonfinite`` (hyperparameters whose
-    hypergradient was inf or NaN), ….
+    values where the configuration alone does not say them), ``hypergradient`` (name → derivative of
+    the validation loss by the fraction of its range; of values of each step, their norm),
+    ``nonfinite`` (hyperparameters whose hypergradient was inf or NaN), ….
     """
 
     training: int

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from math import hypot
 
 import numpy as np
 
 from searchers.descent import Path, advanced
-from searchers.evaluations import evaluate, nonfinite, schedule_note
+from searchers.evaluations import evaluate, hypergradient_note, nonfinite, schedule_note
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.schedules import check_space, schedule_values, window_means
@@ -34,8 +35,9 @@ class RMD:
     evaluation says so.
 
     Each outer step is a full evaluation; its configuration holds the mean of each window, its
-    ``schedule`` note the value of each step. At width w, w chains run side by side, chain k from
-    the task's initial configuration k (modulo their number) with its own draws.
+    ``schedule`` note the value of each step, its ``hypergradient`` note, of what has a value a
+    step, the norm over the steps. At width w, w chains run side by side, chain k from the task's
+    initial configuration k (modulo their number) with its own draws.
     """
 
     outer: OuterOptimizer = field(default_factory=AdamDescent)
@@ -58,7 +60,7 @@ class RMD:
             evaluation, derivative = evaluate(
                 problem, fine, flat, brief.horizon, training, self.engine
             )
-            yield _in_windows(evaluation, brief.space, fine.space)
+            yield _in_windows(evaluation, derivative, brief.space, fine.space)
             training += chain.of
             loss = evaluation.metrics.loss
             path = advanced(path, self.outer, loss, derivative, self.tolerance)
@@ -86,16 +88,21 @@ def per_step(brief: Brief, steps: int) -> Brief:
     return replace(brief, space=space, initial=initial, default=refine(brief.default))
 
 
-def _in_windows(evaluation: Evaluation, coarse: Space, fine: Space) -> Evaluation:
+def _in_windows(
+    evaluation: Evaluation, derivative: np.ndarray, coarse: Space, fine: Space
+) -> Evaluation:
     """The evaluation as the task's space has it: window means, the steps' values in a note."""
-    flat = evaluation.configuration
+    flat, by = evaluation.configuration, dict(zip(fine.scalars, derivative, strict=True))
     values = {n: np.array([float(flat[k]) for k in fine.names_of(n)]) for n in coarse.domains}
     scheduled = {n: values[n] for n, d in coarse.domains.items() if isinstance(d, Vector)}
     gone = set(evaluation.notes.get("nonfinite", ()))
     names = [name for name in coarse.domains if gone.intersection(fine.names_of(name))]
+    norms = {n: hypot(*(by[k] for k in fine.names_of(n))) for n in scheduled}
+    slopes = {n: norms[n] if n in scheduled else by[n] for n in coarse.domains}
     notes = {
         "engine": evaluation.notes["engine"],
         "schedule": schedule_note(scheduled),
+        **hypergradient_note(slopes),
         **nonfinite(names),
     }
     return replace(evaluation, configuration=window_means(coarse, values), notes=notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, replace
 from itertools import groupby, islice, pairwise
@@ -15,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from searchers.catalog import SEARCHERS as CATALOG
 from searchers.errors import SearcherError
-from searchers.evaluations import by_unit, evaluate
+from searchers.evaluations import by_unit, evaluate, hypergradient_note
 from searchers.fds import FDS
 from searchers.greedy import Greedy
 from searchers.hd import HD, adapt
@@ -96,6 +97,31 @@ def test_a_nan_hypergradient_is_reported() -> None:
     assert not np.isfinite(derivative).all()
     assert set(evaluation.notes["nonfinite"]) <= set(example_brief().space.scalars)
     assert evaluation.notes["nonfinite"]
+
+
+def test_the_hypergradient_of_each_outer_step_is_noted() -> None:
+    """By the fraction of each range; of what has a value a step, the norm over the steps."""
+    brief = example_brief()
+    (fds,) = islice(FDS(warm_steps=0).search(Valley(), brief, Chain()), 1)
+    _, derivative = evaluate(Valley(), brief, brief.initial[0], 9, 0, Auto())
+    assert list(fds.notes["hypergradient"]) == list(brief.space.scalars)
+    assert list(fds.notes["hypergradient"].values()) == pytest.approx(derivative, rel=1e-4)
+    fine = per_step(brief, 27)
+    (rmd,) = islice(RMD().search(Valley(), brief, Chain()), 1)
+    _, by_step = evaluate(Valley(), fine, fine.initial[0], 9, 0, Auto())
+    steps, rest = by_step[:27], by_step[27:]
+    expected = [np.linalg.norm(steps), *rest]
+    assert list(rmd.notes["hypergradient"]) == list(brief.space.domains)
+    assert list(rmd.notes["hypergradient"].values()) == pytest.approx(expected, rel=1e-4)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.floats(), max_size=5))
+def test_a_noted_hypergradient_is_json_and_has_what_is_finite(derivatives) -> None:
+    noted = hypergradient_note(derivatives).get("hypergradient", {})
+    assert set(noted) == {name for name, d in derivatives.items() if math.isfinite(d)}
+    assert json.loads(json.dumps(noted, allow_nan=False)) == noted
+    for name, value in noted.items():
+        assert value == pytest.approx(np.clip(derivatives[name], -1e300, 1e300), rel=1e-4)
 
 
 def test_leaving_the_fixed_point_numbers_is_a_divergence() -> None:
