@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def carry_out_beside(
 
 
 if __name__ == "__main__":
+    gc.disable()  # there will be an end soon
     for module in sys.argv[1:]:
         import_module(module)
     sys.stdout.buffer.write(pickle.dumps([call() for call in pickle.load(sys.stdin.buffer)]))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.report.figures.inline import inline_svg
 from hpobench.report.figures.ledger import ledger_data, ledger_figure
 from hpobench.report.figures.memory import memory_data, memory_figure
 from hpobench.report.figures.panel import Panel
@@ -64,9 +63,10 @@ def other_figures(
 def _times(data: pd.DataFrame, panel: Panel, clock: Clock) -> PageFigure:
     targets = [(target, TARGETS[target]) for target in dict.fromkeys(data["target"])]
     label = f"Figure: {CLOCKS[clock].unit} to a target, on {panel.task}"
-    svg = inline_svg(
-        time_to_target_figure(data, clock, panel.end),
+    drawing = Drawing(
+        partial(time_to_target_figure, data, clock, panel.end),
         f"times-{panel.task}-",
+        label,
         f"{label}; the table in the summary has the numbers",
     )
     return page_figure(
@@ -77,7 +77,7 @@ def _times(data: pd.DataFrame, panel: Panel, clock: Clock) -> PageFigure:
         caption=f"{CLOCKS[clock].unit[0].upper()}{CLOCKS[clock].unit[1:]} until a target was"
         " reached to stay: a dot for each seed, a bar until half of them had. ▷ and an open bar:"
         " not reached by the end.",
-        drawing=Drawing(svg, label),
+        drawing=drawing,
         csv=csv_of(data),
         plot={
             "kind": "times",
@@ -97,7 +97,7 @@ def _times(data: pd.DataFrame, panel: Panel, clock: Clock) -> PageFigure:
 def _ranks(panel: Panel, seeds: Sequence[int], clock: Clock, at_most: int) -> PageFigure:
     data = rank_data(panel, seeds, at_most)
     label = f"Figure: mean rank over {CLOCKS[clock].unit}, on {panel.task}"
-    svg = inline_svg(rank_figure(data, panel, clock), f"rank-{panel.task}-", label)
+    drawing = Drawing(partial(rank_figure, data, panel, clock), f"rank-{panel.task}-", label)
     return page_figure(
         section="ranks",
         heading=panel.task,
@@ -105,7 +105,7 @@ def _ranks(panel: Panel, seeds: Sequence[int], clock: Clock, at_most: int) -> Pa
         label=label,
         caption="Mean rank of the incumbents over seeds: 1 is the lowest, ties share theirs. A cell"
         " that is not complete ranks last.",
-        drawing=Drawing(svg, label),
+        drawing=drawing,
         csv=csv_of(data),
         plot={
             "kind": "rank",
@@ -127,7 +127,7 @@ def _searchers(panel: Panel, drawn: set[str]) -> list[Record]:
 
 def _ledger(data: pd.DataFrame) -> PageFigure:
     label = "Figure: where the slot-seconds went, by searcher"
-    svg = inline_svg(ledger_figure(data), "ledger-", f"{label}; {NUMBERS}")
+    drawing = Drawing(partial(ledger_figure, data), "ledger-", label, f"{label}; {NUMBERS}")
     shown = [("share", "share"), ("slot_seconds", "slot-seconds")]
     return page_figure(
         section="ledger",
@@ -135,7 +135,7 @@ def _ledger(data: pd.DataFrame) -> PageFigure:
         name="ledger",
         label=label,
         caption="Where the slot-seconds of each searcher went, over all of its cells.",
-        drawing=Drawing(svg, label),
+        drawing=drawing,
         csv=csv_of(data),
         plot={
             "kind": "ledger",
@@ -157,7 +157,8 @@ def _square(place: int) -> Record:
 
 def _memory(data: pd.DataFrame, searchers: Sequence[str]) -> PageFigure:
     label = "Figure: peak memory of a slot, by searcher"
-    svg = inline_svg(memory_figure(data), "memory-", f"{label}; the summary has the numbers")
+    spoken = f"{label}; the summary has the numbers"
+    drawing = Drawing(partial(memory_figure, data), "memory-", label, spoken)
     on = [("host_mib", "host"), ("device_mib", "GPU")]
     on_gpu = bool(data["device_mib"].notna().any())
     known = set(data["searcher"])
@@ -168,7 +169,7 @@ def _memory(data: pd.DataFrame, searchers: Sequence[str]) -> PageFigure:
         label=label,
         caption="The most memory that a slot needed: a bar for the most over a searcher's cells, a"
         " dot for each cell.",
-        drawing=Drawing(svg, label),
+        drawing=drawing,
         csv=csv_of(data),
         plot={
             "kind": "memory",

@@ -2,7 +2,7 @@
 
 // Makes the page's figures interactive. Each has its data as CSV and how it is drawn as JSON, both
 // packed in the page; `plots` (plots.js) turns the two into Plotly's traces. Without this script,
-// or should a figure fail, its drawing stays.
+// or should a figure fail, its drawing stays. On paper it is the drawing, if there is one.
 
 const page = (() => {
   const number = (text) => (text === "" || text === undefined ? null : Number(text));
@@ -186,7 +186,7 @@ const page = (() => {
     const text = wrapped(words, Math.max(20, (plot.clientWidth - 30) / 6.6));
     const place = { x: 0, xref: "container", xanchor: "left", y: 1, yref: "container", yanchor: "top" };
     return {
-      title: { text, font: { size: 12 }, ...place, pad: { l: 10, t: 14 } },
+      title: { text, font: { size: 12 }, ...place, pad: { l: 10, t: 8 + 6 * text.split("<br>").length } },
       margin: { l: 64, r: 14, t: 28 + 16 * text.split("<br>").length, b: 56 },
     };
   };
@@ -297,8 +297,19 @@ const page = (() => {
       [figure, enliven(figure, figure.dataset.figure, data[i])]));
     document.documentElement.classList.add("interactive");
     figures.forEach((figure) => near.observe(figure));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
-      drawn.forEach((draw) => draw()));
+    const again = () => drawn.forEach((draw) => draw());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+    addEventListener("beforeprint", () => {
+      document.documentElement.classList.add("on-paper");
+      figures.filter((figure) => !figure.querySelector(".drawing")).forEach((figure) => {
+        drawn.set(figure, waiting.get(figure));
+        waiting.get(figure)();
+      });
+    });
+    addEventListener("afterprint", () => {
+      document.documentElement.classList.remove("on-paper");
+      again();
+    });
   };
 
   return { number, escaped, short, amount, wrapped, grouped, colour, faded, axis, headed, start };

@@ -6,7 +6,7 @@ With scripts its figures are interactive; without, they are drawings.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from hpobench.report.across_table import across_table
 from hpobench.report.answer import answers
 from hpobench.report.cell_table import cell_table
 from hpobench.report.clocks import CLOCKS
@@ -23,11 +24,14 @@ from hpobench.report.figures.inline import colour_variables
 from hpobench.report.figures.panel import panels_of
 from hpobench.report.figures.style import STYLES
 from hpobench.report.hardware import hardware_note, sharing_note
+from hpobench.report.learned_on_page import learned_figures
 from hpobench.report.ledger_table import ledger_note, ledger_table
 from hpobench.report.other_figures_on_page import other_figures
 from hpobench.report.page_figure import PageFigure, packed_plotly
-from hpobench.report.regret_on_page import regret_figures, shown_curves
+from hpobench.report.pairs_table import pairs_tables
+from hpobench.report.regret_on_page import regret_figures, shown_curves, whole_regret
 from hpobench.report.replay_on_page import replay_section
+from hpobench.report.standings_on_page import standing_figures
 from hpobench.report.terminal_table import TARGETS, reached
 from hpobench.report.wording import (
     UNKNOWN,
@@ -44,19 +48,33 @@ from hpobench.report.wording import (
     plus_minus,
 )
 from hpobench.results.curves import Clock
+from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.records import Record, write_whole
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
 
-SECTIONS = ("regret", "times", "ranks", "ledger", "memory")
-SCRIPTS = ("page.js", "plots.js")
+SECTIONS = (
+    "regret",
+    "times",
+    "ranks",
+    "across",
+    "learned",
+    "tried",
+    "ledger",
+    "timeline",
+    "memory",
+)
+SCRIPTS = ("page.js", "plots.js", "plots_standings.js", "plots_learned.js")
+
+MANY = 100_000
+"""Evaluations of a large run are more than these."""
 
 
 def write_report(
     results: Results,
     clock: Clock = "seconds",
-    drawn: Callable[[], Sequence[PageFigure]] | None = None,
+    drawn: Callable[[], Markup] | None = None,
 ) -> Path:
     """Write `report.html` into the run's folder; figures and times are over ``clock``."""
     path = results.path / "report.html"
@@ -67,13 +85,14 @@ def write_report(
 def render_report(
     results: Results,
     clock: Clock = "seconds",
-    drawn: Callable[[], Sequence[PageFigure]] | None = None,
+    drawn: Callable[[], Markup] | None = None,
 ) -> str:
     """The page as HTML. Whatever comes from the run's files is escaped.
 
-    ``drawn``: what `page_figures` draw, if they are drawn elsewhere; asked for at the end.
+    That of a large run has one drawing, `whole_regret`, and each figure by itself needs scripts.
+    ``drawn``: what comes with that drawing, if it is drawn elsewhere; asked for at the end.
     """
-    return _template().render(_content(results, clock) | _figures(results, clock, drawn))
+    return _template().render(content(results, clock) | _figures(results, clock, drawn))
 
 
 @cache
@@ -88,17 +107,20 @@ def _template() -> Template:
     return environment.get_template("page.html")
 
 
-def _content(results: Results, clock: Clock) -> Record:
+def content(results: Results, clock: Clock) -> Record:
     study = results.study
     counts = [(study["tasks"], "task"), (study["searchers"], "searcher"), (study["seeds"], "seed")]
+    curves = FlatCurves.of(results, clock)
     return {
         "name": study["name"],
         "created": study["created"].replace("T", " ").replace("+00:00", " UTC"),
         "size": " × ".join(plural(len(items), noun) for items, noun in counts),
         "budget": budget(study["budget"]),
         "slots": plural(study["width"], "slot"),
-        "answers": answers(results),
+        "answers": answers(results, clock),
         "notes": _notes(results),
+        "pairs": pairs_tables(results, curves, clock),
+        "across": across_table(results, curves, clock),
         "clock": CLOCKS[clock],
         "colours": {style: colour_variables(style) for style in STYLES},
         "ledger": ledger_table(results),
@@ -113,12 +135,13 @@ def _content(results: Results, clock: Clock) -> Record:
     }
 
 
-def _figures(
-    results: Results, clock: Clock, drawn: Callable[[], Sequence[PageFigure]] | None
-) -> Record:
+def _figures(results: Results, clock: Clock, drawn: Callable[[], Markup] | None) -> Record:
+    figures = page_figures(results, clock)
     plotly = packed_plotly()
-    figures = [draw() for draw in page_figures(results, clock)] if drawn is None else drawn()
+    whole = whole_regret(results, clock) if is_large(results) else None
     return {
+        "whole": whole,
+        "whole_svg": drawn() if drawn else whole and whole.svg,
         "figures": {
             section: [figure for figure in figures if figure.section == section]
             for section in SECTIONS
@@ -247,14 +270,21 @@ def _normalised(regret: float) -> str:
     return UNKNOWN if math.isnan(regret) else f"{number(100 * regret)} %"
 
 
-def page_figures(results: Results, clock: Clock) -> list[Callable[[], PageFigure]]:
-    """What draws each figure of the page; it holds no more than the figure's data."""
+def is_large(results: Results) -> bool:
+    """Whether drawing each figure would take longer than all the rest."""
+    return len(results.evaluations) > MANY
+
+
+def page_figures(results: Results, clock: Clock) -> list[PageFigure]:
     panels = panels_of(results, shown_curves(results), [*CLOCKS])
     incumbents = [panels[task, "incumbent", clock] for task in results.tasks]
-    return [
+    draws = [
         *regret_figures(results, panels, clock),
         *other_figures(results, incumbents, clock),
+        *standing_figures(results, FlatCurves.of(results, clock)),
+        *learned_figures(results),
     ]
+    return [draw() for draw in draws]
 
 
 def _reference(results: Results, task: str) -> Record:

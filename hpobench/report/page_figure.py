@@ -6,23 +6,37 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from hpobench.report.figures.inline import inline_svg
 from hpobench.report.figures.style import DASHES, PLOTLY_DASHES, PLOTLY_MARKERS, STYLES
 from hpobench.results.records import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure as SVG."""
+    """A figure as SVG, drawn when it is asked for; see `inline_svg`.
 
-    svg: Markup
+    ``spoken``: what a screen reader says of it, the label unless told.
+    """
+
+    figure: Callable[[], Figure]
+    prefix: str
     label: str
+    spoken: str = ""
+
+    @cached_property
+    def svg(self) -> Markup:
+        return inline_svg(self.figure(), self.prefix, self.spoken or self.label)
 
 
 @dataclass(frozen=True)
@@ -30,8 +44,9 @@ class PageFigure:
     """``section``: where on the page it stands, and under which heading there.
 
     ``name``: of its file, unique on the page. ``drawing``: what is shown without scripts and in
-    print. ``packed``: the data that it shows, and how `plots.js` draws them; empty if there is
-    nothing to draw. ``hash``: the first 12 hexadecimal digits of the SHA-256 of its CSV file.
+    print, unless the page has too many of them. ``packed``: the data that it shows, and how
+    `plots.js` draws them; empty if there is nothing to draw, and then there is but the caption.
+    ``hash``: the first 12 hexadecimal digits of the SHA-256 of its CSV file.
     """
 
     section: str
@@ -90,4 +105,4 @@ def packed_plotly() -> Markup:
 
 def packed(content: bytes) -> Markup:
     """Compressed, as text that can stand in a page; the same for the same content."""
-    return Markup(base64.b64encode(gzip.compress(content, 9, mtime=0)).decode())
+    return Markup(base64.b64encode(gzip.compress(content, 6, mtime=0)).decode())

@@ -2,7 +2,7 @@
 
 // How each kind of figure is drawn: its data and what the reader chose, as Plotly's traces.
 
-const plots = (() => {
+const { plots, parts } = (() => {
   const { number, escaped, short, amount, wrapped, grouped, colour, faded, axis, headed } = page;
 
   const LINEAR_SHARE = 0.5; // of a decade, for each side of zero on a log scale of both signs
@@ -106,7 +106,7 @@ const plots = (() => {
       const mean = own.filter((row) => row.line === "mean" && row[clock] !== "");
       if (mean.length && state.lines !== "seed") {
         bands.push(edge(searcher, mean, "low"));
-        bands.push(edge(searcher, mean, "high", shown.length > 6 ? 0.08 : 0.15));
+        bands.push(edge(searcher, mean, "high", Math.min(0.15, 0.8 / shown.length)));
         const drawn = line(searcher, mean, 2.2);
         drawn.marker.maxdisplayed = 6;
         lines.push(drawn);
@@ -152,8 +152,10 @@ const plots = (() => {
     data.searchers.filter((s) => s.drawn !== false && !state.hidden.has(s.name));
 
   // A row for each name, the first on top.
+  const cut = (name, most) => escaped(name.length > most ? `${name.slice(0, most - 1)}…` : name);
   const rowsAxis = (plot, names) => axis(plot, "", {
-    title: { text: "" }, tickvals: names.map((_, i) => i), ticktext: names.map(escaped),
+    title: { text: "" }, tickvals: names.map((_, i) => i),
+    ticktext: names.map((name) => cut(name, plot.clientWidth < 560 ? 16 : 40)),
     range: [names.length - 0.4, -0.6], fixedrange: true, showgrid: false, ticks: "",
   });
   const rowsHeight = (names, rest) => rest + 26 * Math.max(names.length, 1);
@@ -301,7 +303,10 @@ const plots = (() => {
     };
   };
 
-  return { regret, rank, times, ledger, memory };
+  return {
+    plots: { regret, rank, times, ledger, memory },
+    parts: { logTicks, visible, rowsAxis, rowsHeight },
+  };
 })();
 
-page.start();
+addEventListener("DOMContentLoaded", page.start); // other scripts have more kinds

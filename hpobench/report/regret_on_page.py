@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.report.figures.inline import inline_panel
 from hpobench.report.figures.panel import Panel
-from hpobench.report.figures.regret import scale_of
+from hpobench.report.figures.regret import NOTHING, figure_of, regret_figure, scale_of
 from hpobench.report.figures.regret_table import Panels, changes_of, regret_table, steps_for
 from hpobench.report.figures.scale import tick_text
 from hpobench.report.page_figure import Drawing, PageFigure, control, look, page_figure
@@ -48,6 +47,16 @@ def regret_figures(
     ]
 
 
+def whole_regret(results: Results, clock: Clock) -> Drawing:
+    """All tasks in one drawing, as in `figures/regret.svg`, for a page of many figures."""
+    kinds = dict.fromkeys("regret" if results.references[t] else "test loss" for t in results.tasks)
+    words = f"{' or '.join(kinds)} of the incumbent over {CLOCKS[clock].unit}, task by task"
+    spoken = f"Figure: {words}; the tables in the summary have the numbers"
+    return Drawing(
+        partial(regret_figure, results, clock=clock), "whole-", f"Figure: {words}", spoken
+    )
+
+
 def shown_curves(results: Results) -> list[tuple[str, Curve]]:
     """Of each task the incumbents', and that of the models in hand where it differs."""
     return [(task, curve) for task in results.tasks for curve in _curves(results, task)]
@@ -63,17 +72,20 @@ def _figure(panels: Panels, changes: pd.DataFrame, clock: Clock, at_most: int) -
     first = panels[curves[0], clock]
     words = _label(first, curves[0], clock)
     spoken = f"Figure: {words}; the table in the summary has the numbers"
-    svg = inline_panel(first, clock, f"{task}-{curves[0]}-", spoken)
+    empty = not any(panel.has_curves for panel in panels.values())
     return page_figure(
         section="regret",
         heading=task,
         name=f"regret-{task}",
         label=f"Figure: {_shown(first)} over a clock, on {task}",
-        caption=f"{words[0].upper()}{words[1:]}. Lower is better; a curve holds until the next"
-        " step.",
-        drawing=Drawing(svg, f"Figure: {words}"),
+        caption=NOTHING
+        if empty
+        else f"{words[0].upper()}{words[1:]}. Lower is better; a curve holds until the next step.",
+        drawing=Drawing(
+            partial(figure_of, [first], clock), f"{task}-{curves[0]}-", f"Figure: {words}", spoken
+        ),
         csv=csv_of(regret_table(panels, changes, at_most)),
-        plot=_plot(panels, curves, clock) if any(p.has_curves for p in panels.values()) else None,
+        plot=None if empty else _plot(panels, curves, clock),
     )
 
 

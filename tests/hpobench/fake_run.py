@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from hpobench.running.causes import MACHINES
 from hpobench.running.ledger import PARTS
 
 GRADIENT_BASED = {"hd", "fds", "rmd", "fds_published"}
+
+NOON = datetime(2025, 1, 1, 12, tzinfo=timezone.utc)
 
 PLACE = {
     "name": "slice 0",
@@ -145,12 +149,14 @@ def write_cell(
     residual: float | None = None,
     place: Record | None = None,
     memory: Record | None = None,
+    started: float = 1.5,
     **unknown: Any,
 ) -> Path:
     """A cell's folder; ``unknown`` keys go into every evaluation.
 
     ``earlier``: attempts before the last one (status, cause and why). ``residual``: the share of
-    its slot-seconds that no part accounts for. What is None is not there, as in older runs.
+    its slot-seconds that no part accounts for. ``started``: seconds after noon. What is None is
+    not there, as in older runs.
     """
     names = {"cell": f"{task}__{searcher}__s{seed}", "task": task, "searcher": searcher}
     names |= {"seed": seed}
@@ -186,7 +192,8 @@ def write_cell(
     content |= {"attempts": attempts, "ledger": ledger}
     if place is not None:
         tests = sum(point.test is not None for point in points)
-        content |= {"slice": place, "started": "2025-01-01T12:00:01.500+00:00"}
+        start = NOON + timedelta(seconds=started)
+        content |= {"slice": place, "started": start.isoformat(timespec="milliseconds")}
         content |= {"evaluations": len(points), "tests": tests}
     if memory is not None:
         content |= {"memory": memory}
@@ -223,10 +230,14 @@ def write_run(
     budget: float = 60.0,
     **cell: Any,
 ) -> Path:
-    """A whole run; ``missing`` and ``failed`` name cells (task__searcher__s0)."""
+    """A whole run, one cell after the other.
+
+    ``missing`` and ``failed`` name cells (task__searcher__s0).
+    """
     cell = {"residual": 0.0, "place": PLACE, "memory": MEMORY} | cell
     write_study(folder, tasks, searchers, seeds, budget)
     write_references(folder, tasks, without_reference)
+    starts = itertools.count(2.5, budget + 5)
     for task in tasks:
         for seed in seeds:
             rng = np.random.default_rng(seed)
@@ -236,6 +247,7 @@ def write_run(
             for rank, searcher in enumerate(searchers):
                 name = f"{task}__{searcher}__s{seed}"
                 points = invented(searcher, seed, FLOORS[rank % 12], reference.mean(), budget)
+                cell["started"] = next(starts)
                 if name in set(failed):
                     cause = "searcher error"
                     why = "ValueError: the surrogate's covariance is not positive definite"

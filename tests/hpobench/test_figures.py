@@ -292,7 +292,11 @@ def test_the_same_numbers_give_the_same_files(tmp_path):
 def test_each_task_has_figures_of_its_own(tmp_path):
     run = write_run(tmp_path, tasks=("digits", "fashion"), without_reference=["fashion"])
     names = [path.name for path in write_task_figures(Results.load(run))]
-    figures = ("time-to-target-digits", "rank-digits", "rank-fashion")
+    figures = (
+        *("time-to-target-digits", "rank-digits", "rank-fashion", "outer-steps-digits"),
+        *("parallel-digits", "outer-steps-fashion", "parallel-fashion"),
+        *("critical-difference", "performance-profile", "timeline"),
+    )
     assert names == [f"{name}.{form}" for name in figures for form in FORMS]
     assert b"%PDF" in (run / "figures" / "rank-digits.pdf").read_bytes()[:8]
 

@@ -9,6 +9,7 @@ import pytest
 from browser import CHROMIUM, browser
 from fake_run import write_run
 
+from hpobench.report import page
 from hpobench.report.figures.style import STYLES
 from hpobench.report.page import render_report
 from hpobench.results.run import Results
@@ -60,7 +61,7 @@ def figures(run, tab, tmp_path_factory):
 
 
 def test_every_figure_of_the_page_is_interactive(figures):
-    assert set(figures) == {
+    assert set(figures) >= {
         *("regret-digits", "regret-fashion", "time-to-target-digits", "rank-digits"),
         *("rank-fashion", "ledger", "memory"),
     }
@@ -100,6 +101,18 @@ def test_what_the_controls_of_regret_do(figures):
     assert clicks["hide fds"]["pressed"] == "false"
     assert clicks["hide all"]["open"] == 0
     assert figure["disabled"] == ["bohb (0 of 6)"]
+
+
+def test_hovering_over_all_tasks_says_who_is_set_apart_and_what_ran_when(figures):
+    ranks = " ".join(figures["critical-difference"]["at_first"]["texts"])
+    assert re.search(r"<b>fds</b>, mean rank [\d.]+<br>.*p = [\d.]+ against random", ranks)
+    assert "not set apart:<br>" in ranks
+    profile = " ".join(figures["performance-profile"]["at_first"]["texts"])
+    assert re.search(r"<b>fds</b><br>100 % of 6 cells at or below [\d.−]+ %<br>95 %", profile)
+    timeline = " ".join(figures["timeline"]["at_first"]["texts"])
+    assert re.search(r"<b>fds</b>, digits, seed 0<br>cell, complete<br>slice 0, minutes", timeline)
+    clicks = words_of(figures["critical-difference"])
+    assert "fds" not in clicks["hide fds"]["texts"][0]
 
 
 def test_hovering_says_what_an_evaluation_was(figures):
@@ -184,19 +197,43 @@ def shown(tab):
     ["delete window.DecompressionStream", "window.atob = () => '!'"],
     ids=["old", "broken"],
 )
-def test_where_scripts_cannot_draw_the_drawings_stay(run, tab, tmp_path, unable):
+def test_where_scripts_cannot_draw_the_drawings_stay(run, tab, tmp_path, unable, figures):
     opened(tab, tmp_path / "page.html", render_report(run), script=unable)
     tab.value("new Promise((resume) => setTimeout(resume, 500))")
-    assert shown(tab) == [7, 0]
+    assert shown(tab) == [len(figures), 0]
 
 
-def test_drawings_are_printed_and_no_controls(run, tab, tmp_path):
+def test_drawings_are_printed_and_no_controls(run, tab, tmp_path, figures):
     opened(tab, tmp_path / "page.html", render_report(run))
     tab.value("drawn().then(() => true)")
-    assert shown(tab) == [0, 7 + 7 + 7]
+    assert shown(tab) == [0, 3 * len(figures)]
     tab.send("Emulation.setEmulatedMedia", media="print")
-    assert shown(tab) == [7, 0]
+    assert shown(tab) == [len(figures), 0]
     tab.send("Emulation.setEmulatedMedia", media="")
+
+
+def test_a_large_page_prints_its_plots_on_white(run, tab, tmp_path, monkeypatch):
+    """It has no drawing of each, so that the plots are printed: all of them, as wide as paper."""
+    monkeypatch.setattr(page, "MANY", 0)
+    opened(tab, tmp_path / "page.html", render_report(run))
+    plots = "[...document.querySelectorAll('.plot')]"
+    looks = f"[...new Set({plots}.map((p) => p.layout.font.color))]"
+    wide = f"{plots}.every((p) => p.clientWidth === p.layout.width && p.clientWidth <= 704)"
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    tab.send("Emulation.setEmulatedMedia", media="", features=dark)
+    assert tab.value(f"drawn().then(() => {looks})") == [STYLES["dark"].text]
+    assert tab.value(f"[{SHOWN}].map((n) => n('.whole'))") == [0]
+    tab.value("dispatchEvent(new Event('beforeprint'))")
+    tab.send("Emulation.setEmulatedMedia", media="print", features=dark)
+    assert tab.value(f"[{looks}, {wide}]") == [[STYLES["light"].text], True]
+    seen = tab.value(f"[{SHOWN}].flatMap((n) => [n('.plot'), n('.legend'), n('.choice, .csv')])")
+    assert seen[0] == tab.value(f"{plots}.length") > 0
+    assert seen[1] > 0
+    assert seen[2] == 0
+    tab.send("Emulation.setEmulatedMedia", media="", features=dark)
+    tab.value("dispatchEvent(new Event('afterprint'))")
+    assert tab.value(looks) == [STYLES["dark"].text]
+    tab.send("Emulation.setEmulatedMedia", media="", features=[])
 
 
 def test_light_and_dark_are_told_apart_by_the_plots_too(run, tab, tmp_path):

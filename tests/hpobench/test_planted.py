@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
@@ -56,6 +57,53 @@ def test_the_factors_are_in_their_intervals_and_the_intervals_are_narrow(planted
         assert low < LATER[searcher] < high
         assert low < estimate < high
         assert high / low < 2
+
+
+def rows_of(page: str, label: str) -> list[list[str]]:
+    """The cells of a table on the page, as texts."""
+    table = page[page.index(f'aria-label="{label}"') :]
+    table = table[: table.index("</table>")]
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)[1:]
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+    return [[html.unescape(re.sub(r"<[^>]*>", "", cell)) for cell in row] for row in cells]
+
+
+def interval(text: str) -> tuple[float, float, float]:
+    """Of 1.2 [0.9 to 1.5]."""
+    numbers = re.findall(r"−?[\d.]+(?:e−?\d+)?", text)
+    estimate, low, high = (float(number.replace("−", "-")) for number in numbers[:3])
+    return estimate, low, high
+
+
+def test_the_pairs_are_in_their_true_order_and_their_differences_covered(planted: Path) -> None:
+    page = (planted / "report.html").read_text()
+    rows = rows_of(page, "Pairs of searchers on digits")
+    assert [row[0] for row in rows] == [
+        *("quick against medium", "quick against slow", "medium against slow")
+    ]
+    for pair, seeds, difference, p, lower, improvement, since in rows:
+        first, second = pair.split(" against ")
+        assert (seeds, lower) == ("10", first)
+        _, low, high = interval(difference)
+        assert low < ENDS[first] - ENDS[second] < high < 0
+        assert p == "< 0.001" or float(p) < 0.05
+        share, least, most = interval(improvement.replace(" %", ""))
+        assert 90 <= share <= 100
+        assert 50 < least < share
+        assert most == 100
+        time, begin, end = interval(since)
+        assert 0 <= begin <= time <= end < 300  # long before the budget of 600 s ends
+
+
+def test_across_seeds_the_order_is_the_true_one_too(planted: Path) -> None:
+    rows = rows_of((planted / "report.html").read_text(), "All searchers, across tasks and seeds")
+    assert [row[0] for row in rows] == ["quick", "medium", "slow"]
+    for searcher, cells, final, area, rank in rows:
+        assert cells == "10 of 10"
+        estimate, low, high = interval(final)
+        assert low < 100 * ENDS[searcher] / 0.2 < high
+        assert interval(area)[0] > estimate
+        assert float(rank) == pytest.approx([*ENDS].index(searcher) + 1, abs=0.15)
 
 
 def test_it_is_verified_until_a_digit_changes(planted: Path) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from hpobench.report.figures.panel import Panel
-from hpobench.report.figures.regret import figure_of
 from hpobench.report.figures.style import STYLES, StyleName
 from hpobench.report.figures.write import render
-from hpobench.results.curves import Clock
 
 
 def inline_svg(figure: Figure, prefix: str, label: str) -> Markup:
@@ -21,7 +19,15 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> Markup:
     reader says. What is only for SVG files (prolog, metadata, page-wide style) is left out. Its
     colours are the variables of `colour_variables`: one drawing is enough for light and dark.
     """
-    text = render(figure, "svg", "light").decode()
+    return _inlined(render(figure, "svg", "light").decode(), prefix, label)
+
+
+def inline_file(file: Path, prefix: str, label: str) -> Markup:
+    """The same of a figure that `write_figures` has written."""
+    return _inlined(file.read_text(encoding="utf-8"), prefix, label)
+
+
+def _inlined(text: str, prefix: str, label: str) -> Markup:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
@@ -39,11 +45,6 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> Markup:
         ' style="stroke-linejoin: round; stroke-linecap: butt">'
     )
     return Markup(opening + text[text.index(">") + 1 :])
-
-
-def inline_panel(panel: Panel, clock: Clock, prefix: str, label: str) -> Markup:
-    """A panel's figure; see `inline_svg`."""
-    return inline_svg(figure_of([panel], clock), prefix, label)
 
 
 def colour_variables(style: StyleName) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from hpobench.results.curves import Clock, Curve, step_curves
+from hpobench.results.curves import Clock, Curve
 from hpobench.results.fields import CLOCKS
 from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, StepCurve, mean_curve, t_band
 
@@ -97,40 +99,56 @@ def panels_of(
     where = regret.groupby(["task", "curve"], sort=False).indices
     ends = {clock: _ends(results, clock) for clock in clocks}
     return {
-        (task, curve, clock): _panel(results, task, curve, clock, rows, ends[clock][task])
+        (task, curve, clock): panel
         for task, curve in shown
         for rows in [regret.iloc[where.get((task, curve), [])]]
-        for clock in clocks
+        for clock, panel in _panels(results, task, curve, rows, ends).items()
     }
 
 
-def _panel(
-    results: Results, task: str, curve: Curve, clock: Clock, rows: pd.DataFrame, end: float
-) -> Panel:
-    """``rows``: those of the regret frame with the task and the curve."""
+def _panels(
+    results: Results,
+    task: str,
+    curve: Curve,
+    rows: pd.DataFrame,
+    ends: Mapping[Clock, Mapping[str, float]],
+) -> dict[Clock, Panel]:
+    """By clock. ``rows``: those of the regret frame with the task and the curve."""
     has_reference = results.references[task] is not None
     value = "regret" if has_reference else "test_loss"
-    complete = rows[rows["status"] == "complete"]
-    own = complete.groupby("searcher", sort=False).indices
-    planned = results.cells.loc[results.cells["task"] == task, "searcher"].value_counts()
-    drawn = []
-    for place, searcher in enumerate(results.searchers):
-        curves = step_curves(complete.iloc[own.get(searcher, [])], clock, value)
-        measured = {seed: c for seed, c in curves.items() if not math.isnan(c.last)}
-        mine = int(planned.get(searcher, 0))
-        drawn.append(Drawn(searcher, place, tuple(measured.values()), mine, tuple(measured)))
     splits = rows[rows["evaluation"].isna()].drop_duplicates("seed")
-    is_budget = results.study["budget"]["kind"] == clock
-    return Panel(
-        task=task,
-        quantity=_quantity(results.task(task)["metric"], has_reference, curve),
-        regret=has_reference,
-        drawn=tuple(drawn),
-        default=float(splits[value].mean()),
-        tolerance=float(splits["zero_tolerance"].mean()),
-        end=end if is_budget else max(float(rows[clock].max()), end),
-        end_is_budget=is_budget,
-    )
+    default, tolerance = (float(splits[name].mean()) for name in (value, "zero_tolerance"))
+    planned = results.cells.loc[results.cells["task"] == task, "searcher"].value_counts()
+    complete = rows[rows["status"] == "complete"]
+    values = complete[value].to_numpy()
+    own: dict[str, dict[int, NDArray[np.intp]]] = {name: {} for name in results.searchers}
+    cells = complete.groupby(["searcher", "seed"], sort=False).indices
+    for (searcher, seed), mine in cast("dict[tuple[str, int], NDArray[np.intp]]", cells).items():
+        if not math.isnan(values[mine[-1]]):
+            own[searcher][int(seed)] = mine
+    panels = {}
+    for clock, of_task in ends.items():
+        times, is_budget = complete[clock].to_numpy(), results.study["budget"]["kind"] == clock
+        panels[clock] = Panel(
+            task=task,
+            quantity=_quantity(results.task(task)["metric"], has_reference, curve),
+            regret=has_reference,
+            drawn=tuple(
+                Drawn(
+                    searcher,
+                    place,
+                    tuple(StepCurve(times[mine], values[mine]) for mine in of_seed.values()),
+                    int(planned.get(searcher, 0)),
+                    tuple(of_seed),
+                )
+                for place, (searcher, of_seed) in enumerate(own.items())
+            ),
+            default=default,
+            tolerance=tolerance,
+            end=of_task[task] if is_budget else max(float(rows[clock].max()), of_task[task]),
+            end_is_budget=is_budget,
+        )
+    return panels
 
 
 def _quantity(metric: str, regret: bool, curve: Curve) -> str:

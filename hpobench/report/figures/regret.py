@@ -27,9 +27,11 @@ from hpobench.results.regret import Array, StepCurve
 if TYPE_CHECKING:
     from hpobench.results.run import Results
 
-WIDTH, LEFT, TOP, BOTTOM = 8.8, 0.75, 0.62, 0.62  # inches
+WIDTH, LEFT, TOP, BOTTOM = 8.8, 0.75, 0.8, 0.62  # inches
 LOWEST = 2.7
 MARKS = 4  # along a curve, so that crossing curves can be followed
+
+NOTHING = "Nothing to draw: no cell of this task is complete and measured."
 
 
 def regret_figure(
@@ -73,14 +75,14 @@ def figure_of(
 
 
 def _draw(axes: Axes, panel: Panel, clock: Clock, style: StyleName, theme: Style) -> None:
-    place: dict[str, Any] = {"pad": 20, "y": 1.0}  # given, it need not be searched for
-    axes.set_title(panel.task, loc="left", fontsize=11, fontweight="bold", **place)
+    place: dict[str, Any] = {"loc": "left", "y": 1.0}  # given, it need not be searched for
+    axes.set_title(panel.task, fontsize=11, fontweight="bold", pad=34, **place)
     if not panel.has_curves:
         axes.set_axis_off()
-        text = "Nothing to draw: no cell of this task is complete and measured."
-        axes.text(0, 1, text, color=theme.faint, va="top", transform=axes.transAxes)
+        axes.text(0, 1, NOTHING, color=theme.faint, va="top", transform=axes.transAxes)
         return
-    axes.set_title(_how(panel), loc="right", fontsize=8, color=theme.faint, **place)
+    above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(_how(panel), (0, 1), (0, 20), fontsize=8, color=theme.faint, **above)
     start = _set_clock(axes, panel, clock)
     _set_scale(axes, panel)
     for entry in _yardsticks(panel, theme):

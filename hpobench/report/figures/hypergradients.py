@@ -1,0 +1,162 @@
+"""The hypergradient against the outer step: how much each hyperparameter moved the loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from hpobench.report.figures.bars import shortened
+from hpobench.report.figures.evaluated import Evaluated
+from hpobench.report.figures.priors import Prior, priors_of
+from hpobench.report.figures.scale import log_ticks, tick_text
+from hpobench.report.figures.schedules import AXES, begin_at_zero
+from hpobench.report.figures.style import LineStyle, StyleName, line_style, themed
+from hpobench.report.figures.thinning import rounded
+from hpobench.results.records import Record
+
+COLUMNS = ("searcher", "seed", "evaluation", "seconds", "hyperparameter", "norm")
+Across: TypeAlias = Literal["evaluation", "seconds"]
+MOST_EVALUATIONS = 200
+PAGE_EVALUATIONS = 1500
+"""Evaluations on a page of which hypergradients are shown: what keeps it small."""
+WIDTH, LEFT, PITCH, TALL, BOTTOM = 8.8, 0.75, 1.95, 1.45, 0.35  # inches
+MOST_COLUMNS = 3
+
+
+def evaluations_for(panels: int) -> int:
+    """Of how many evaluations each of so many panels on a page can show hypergradients."""
+    return int(np.clip(PAGE_EVALUATIONS // max(panels, 1), 8, MOST_EVALUATIONS))
+
+
+def hypergradient_data(
+    evaluated: Evaluated, task: str, at_most: int = MOST_EVALUATIONS
+) -> pd.DataFrame:
+    """What each gradient-based searcher's first complete cell on a task noted of hypergradients.
+
+    A row for each hyperparameter of at most ``at_most`` evaluations, by `kept_steps`, and the
+    Euclidean ``norm`` of the derivatives of the validation loss by the fractions of its range, over
+    all values that it has; NaN if one of them was inf or NaN.
+    """
+    priors = priors_of(evaluated.results.task(task))
+    found = []
+    for cell, mine in evaluated.searches(task).values():
+        rows = evaluated.kept(mine, at_most)
+        for row, derivatives, lost in zip(
+            rows,
+            evaluated.noted(rows, "hypergradient"),
+            evaluated.noted(rows, "nonfinite"),
+            strict=True,
+        ):
+            for prior in priors if derivatives or lost else ():
+                norm = _norm(prior, derivatives or {}, lost or [])
+                if norm is not None:
+                    found.append((cell.searcher, cell.seed, row, prior.name, norm))
+    table = pd.DataFrame(found, columns=["searcher", "seed", "row", "hyperparameter", "norm"])
+    rows = table["row"].to_numpy(int)
+    told = {name: evaluated.values[name][rows] for name in ("evaluation", "seconds")}
+    return rounded(table.assign(**told).astype({"norm": float})[list(COLUMNS)])
+
+
+def _norm(prior: Prior, noted_of: Record, lost: Sequence[str]) -> float | None:
+    """Over the values of a hyperparameter; None if nothing was noted of it."""
+    names = {prior.name, *prior.names}
+    if names.intersection(lost):
+        return math.nan
+    known = [float(noted_of[name]) for name in (prior.name, *prior.names) if name in noted_of]
+    return math.hypot(*known[: len(prior.names)]) if known else None
+
+
+def hypergradient_figure(
+    data: pd.DataFrame,
+    across: Across,
+    searchers: Mapping[str, int],
+    hyperparameters: Sequence[str],
+    style: StyleName = "light",
+) -> Figure:
+    """A panel for each hyperparameter, a line for each searcher, on a log scale.
+
+    ``data``: of `hypergradient_data`. ``searchers``: their places in the study. A cross on top: a
+    derivative was inf or NaN; a triangle at the bottom: zero.
+    """
+    drawn = [name for name in searchers if (data["searcher"] == name).any()]
+    columns = min(len(hyperparameters), MOST_COLUMNS)
+    rows = -(-len(hyperparameters) // columns)
+    with themed(style) as theme:
+        names = [shortened(name) for name in drawn]
+        legend_rows = -(-len(names) // 5)
+        height = rows * PITCH + BOTTOM + 0.2 * legend_rows - 0.05
+        width = (WIDTH - LEFT) / columns
+        figure = Figure(figsize=(WIDTH, height))
+        for number, name in enumerate(hyperparameters):
+            row, column = divmod(number, columns)
+            left = LEFT + column * width
+            floor = BOTTOM + 0.2 + (rows - 1 - row) * PITCH
+            box = (left / WIDTH, floor / height, (width - 0.65) / WIDTH, TALL / height)
+            axes = figure.add_axes(box, label=name)
+            axes.set_title(name, loc="left", fontsize=9, pad=4, y=1.0)
+            mine = data[data["hyperparameter"] == name]
+            low, high = ends_of(mine["norm"])
+            axes.set_yscale("log")
+            axes.set_ylim(low, high)
+            axes.yaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: power_text(y)))
+            begin_at_zero(axes, float(mine[across].max()), 5)
+            for searcher in drawn:
+                own = mine[mine["searcher"] == searcher]
+                _draw(axes, own, across, line_style(searchers[searcher], style), (low, high))
+        handles = [Line2D([], [], **line_style(searchers[n], style).line(1.6)) for n in drawn]
+        figure.legend(
+            handles,
+            names,
+            loc="upper left",
+            ncols=5,
+            frameon=False,
+            fontsize=8,
+            labelcolor=theme.text,
+            borderaxespad=0.3,
+        )
+        figure.text(LEFT / WIDTH, 0.08 / height, AXES[across], va="bottom", fontsize=9)
+    return figure
+
+
+def ends_of(norms: pd.Series) -> tuple[float, float]:
+    """The ends of a log axis for some norms, whole powers of ten."""
+    known = norms[np.isfinite(norms) & (norms > 0)]
+    if not len(known):
+        return 0.1, 10.0
+    low, high = np.floor(np.log10(known.min()) - 0.1), np.ceil(np.log10(known.max()) + 0.1)
+    return float(10.0**low), float(10.0**high)
+
+
+def power_text(value: float) -> str:
+    """A power of ten on an axis."""
+    exponent = round(math.log10(value))
+    return tick_text(value) if -4 <= exponent <= 5 else f"1e{exponent}".replace("-", "−")
+
+
+def _draw(
+    axes: Axes, data: pd.DataFrame, across: Across, look: LineStyle, ends: tuple[float, float]
+) -> None:
+    norms = data["norm"].to_numpy()
+    x = data[across].to_numpy(float)
+    axes.plot(x, np.where(norms > 0, norms, np.nan), **look.line(1.3))
+    axes.plot(x, np.where(norms > 0, norms, np.nan), linestyle="none", **look.points(2.6))
+    for where, marker, end in ((np.isnan(norms), "x", ends[1]), (norms == 0, "v", ends[0])):
+        axes.plot(
+            x[where],
+            np.full(int(where.sum()), end),
+            linestyle="none",
+            marker=marker,
+            markersize=4,
+            color=look.colour,
+            clip_on=False,
+        )

@@ -1,0 +1,198 @@
+"""Parallel coordinates: each line an evaluation, from its hyperparameters to its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from hpobench.report.figures.bars import shortened
+from hpobench.report.figures.evaluated import Evaluated
+from hpobench.report.figures.labels import text_width
+from hpobench.report.figures.priors import Prior, priors_of
+from hpobench.report.figures.scale import Scale, loss_scale, tick_text
+from hpobench.report.figures.style import StyleName, line_style, themed
+from hpobench.report.figures.thinning import rounded
+from hpobench.results.records import Record
+
+MOST_LINES = 2000
+PAGE_LINES = 4000
+MOST_AXES = 24
+PREFIX = "hyperparameters."
+SHADES = (0.6, 0.35, 0.22, 0.14, 0.08)
+"""How strongly the lines of each fifth of the losses are drawn, the lowest fifth first."""
+WIDTH, ROW, TOP, BOTTOM = 8.8, 0.36, 0.25, 0.25  # inches
+
+
+def lines_for(tasks: int) -> int:
+    """How many lines each of so many tasks may have on a page."""
+    return int(np.clip(PAGE_LINES // max(tasks, 1), 100, MOST_LINES))
+
+
+def parallel_data(
+    evaluated: Evaluated, task: str, at_most: int = MOST_LINES
+) -> tuple[pd.DataFrame, int]:
+    """Full trainings of a task's complete cells, a row each, and how many there are in all.
+
+    By searcher in the study's order: seed, evaluation, whether it is its searcher's ``best``, the
+    values of its hyperparameters (``hyperparameters.…``, at most `MOST_AXES`), validation_loss. If
+    there are more than ``at_most``, the best of each searcher and an even sample of the others.
+    Failed ones are left out; diverged ones have the task's ceiling.
+    """
+    cells = evaluated.cells[task]
+    counts = [cell.end - cell.begin for cell in cells]
+    every = np.concatenate([np.empty(0, int), *(cell.rows for cell in cells)])
+    of = np.repeat(np.arange(len(cells)), counts)
+    fine = evaluated.usable[every]
+    every, of = every[fine], of[fine]
+    loss = evaluated.values["validation_loss"][every]
+    best = best_of(np.array([cell.place for cell in cells], int)[of], loss)
+    keep = sample(len(every), best, at_most)
+    mine = [cells[number] for number in of[keep]]
+    tried = evaluated.configurations(priors_of(evaluated.results.task(task)), every[keep])
+    table = pd.DataFrame(
+        {
+            "searcher": np.array([cell.searcher for cell in mine], object),
+            "seed": np.array([cell.seed for cell in mine], int),
+            "evaluation": evaluated.values["evaluation"][every[keep]],
+            "best": np.isin(keep, best),
+            **{PREFIX + name: values for name, values in [*tried.items()][:MOST_AXES]},
+            "validation_loss": loss[keep],
+        }
+    )
+    return rounded(table), len(every)
+
+
+def best_of(groups: NDArray[np.int64], losses: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Where the lowest loss of each group is, the first of several; a group stands together."""
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    ends = np.append(starts, len(groups))[1:]
+    return np.array([a + losses[a:b].argmin() for a, b in zip(starts, ends, strict=True)], int)
+
+
+def sample(count: int, best: NDArray[np.int64], at_most: int) -> NDArray[np.int64]:
+    """Which of so many to show, ascending: all, or the best ones and the others evenly."""
+    if count <= at_most:
+        return np.arange(count)
+    others = np.delete(np.arange(count), best)
+    room = min(max(at_most - len(best), 0), len(others))
+    evenly = others[np.linspace(0, len(others) - 1, room).round().astype(int)]
+    return np.sort(np.concatenate([best, evenly]))
+
+
+def shown_priors(task: Record, data: pd.DataFrame) -> dict[str, Prior]:
+    """By flat name, the axes of ``data`` (of `parallel_data`), with the choices that were tried."""
+    found = {}
+    for prior in priors_of(task):
+        for name in prior.names:
+            values = data.get(PREFIX + name, pd.Series(dtype=float)).dropna()
+            if len(values):
+                choices = prior.choices
+                if choices is not None:
+                    choices = tuple(dict.fromkeys([*choices, *sorted(set(values))]))
+                found[name] = replace(prior, choices=choices)
+    return found
+
+
+def end_texts(prior: Prior) -> tuple[str, str]:
+    """What stands at the two ends of an axis."""
+    if prior.choices is not None:
+        return prior.choices[0], prior.choices[-1]
+    return tick_text(prior.low), tick_text(prior.high)
+
+
+def loss_ends(scale: Scale) -> tuple[str, str]:
+    """What stands at the two ends of the axis of losses."""
+    low, high = (tick_text(float(f"{end:.2g}")) for end in (scale.low, scale.high))
+    return low, high
+
+
+def fifths(losses: pd.Series) -> NDArray[np.int64]:
+    """For each loss, which fifth of them it is in, from 0, the lowest; ties in order."""
+    order = np.argsort(losses.to_numpy(), kind="stable")
+    place = np.empty(len(order), int)
+    place[order] = np.arange(len(order))
+    return len(SHADES) * place // max(len(order), 1)
+
+
+def parallel_figure(
+    data: pd.DataFrame,
+    priors: Mapping[str, Prior],
+    metric: str,
+    searchers: Mapping[str, int],
+    style: StyleName = "light",
+) -> Figure:
+    """The axes one under the other, the validation loss last; stronger lines have lower losses.
+
+    ``data``: of `parallel_data`; ``priors``: of `shown_priors`. The best of each of the
+    ``searchers`` (their places in the study) is in its own colour.
+    """
+    names = [*(name + (", log" if prior.log else "") for name, prior in priors.items())]
+    scale = loss_scale(data["validation_loss"].tolist())
+    names.append(f"validation {metric}{', log' if scale.kind == 'log' else ''}")
+    with themed(style) as theme:
+        best = data[data["best"]]
+        drawn = [name for name in searchers if (best["searcher"] == name).any()]
+        top = TOP + 0.2 * -(-len(drawn) // 5)
+        left = 0.25 + max(map(text_width, names))
+        height = top + ROW * (len(names) - 1) + BOTTOM
+        figure = Figure(figsize=(WIDTH, height))
+        box = (left / WIDTH, BOTTOM / height)
+        size = ((WIDTH - left - 0.3) / WIDTH, ROW * (len(names) - 1) / height)
+        axes = figure.add_axes((*box, *size), label="axes")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(len(names) - 1, 0)
+        axes.set_xticks([])
+        axes.set_yticks(range(len(names)), names)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        at = places(data, priors, scale)
+        down = np.broadcast_to(np.arange(at.shape[1]), at.shape)
+        lines, fifth = np.stack([at, down], axis=2), fifths(data["validation_loss"])
+        axes.hlines(range(len(names)), 0, 1, color=theme.faint, lw=0.9, clip_on=False)
+        for shade in range(len(SHADES) - 1, -1, -1):
+            some = LineCollection(list(lines[fifth == shade]), colors=theme.text, lw=0.6)
+            some.set_alpha(SHADES[shade])
+            axes.add_collection(some)
+        handles = []
+        for searcher in drawn:
+            look = line_style(searchers[searcher], style)
+            (own,) = np.flatnonzero(data["best"] & (data["searcher"] == searcher))
+            axes.plot(*lines[own].T, clip_on=False, **look.line(1.6))
+            handles.append(Line2D([], [], **look.line(1.6)))
+        small: dict[str, Any] = {"fontsize": 7, "color": theme.faint, "va": "top"}
+        ends = [end_texts(prior) for prior in priors.values()]
+        for row, (low, high) in enumerate([*ends, loss_ends(scale)]):
+            axes.text(0, row + 0.06, low, ha="left", **small)
+            axes.text(1, row + 0.06, high, ha="right", **small)
+        figure.legend(
+            handles,
+            [f"best of {shortened(name)}" for name in drawn],
+            loc="upper left",
+            ncols=5,
+            frameon=False,
+            fontsize=8,
+            labelcolor=theme.text,
+            borderaxespad=0.3,
+        )
+    return figure
+
+
+def places(data: pd.DataFrame, priors: Mapping[str, Prior], scale: Scale) -> NDArray[np.float64]:
+    """Where each line crosses each axis, from 0 to 1, NaN where it does not; (lines, axes)."""
+    columns = [prior.place(data[PREFIX + name].tolist()) for name, prior in priors.items()]
+    return np.column_stack([*columns, _along(scale, data["validation_loss"])])
+
+
+def _along(scale: Scale, losses: pd.Series) -> NDArray[np.float64]:
+    ends = np.array([scale.low, scale.high])
+    values, ends = (np.log(losses), np.log(ends)) if scale.kind == "log" else (losses, ends)
+    return np.asarray((values - ends[0]) / (ends[1] - ends[0]), dtype=float)

@@ -1,0 +1,200 @@
+"""What each slot ran, and when: from each cell's start, its ledger and its evaluations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from hpobench.report.figures.bars import (
+    BOTTOM,
+    PALE,
+    RIGHT,
+    ROW,
+    THICK,
+    WIDTH,
+    filling,
+    shortened,
+)
+from hpobench.report.figures.labels import text_width
+from hpobench.report.figures.scale import tick_text
+from hpobench.report.figures.style import StyleName, themed
+from hpobench.report.figures.thinning import rounded
+
+if TYPE_CHECKING:
+    from hpobench.results.run import Results
+
+COLUMNS = ("slot", "what", "task", "searcher", "seed", "evaluation", "status", "began", "ended")
+MOST_CELLS, MOST_EVALUATIONS = 5000, 1500
+"""That are drawn; of more evaluations, none."""
+
+TALLEST, LOWEST_ROW = 7.5, 0.04  # inches
+LEGEND_COLUMNS = 6
+DIGITS = 7  # of a time: to a second in three months
+
+
+def timeline_data(results: Results, at_most: int = MOST_CELLS) -> pd.DataFrame:
+    """A row for each span of a slot: "start-up", "cell", or "evaluation" within its cell.
+
+    ``slot``: its slice, with the node if there are several, and its number if a cell has several.
+    ``began``, ``ended``: seconds since the first start-up began. A cell's span is that of its
+    clock, in its last attempt. A cell that does not say where and when it was is left out. Of more
+    than ``at_most`` it is those that were under way at moments evenly spaced.
+    """
+    cells = timed_cells(results)
+    if cells.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    cells = _by_slot(_timed(cells), results.study["width"])
+    if len(cells) > at_most:
+        cells = _sampled(cells, at_most)
+    startups = cells.assign(
+        what="start-up", began=cells["began"] - cells["startup"], ended=cells["began"]
+    )
+    parts = [startups[startups["began"] < startups["ended"]], cells]
+    if len(results.evaluations) <= MOST_EVALUATIONS:
+        parts.append(_evaluations(results, cells))
+    table = pd.concat(parts, ignore_index=True).astype({"evaluation": "Int64"})
+    table = table.sort_values(["place", "began"], kind="stable", ignore_index=True)
+    return rounded(table[list(COLUMNS)], DIGITS)
+
+
+def timed_cells(results: Results) -> pd.DataFrame:
+    """The cells that say where and when they were."""
+    cells = results.cells
+    return cells[cells[["slice", "started", "wall"]].notna().all(axis=1)]
+
+
+def _timed(cells: pd.DataFrame) -> pd.DataFrame:
+    """With when they began and ended, and on which slice in words."""
+    started = pd.to_datetime(cells["started"], utc=True, format="ISO8601")
+    began = (started - started.min()).dt.total_seconds()
+    startup = cells["startup"].fillna(0.0)
+    began -= (began - startup).min()
+    one_node = cells["node"].nunique() <= 1
+    where = cells["slice"] if one_node else cells["node"].fillna("?") + ", " + cells["slice"]
+    return cells.assign(
+        what="cell", startup=startup, began=began, ended=began + cells["wall"], slot=where
+    )
+
+
+def _by_slot(cells: pd.DataFrame, width: int) -> pd.DataFrame:
+    """A row for each slot of each cell; ``place``: the slot's among all of them."""
+    slots = [cells.assign(number=number) for number in range(width)]
+    table = pd.concat(slots, ignore_index=True)
+    if width > 1:
+        table["slot"] += ", slot " + table["number"].astype(str)
+    digits = table["slot"].str.replace(r"\d+", lambda found: found[0].zfill(9), regex=True)
+    return table.assign(place=digits.rank(method="dense").astype(int), evaluation=None)
+
+
+def _sampled(cells: pd.DataFrame, at_most: int) -> pd.DataFrame:
+    """The cells that were under way at moments evenly spaced, as many on each slot."""
+    slots = [rows.sort_values("began") for _, rows in cells.groupby("place")]
+    moments = np.linspace(0.0, float(cells["ended"].max()), max(at_most // len(slots), 2))
+    found = []
+    for rows in slots:
+        last = np.searchsorted(rows["began"], moments, side="right") - 1
+        under_way = (last >= 0) & (moments < rows["ended"].to_numpy()[last])
+        found.append(rows.iloc[np.unique(last[under_way])])
+    return pd.concat(found)
+
+
+def _evaluations(results: Results, cells: pd.DataFrame) -> pd.DataFrame:
+    """Those that say on which slot they were, and from when to when."""
+    names = ["cell", "slot", "began", "ended", "evaluation", "status"]
+    if not {*names} <= {*results.evaluations.columns}:
+        return cells.iloc[:0]
+    own = results.evaluations[names].dropna()
+    own = own.rename(columns={"slot": "number", "began": "after", "ended": "until"})
+    cells = cells.drop(columns=["evaluation", "status"])
+    table = own.astype({"number": int}).merge(cells, on=["cell", "number"])
+    ended = table["began"] + table["until"]
+    return table.assign(what="evaluation", began=table["began"] + table["after"], ended=ended)
+
+
+def timeline_figure(
+    data: pd.DataFrame, searchers: Sequence[str], style: StyleName = "light"
+) -> Figure:
+    """A row for each slot: cells, pale where their evaluations are drawn; start-ups as thin lines.
+
+    ``data``: of `timeline_data`; ``searchers``: the study's, which decide the colours.
+    """
+    with themed(style) as theme:
+        slots = list(dict.fromkeys(data["slot"]))
+        present = [name for name in searchers if (data["searcher"] == name).any()]
+        names = [shortened(name) for name in present]
+        widest = max(map(text_width, names), default=0.0)
+        columns = max(1, min(LEGEND_COLUMNS, int((WIDTH - 0.4) / (0.6 + widest))))
+        lines = -(-len(present) // columns)
+        figure, axes = _rows(slots, top=0.3 + 0.2 * lines)
+        per, unit = unit_of(float(data["ended"].max()))
+        row = data["slot"].map({slot: place for place, slot in enumerate(slots)})
+        spans = data.assign(row=row, began=data["began"] / per, ended=data["ended"] / per)
+        startup = spans[spans["what"] == "start-up"]
+        axes.add_patch(_boxes(startup, 0.08, facecolor=theme.faint, lw=0))
+        detailed = bool((data["what"] == "evaluation").any())
+        for place, searcher in enumerate(searchers):
+            mine = spans[spans["searcher"] == searcher]
+            look = filling(place, style)
+            cells = mine[mine["what"] == "cell"]
+            faint = {"alpha": 0.5 * PALE} if detailed else {}
+            axes.add_patch(_boxes(cells, THICK, lw=0.6, **look | faint))
+            axes.add_patch(_boxes(mine[mine["what"] == "evaluation"], 0.6 * THICK, lw=0, **look))
+        axes.set_xlim(0, float(spans["ended"].max()))
+        axes.set_xlabel(f"{unit} since the first start-up")
+        figure.legend(
+            [Patch(lw=0.6, **filling(searchers.index(name), style)) for name in present],
+            names,
+            loc="upper left",
+            ncols=columns,
+            frameon=False,
+            fontsize=8,
+            labelcolor=theme.text,
+            borderaxespad=0.6,
+        )
+    return figure
+
+
+def unit_of(seconds: float) -> tuple[float, str]:
+    """In what so many seconds are told: how many make one, and its name."""
+    for size, name in ((86_400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 3 * size:
+            return size, name
+    return 1.0, "seconds"
+
+
+def _rows(slots: Sequence[str], top: float) -> tuple[Figure, Axes]:
+    """As `bars.rows_of_bars`, but closer the more rows there are."""
+    shown = [shortened(slot) for slot in slots]
+    left = 0.25 + max(map(text_width, shown))
+    height = min(ROW * len(slots), max(TALLEST, LOWEST_ROW * len(slots)))
+    total = top + height + BOTTOM
+    figure = Figure(figsize=(WIDTH, total))
+    box = (left / WIDTH, BOTTOM / total, (WIDTH - left - RIGHT) / WIDTH, height / total)
+    axes = figure.add_axes(box, label="timeline")
+    axes.set_ylim(len(slots) - 0.5, -0.5)
+    every = math.ceil(0.16 * len(slots) / height)
+    axes.set_yticks(range(0, len(slots), every), shown[::every])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+    axes.xaxis.set_major_locator(MaxNLocator(9, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick_text(x)))
+    return figure, axes
+
+
+def _boxes(spans: pd.DataFrame, thick: float, **look: Any) -> PathPatch:
+    """All spans as one shape."""
+    began, ended, row = (spans[name].to_numpy(float) for name in ("began", "ended", "row"))
+    low, high = row - thick / 2, row + thick / 2
+    corners = np.array([[began, low], [ended, low], [ended, high], [began, high], [began, low]])
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    points = corners.transpose(2, 0, 1).reshape(-1, 2)
+    return PathPatch(Path(points, codes * len(spans)), **look)
