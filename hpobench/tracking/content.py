@@ -37,6 +37,9 @@ SUMMARISED = {
 }
 """Columns of the results' summary → names in a run's summary."""
 
+REPLAYED = ("replay_regret", "replay_test_loss")
+"""Of the replay's summary, what is also in a run's."""
+
 POINTS_A_DECADE = 16
 FIRST_DECADE = {"seconds": -2, "steps": 0}
 
@@ -46,7 +49,8 @@ class Cell:
     """A cell that has ended: its row of the cells' frame, its task and the study's budget.
 
     ``evaluations``, ``tests``: its rows of these frames. ``changes``: those of the regret frame,
-    for its incumbents.
+    for its incumbents. ``replayed``: the replay's summary of this cell alone, at the last time that
+    was asked for; empty if nobody asked.
     """
 
     told: Mapping[Any, Any]
@@ -55,6 +59,7 @@ class Cell:
     evaluations: pd.DataFrame
     tests: pd.DataFrame
     changes: pd.DataFrame
+    replayed: Mapping[Any, Any]
 
 
 def history_of(cell: Cell) -> list[Record]:
@@ -111,6 +116,7 @@ def summary_of(cell: Cell) -> Record:
         {name: told[name] for name in ("status", "cause", "why")}
         | {name: row[column] for column, name in SUMMARISED.items()}
         | at_least
+        | {name: cell.replayed[name] for name in REPLAYED if cell.replayed}
         | {"zero_tolerance": cell.changes["zero_tolerance"].iloc[-1]}
         | ledger
         | {f"slot_seconds/{part}": told[part] for part in PARTS}
@@ -123,8 +129,15 @@ def _evaluation(row: Mapping[Any, Any]) -> Record:
     return _known(
         {"evaluation/wallclock": row["seconds"], "evaluation/number": row["evaluation"]}
         | {f"evaluation/{name}": row[name] for name in (*names, "status")}
+        | {f"evaluation/parts/{part}": seconds for part, seconds in _parts(row.get("parts"))}
         | {f"hyperparameters/{name}": value for name, value in row["hyperparameters"].items()}
     )
+
+
+def _parts(said: Any) -> list[tuple[str, float]]:
+    """Where the time of an evaluation went, by part of the ledger; empty where it does not say."""
+    parts = said.items() if isinstance(said, dict) else ()
+    return [(part, seconds) for part, seconds in parts if _number(seconds)]
 
 
 def _change(row: Mapping[Any, Any], hyperparameters: Record) -> Record:
@@ -141,14 +154,30 @@ def _curves(cell: Cell, clock: Clock, held: Sequence[Record]) -> list[Record]:
     grid = _grid(cell, clock)
     last = np.searchsorted(cell.changes[clock].to_numpy(float), grid, side="right") - 1
     measures = cell.changes[list(MEASURES)].to_dict("records")
+    spent = _spent(cell, clock, grid)
     return [
         _known(
             {f"over_{clock}/{clock}": float(place)}
             | {f"over_{clock}/{name}": value for name, value in measures[index].items()}
             | {f"over_{clock}/incumbent/{k}": v for k, v in held[index].items() if _number(v)}
+            | {f"over_{clock}/ledger/{part}": sums[number] for part, sums in spent.items()}
         )
-        for place, index in zip(grid, last, strict=True)
+        for number, (place, index) in enumerate(zip(grid, last, strict=True))
     ]
+
+
+def _spent(cell: Cell, clock: Clock, grid: np.ndarray) -> dict[str, list[float]]:
+    """By part of the ledger: the slot-seconds of the evaluations that had ended by each place."""
+    if "parts" not in cell.evaluations:
+        return {}
+    rows = cell.evaluations[[clock, "parts"]].sort_values(clock, kind="stable")
+    parts = pd.DataFrame([dict(_parts(said)) for said in rows["parts"]], dtype=float)
+    parts = parts.fillna(0.0).cumsum()
+    ended = np.searchsorted(rows[clock].to_numpy(float), grid, side="right")
+    return {
+        str(part): np.concatenate([[0.0], sums.to_numpy()])[ended].tolist()
+        for part, sums in parts.items()
+    }
 
 
 def _grid(cell: Cell, clock: Clock) -> np.ndarray:

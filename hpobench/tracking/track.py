@@ -1,8 +1,9 @@
 """Weights & Biases: one run for each cell, tracked once the study has been measured.
 
 A cell keeps its run's id for good, and what has been tracked already and still holds is left
-alone, so tracking a folder again makes no second run. Where the content has changed (a reference
-that came later), the offline file is replaced, and an upload replaces the run of the same id.
+alone, so tracking a folder again makes no second run. Where the content has changed (a reference or
+a replay that came later), the offline file is replaced, and an upload replaces the run of the same
+id, row by row: what a cell measured is at the same W&B steps for good.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pandas as pd
 
 from hpobench.errors import TrackingError
 from hpobench.results.records import Record, make_folder, read_bytes
+from hpobench.results.replayed import label, summarise_replay
 from hpobench.results.run import Results
 from hpobench.tracking.content import Cell, history_of, summary_of, table_of
 from hpobench.tracking.files import PROJECT, WandbRun, not_uploaded, upload, write
@@ -24,7 +26,8 @@ from hpobench.tracking.files import PROJECT, WandbRun, not_uploaded, upload, wri
 ENDED = ("complete", "failed")
 LONGEST_TAG = 64
 
-OF_STUDY = ("study.json", "references.json", "yardsticks.jsonl")
+OF_REPLAY = ("replay.json", "replay.jsonl", "replay.csv", "replay_times.csv")
+OF_STUDY = ("study.json", "references.json", "yardsticks.jsonl", *OF_REPLAY)
 OF_CELL = ("evaluations.jsonl", "cell.json", "tests.jsonl")
 
 
@@ -76,7 +79,7 @@ def runs_of(results: Results) -> list[WandbRun]:
     cells, regret = results.cells.to_dict("records"), results.regret()
     evaluations_of, tests_of = _by_cell(results.evaluations), _by_cell(results.tests)
     regret_of = _by_cell(regret[regret["curve"] == "incumbent"])
-    files = _digests(results.path, OF_STUDY)
+    files, replayed = _digests(results.path, OF_STUDY), _replayed(results)
     return [
         _run(
             results,
@@ -87,6 +90,7 @@ def runs_of(results: Results) -> list[WandbRun]:
                 evaluations=evaluations_of(cell["cell"]),
                 tests=tests_of(cell["cell"]),
                 changes=regret_of(cell["cell"]),
+                replayed=replayed.get(cell["cell"], {}),
             ),
             files,
         )
@@ -103,6 +107,19 @@ def study_id(study: Record) -> str:
 def _by_cell(table: pd.DataFrame) -> Callable[[str], pd.DataFrame]:
     where = table.groupby("cell", sort=False).indices
     return lambda cell: table.iloc[where.get(cell, [])]
+
+
+def _replayed(results: Results) -> dict[str, Mapping[Any, Any]]:
+    """By cell: the replay's summary of it alone, so that both say the same, at the last time."""
+    if results.replays is None:
+        return {}
+    at, frame = results.replays.at[-1:], results.replay()
+    frame = frame[frame["at"] == label(at[0])]
+    found: dict[str, Mapping[Any, Any]] = {}
+    for cell, rows in frame.groupby("cell", sort=False):
+        table = summarise_replay([rows["task"].iloc[0]], at, rows, results.references)
+        [found[str(cell)]] = table.to_dict("records")
+    return found
 
 
 def _run(results: Results, cell: Cell, files: Mapping[str, str]) -> WandbRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -14,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from fake_replay import write_replay
 from fake_run import MEMORY, Point, write_cell, write_run, write_study, write_yardsticks
 from wandb_file import BLOCK, FIRST, FRAGMENT, FULL, HEADER, LAST, WandbFile, read_records
 from wandb_server import KEY, serving
@@ -30,6 +32,7 @@ from hpobench.tracking.writer import FINGERPRINT
 pytest_plugins = ("wandb_account",)
 pytestmark = pytest.mark.usefixtures("no_account")
 
+PARTS = {"train": 0.05, "search": 0.01}
 FAILED, MISSING, LONG = "digits__random__s1", "digits__grid__s0", "digits__fds__s2"
 
 
@@ -37,8 +40,9 @@ FAILED, MISSING, LONG = "digits__random__s1", "digits__grid__s0", "digits__fds__
 def tracked(tmp_path_factory):
     """A run with a failed cell, a missing one, and a long one whose regret ends above its best."""
     folder = tmp_path_factory.mktemp("runs") / "example-20250101-120000"
+    searchers = ("fds", "random", "grid")
     write_run(
-        folder, searchers=("fds", "random", "grid"), failed=[FAILED], missing=[MISSING], budget=60
+        folder, searchers=searchers, failed=[FAILED], missing=[MISSING], budget=60, parts=PARTS
     )
     points = [Point(0.1 * n, 1 / n, 1 / n, full=n % 2 == 0) for n in range(1, 101)]
     points[50] = Point(5.1, 10.0, None, status="diverged")
@@ -144,6 +148,7 @@ def test_evaluations_are_those_of_evaluations_jsonl(tracked):
                 "evaluation/wallclock": line["seconds"],
                 "evaluation/number": line["evaluation"],
                 **{f"evaluation/{name}": line[name] for name in names},
+                **{f"evaluation/parts/{k}": v for k, v in line.get("parts", {}).items()},
                 **{f"hyperparameters/{k}": v for k, v in line["hyperparameters"].items()},
             }
             for line in sorted(lines, key=lambda line: line["seconds"])
@@ -161,6 +166,7 @@ def test_the_table_has_every_line_of_evaluations_jsonl_and_its_test(tracked):
             | {f"hyperparameters/{k}": v for k, v in line["hyperparameters"].items()}
             | {name: tests.get(line["evaluation"], untested)[name] for name in untested}
             | {name: line.get(name) for name in ("slot", "began", "ended")}
+            | {"parts": json.dumps(line["parts"]) if "parts" in line else None}
             for line in _lines(folder / "evaluations.jsonl")
         ]
 
@@ -210,6 +216,7 @@ def _held(folder, row):
 @pytest.mark.parametrize("clock", ["seconds", "steps"])
 def test_curves_are_told_at_the_same_places_for_every_cell(tracked, clock):
     longest, x = [], f"over_{clock}/{clock}"
+    evaluated = {"seconds": "evaluation/wallclock", "steps": "evaluation/steps"}[clock]
     for file in sorted(_files(tracked).values()):
         history = WandbFile(file).history
         changes = [row for row in history if "wallclock" in row]
@@ -220,6 +227,10 @@ def test_curves_are_told_at_the_same_places_for_every_cell(tracked, clock):
             ]
             for name in ("regret", "test_loss", "incumbent/learning_rate_0"):
                 assert place.get(f"over_{clock}/{name}") == begun[-1].get(name)
+            ended = [row for row in history if row.get(evaluated, 1e9) <= place[x]]
+            for part in PARTS:
+                spent = sum(row.get(f"evaluation/parts/{part}", 0.0) for row in ended)
+                assert place.get(f"over_{clock}/ledger/{part}", 0.0) == pytest.approx(spent)
         grid = [place[x] for place in places]
         longest = max(longest, grid, key=len)
         assert grid == longest[: len(grid)] or grid == longest
@@ -249,6 +260,22 @@ def test_curves_are_drawn_over_the_cells_clock(tracked):
     assert metrics["over_steps/*"].step_metric == "over_steps/steps"
     assert metrics["evaluation/*"].step_metric == "evaluation/wallclock"
     assert metrics["hyperparameters/*"].step_metric == "evaluation/wallclock"
+
+
+def test_all_that_is_followed_is_there_over_both_clocks(tracked):
+    """Regret, validation and test metric, incumbents, ledger and hyperparameters."""
+    file = WandbFile(_files(tracked)["digits__fds__s0"])
+    measures = ("regret", "validation_loss", "test_loss", "test_accuracy")
+    followed = (*measures, "incumbent/learning_rate_0", "incumbent/momentum", "ledger/train")
+    for clock in ("seconds", "steps"):
+        rows = [row for row in file.curves if f"over_{clock}/{clock}" in row]
+        for name in followed:
+            assert sum(f"over_{clock}/{name}" in row for row in rows) > 20, (clock, name)
+    for row in file.history:
+        if "evaluation/wallclock" in row:
+            assert row.keys() >= {"evaluation/steps", "hyperparameters/learning_rate_0"}
+        else:
+            assert row.keys() >= {"wallclock", "steps", "incumbent/learning_rate_0"}
 
 
 def test_the_summary_is_that_of_the_results(small):
@@ -286,6 +313,42 @@ def test_the_final_regret_is_the_last_one_not_the_smallest(tracked):
         assert summary["regret"] == regrets[-1]
         assert cell == FAILED or summary["final_regret"] == regrets[-1]
         assert cell != LONG or min(regrets) < 0.0 < regrets[-1]
+
+
+def test_a_replay_is_in_summary_and_artifact_and_leaves_the_history_alone(tracked, tmp_path):
+    folder = _copy(tracked, tmp_path / tracked.name)
+    before = {run.name: run for run in runs_of(Results.load(folder))}
+    assert all("replay_regret" not in run.summary for run in before.values())
+    results = write_replay(folder, at=(1.0, math.inf))
+    track(results, "offline")
+    files = {cell: WandbFile(file) for cell, file in _files(folder).items()}
+    assert files.keys() == before.keys()
+    frame = results.replay().query("at == 'end'")
+    for cell, file in files.items():
+        mine = frame[frame["cell"] == cell]
+        for name, column in (("replay_regret",) * 2, ("replay_test_loss", "test_loss")):
+            mean = mine[column].mean()
+            assert file.summary.get(name, math.nan) == pytest.approx(mean, nan_ok=True)
+        assert ("replay_regret" in file.summary) == (cell != FAILED)
+        assert [*file.history, *file.curves] == before[cell].history
+        digests = {e.path: e.digest for e in file.artifacts["cell"].manifest.contents}
+        for name in ("replay.json", "replay.jsonl", "replay.csv", "replay_times.csv"):
+            md5 = hashlib.md5((folder / name).read_bytes()).digest()
+            assert digests[name] == b64encode(md5).decode()
+    [row] = results.replay_summary().query("searcher == 'grid' and at == 'end'").to_dict("records")
+    assert files["digits__grid__s1"].summary["replay_regret"] == pytest.approx(row["replay_regret"])
+
+
+def test_an_incumbent_that_was_not_replayed_in_full_has_no_replay_regret(tmp_path):
+    folder = write_run(tmp_path / "run", seeds=(0,))
+    write_replay(folder)
+    file = folder / "replay.jsonl"
+    lines = [line for line in _lines(file) if line.get("searcher") != "fds" or line["draw"] == 0]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    summaries = {run.name: run.summary for run in runs_of(Results.load(folder))}
+    assert "replay_regret" in summaries["digits__random__s0"]
+    assert "replay_regret" not in summaries["digits__fds__s0"]
+    json.dumps([*summaries.values()], allow_nan=False)
 
 
 def test_a_failed_cell_is_a_failed_run_without_a_final_regret(tracked):

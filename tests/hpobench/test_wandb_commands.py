@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import copy
+import html
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
+from fake_replay import write_replay
 from fake_run import write_run, write_study
 from wandb_server import KEY
 
 from hpobench.cli import main
 from hpobench.report.answer import answers
+from hpobench.report.clocks import CLOCKS
+from hpobench.report.ledger_table import MEANING
+from hpobench.report.page import render_report
 from hpobench.results.records import read_json, write_json
 from hpobench.results.run import Results
-from hpobench.tracking.report import SPREAD, marker, report_of
+from hpobench.tracking.panels import SPREAD
+from hpobench.tracking.report import marker, report_of
 from hpobench.tracking.track import runs_of, study_id
 
 pytest_plugins = ("wandb_account",)
@@ -72,9 +80,53 @@ def _grids(results):
 def test_the_report_opens_with_the_verdict_and_says_what_is_missing(results):
     blocks = report_of(results, "someone", "hpobench")["blocks"]
     assert [block["text"] for block in blocks[: 1 + len(TASKS)]] == ["Verdict", *answers(results)]
-    texts = "\n".join(_texts(blocks))
-    assert "random: 1 failed (searcher error)" in texts
-    assert "fds: 1 missing" in texts
+    said, notes = blocks[1 + len(TASKS) : 3 + len(TASKS)]
+    assert said["text"] == "To keep in mind:"
+    assert any("random: 1 failed (searcher error)" in note for note in notes["items"])
+    assert any("fds: 1 missing" in note for note in notes["items"])
+    assert any("spirals has no reference" in note for note in notes["items"])
+
+
+def _on_the_page(results):
+    """The verdict and the notes as a reader of the page has them."""
+    page = render_report(results)
+    [answer] = re.findall(r'<div class="answer">(.*?)</div>', page, re.S)
+    [notes] = re.findall(r'<div class="notes".*?<ul>(.*?)</ul>', page, re.S)
+    verdict = re.findall(r"<p>(.*?)</p>", answer, re.S)
+    found = verdict, re.findall(r"<li>(.*?)</li>", notes, re.S)
+    return tuple([html.unescape(text) for text in texts] for texts in found)
+
+
+def _in_the_report(draft):
+    """The same in the JSON of the report: what stands between its first two headings."""
+    blocks = draft["spec"]["blocks"]
+    first, second = [i for i, b in enumerate(blocks) if b["type"] == "heading"][:2]
+    [verdict] = blocks[first]["children"]
+    assert verdict["text"] == "Verdict"
+    opening = blocks[first + 1 : second]
+    told = [b["children"][0]["text"] for b in opening if b["type"] == "paragraph"]
+    listed = [i["children"][0] for b in opening if b["type"] == "list" for i in b["children"]]
+    return told[:-1], [item["children"][0]["text"] for item in listed]
+
+
+def test_verdict_and_notes_are_word_for_word_those_of_the_page(tmp_path, wandb):
+    searchers = ("fds", "random", "grid")
+    absent = {"failed": ["digits__grid__s1"], "missing": [MISSING]}
+    folder = write_run(tmp_path / "run", TASKS, searchers, range(6), **absent)
+    references = read_json(folder / "references.json")
+    outdated = {"kind": "best observed", "provenance": {"instead_of": "that of another digits"}}
+    write_json(
+        folder / "references.json", {"digits": references["digits"] | outdated, "spirals": None}
+    )
+    assert wandb("report", folder, *ENTITY, "--dry-run")[0] == 0
+    draft = read_json(folder / "wandb" / "report-draft.json")
+    results = Results.load(folder)
+    verdict, notes = _on_the_page(results)
+    assert _in_the_report(draft) == (verdict, notes)
+    assert verdict == answers(results)
+    assert any("Holm" in sentence for sentence in verdict)
+    for words in ("best that this study came upon", "not from that of another digits", "1 missing"):
+        assert any(words in note for note in notes), words
 
 
 def test_every_spread_is_labelled_as_the_range_that_it_is(results):
@@ -89,13 +141,15 @@ def test_every_spread_is_labelled_as_the_range_that_it_is(results):
             assert "not an interval" in SPREAD
 
 
-def test_panels_draw_what_the_runs_have(results):
+def test_panels_draw_what_the_runs_have(tmp_path):
     """Every name that a panel asks for is one that some run of its task has."""
+    results = write_replay(write_run(tmp_path / "run", TASKS, without_reference=["spirals"]))
     runs = [run for run in runs_of(results) if not run.failed]
     for task, grid in _grids(results).items():
         mine = [run for run in runs if run.config["task"] == task]
         history = {name for run in mine for row in run.history for name in row}
         summary = {name for run in mine for name in run.summary} | history
+        assert sum("replay" in m["name"] for p in grid["panels"] for m in p.get("metrics", [])) == 1
         for panel in grid["panels"]:
             for name in [panel["x"], *panel["y"]] if panel["class"] == "LinePlot" else []:
                 assert name in history, panel["title"]
@@ -114,11 +168,31 @@ def test_without_a_reference_there_is_no_regret_and_no_time_to_a_target(results)
     grids = _grids(results)
     for task, shown in (("digits", True), ("spirals", False)):
         titles = " ".join(panel.get("title", "") for panel in grids[task]["panels"])
-        assert ("Regret of the incumbent" in titles) == shown
-        assert ("Seconds to 10 % regret" in titles) == shown
-        assert "Test cross-entropy of the incumbent over seconds" in titles
+        for target in ("10 %", "1 %", "zero"):
+            assert (f"Seconds to {target} regret" in titles) == shown
+        for clock in ("seconds", "training steps"):
+            assert (f"Regret of the incumbent over {clock}, by searcher" in titles) == shown
+            for curve in ("Test cross-entropy", "Validation cross-entropy", "momentum"):
+                assert f"{curve} of the incumbent over {clock}, by searcher" in titles
+            assert f"learning_rate of the incumbent over {clock}, by searcher" in titles
         assert "Slot-seconds of a cell by part" in titles
+        assert "Peak memory of a slot" in titles
         assert "Schedule of learning_rate" in titles
+        assert "trained again" not in titles
+
+
+def test_a_replay_is_told_and_drawn(tmp_path):
+    results = write_replay(write_run(tmp_path / "run"), at=(20.0, float("inf")))
+    blocks = report_of(results, "someone", "hpobench")["blocks"]
+    tables = [block["text"].splitlines() for block in blocks if block["class"] == "MarkdownBlock"]
+    _, replayed, over_time, sooner = tables
+    rows = results.replay_summary().query("at == 'end'")
+    assert [line.split(" | ")[0] for line in replayed[2:]] == [f"| {s}" for s in rows["searcher"]]
+    assert all(line.count("|") == replayed[0].count("|") == 6 for line in replayed)
+    assert over_time[0] == "| searcher | 20 s | the end |"
+    assert all(line.count("|") == sooner[0].count("|") == 6 for line in sooner)
+    titles = [panel.get("title", "") for panel in _grids(results)["digits"]["panels"]]
+    assert sum("trained again on fresh draws" in title for title in titles) == 1
 
 
 def test_a_log_axis_only_for_what_is_above_zero(results):
@@ -141,8 +215,11 @@ def test_the_method_says_what_every_searcher_is_given(results):
         "measured from the searched reference",
         "from the moment its slots are warm",
         "momentum = 0.9",
-        "windows 2, first_step 0.1",
+        "windows = 2, first_step = 0.1",
         "60 seconds for each cell",
+        "a grid, then a long random search",
+        *(words.meaning for words in CLOCKS.values()),
+        *MEANING.values(),
     ):
         assert words in texts
 
@@ -181,7 +258,35 @@ def test_sync_writes_uploads_and_goes_on_where_it_is_needed(folder, wandb, accou
     assert wandb("sync", folder) == (0, again)
     assert wandb("sync", folder, *ENTITY, "--project", "mine") == (0, "uploaded: 2 of 2 runs")
     assert {run["project"] for run in account.runs.values()} == {"mine"}
+    told = copy.deepcopy([account.runs, account.history, account.artifacts])
+    account.requests.clear()
     assert wandb("sync", folder, *ENTITY, "--project", "mine") == (0, again)
+    assert account.requests == []
+    assert [account.runs, account.history, account.artifacts] == told
+
+
+def test_sync_after_a_replay_updates_the_runs_that_are_there(folder, wandb, account):
+    assert wandb("sync", folder) == (0, "uploaded: 2 of 2 runs")
+    ids, told = sorted(account.runs), _told(account)
+    assert not any("replay_regret" in account.summaries[run] for run in ids)
+    write_replay(folder)
+    assert wandb("sync", folder) == (0, "uploaded: 2 of 2 runs")
+    assert sorted(account.runs) == ids
+    assert _told(account) == told  # at the same steps: W&B keeps one row of each
+    for run in runs_of(Results.load(folder)):
+        assert account.summaries[run.id]["replay_regret"] == run.summary["replay_regret"]
+        uploaded = account.artifacts[f"{run.name}-{run.id}"]
+        assert uploaded["replay.jsonl"] == (folder / "replay.jsonl").read_bytes()
+    assert wandb("sync", folder) == (0, "uploaded: 0 of 2 runs; the others were there already")
+
+
+def _told(account):
+    """The history of each run by step, without when and where it was written."""
+    return {
+        (run, step): {k: v for k, v in row.items() if k[0] != "_" and k != "evaluations"}
+        for run, rows in account.history.items()
+        for step, row in rows.items()
+    }
 
 
 def test_a_report_is_created_once_and_updated_from_then_on(folder, wandb, account):
@@ -192,6 +297,9 @@ def test_a_report_is_created_once_and_updated_from_then_on(folder, wandb, accoun
     [(key, [first])] = account.reports.items()
     assert (read_json(kept)["id"], f"report: {read_json(kept)['address']}") == (key, said)
     run_sets = [s for b in json.loads(first["spec"])["blocks"] for s in _run_sets(b)]
+    wandb("report", folder, *ENTITY, "--dry-run")
+    draft = read_json(folder / "wandb" / "report-draft.json")
+    assert _shown(json.loads(first["spec"])) == _shown(draft["spec"])
     project = {"name": "hpobench", "entityName": "someone", "id": "17"}
     assert [run_set["project"] for run_set in run_sets] == [project]
 
@@ -212,6 +320,16 @@ def test_a_report_is_created_once_and_updated_from_then_on(folder, wandb, accoun
     assert len(account.reports) == 2  # another study has its own
     content = [p.read_bytes() for p in folder.rglob("*") if p.is_file()]
     assert all(KEY.encode() not in each for each in content)
+
+
+def _shown(spec):
+    """Texts in order, and of panels what they draw."""
+    return [
+        [panel["config"] for panel in b["metadata"]["panelBankSectionConfig"]["panels"]]
+        if b["type"] == "panel-grid"
+        else (b["type"], b.get("content", b["children"]))
+        for b in spec["blocks"]
+    ]
 
 
 def _run_sets(block):

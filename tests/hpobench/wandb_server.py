@@ -21,9 +21,9 @@ ENTITY, PROJECT = "someone", "hpobench"
 class Server(ThreadingHTTPServer):
     """``requests``: paths asked for. ``runs``: what was told of each run; ``history``: its rows.
 
-    A row takes the place of an earlier one of the same run and step. ``files``: by the run's id
-    and the file's name. ``artifacts``: the files of each artifact that was completed, by its
-    name. ``reports``: by id, with every version that was saved.
+    A row takes the place of an earlier one of the same run and step. ``summaries``: the last one of
+    each run. ``files``: by the run's id and the file's name. ``artifacts``: the files of each
+    artifact that was completed, by its name. ``reports``: by id, with every version that was saved.
     """
 
     daemon_threads = True
@@ -35,6 +35,7 @@ class Server(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.runs: dict[str, dict[str, Any]] = defaultdict(dict)
         self.history: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+        self.summaries: dict[str, dict[str, Any]] = {}
         self.files: dict[str, dict[str, bytes]] = defaultdict(dict)
         self.artifacts: dict[str, dict[str, bytes]] = {}
         self.reports: dict[str, list[dict[str, Any]]] = {}
@@ -173,9 +174,12 @@ class Handler(BaseHTTPRequestHandler):
         return {"upsertView": {"view": _view(key, told), "inserted": told["id"] is None}}
 
     def _stream(self, run: str, content: dict[str, Any]) -> None:
-        for line in content.get("files", {}).get("wandb-history.jsonl", {}).get("content", []):
+        sent = {name: file["content"] for name, file in (content.get("files") or {}).items()}
+        for line in sent.get("wandb-history.jsonl", []):
             row = json.loads(line)
             self.server.history[run][row["_step"]] = row
+        for line in sent.get("wandb-summary.json", []):
+            self.server.summaries[run] = json.loads(line)
         if content.get("complete"):
             self.server.runs[run]["exitcode"] = content["exitcode"]
 
