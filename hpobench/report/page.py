@@ -30,7 +30,7 @@ from hpobench.report.other_figures_on_page import other_figures
 from hpobench.report.page_figure import PageFigure, packed_plotly
 from hpobench.report.pairs_table import pairs_tables
 from hpobench.report.regret_on_page import regret_figures, shown_curves, whole_regret
-from hpobench.report.replay_on_page import replay_section
+from hpobench.report.replay_on_page import replay_figures, replay_section
 from hpobench.report.standings_on_page import standing_figures
 from hpobench.report.terminal_table import TARGETS, reached
 from hpobench.report.wording import (
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 SECTIONS = (
     "regret",
+    "replays",
     "times",
     "ranks",
     "across",
@@ -283,6 +284,7 @@ def page_figures(results: Results, clock: Clock) -> list[PageFigure]:
         *other_figures(results, incumbents, clock),
         *standing_figures(results, FlatCurves.of(results, clock)),
         *learned_figures(results),
+        *replay_figures(results),
     ]
     return [draw() for draw in draws]
 

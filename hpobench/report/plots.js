@@ -70,7 +70,7 @@ const { plots, parts } = (() => {
       }
       const which = row.evaluation === "" ? "the task's default" : `evaluation ${row.evaluation}`;
       const losses = `validation loss ${short(number(row.validation_loss))},`
-        + ` test loss ${short(number(row.test_loss))}`;
+        + ` test loss ${short(number(row.test_loss))}${data.again ? ", trained again" : ""}`;
       const set = row.hyperparameters ? `<br>${wrapped(row.hyperparameters, characters)}` : "";
       return `${head}, seed ${row.seed}, ${which}<br>${value} ${when}<br>${losses}${set}`;
     };

@@ -85,7 +85,7 @@ def _figure(panels: Panels, changes: pd.DataFrame, clock: Clock, at_most: int) -
             partial(figure_of, [first], clock), f"{task}-{curves[0]}-", f"Figure: {words}", spoken
         ),
         csv=csv_of(regret_table(panels, changes, at_most)),
-        plot=None if empty else _plot(panels, curves, clock),
+        plot=None if empty else regret_plot(panels, curves, clock),
     )
 
 
@@ -97,21 +97,22 @@ def _label(panel: Panel, curve: Curve, clock: Clock) -> str:
     return f"{_shown(panel)} of the {CURVES[curve]} over {CLOCKS[clock].unit}, on {panel.task}"
 
 
-def _plot(panels: Panels, curves: tuple[Curve, ...], clock: Clock) -> Record:
+def regret_plot(panels: Panels, curves: tuple[Curve, ...], clock: Clock) -> Record:
     """The controls and the axes; a control with one choice is none."""
     first = panels[curves[0], clock]
+    clocks = {name: words for name, words in CLOCKS.items() if (curves[0], name) in panels}
     banded = any(drawn.banded for panel in panels.values() for drawn in panel.drawn)
     scales = {curve: _scale(panels[curve, clock]) for curve in curves}
     log_too = any("low" in scale for scale in scales.values())
     both = [("log", "log"), ("linear", "linear")]
     controls = [
-        control("clock", "clock", [(name, words.unit) for name, words in CLOCKS.items()], clock),
+        control("clock", "clock", [(name, words.unit) for name, words in clocks.items()], clock),
         control("curve", "curve", [(curve, CURVES[curve]) for curve in curves], curves[0]),
         control("lines", "lines", [("mean", "mean and band"), ("seed", "each seed")], "mean"),
         control("across", "horizontal", both, "log"),
         control("up", "vertical", both, "log"),
     ]
-    usable = {"curve": len(curves) > 1, "lines": banded, "up": log_too}
+    usable = {"clock": len(clocks) > 1, "curve": len(curves) > 1, "lines": banded, "up": log_too}
     return {
         "kind": "regret",
         "controls": [c for c in controls if usable.get(c["name"], True)],
@@ -132,7 +133,7 @@ def _plot(panels: Panels, curves: tuple[Curve, ...], clock: Clock) -> Record:
                 "end": panels[curves[0], name].end,
                 "budget": panels[curves[0], name].end_is_budget,
             }
-            for name, words in CLOCKS.items()
+            for name, words in clocks.items()
         },
         "curves": {curve: {"quantity": panels[curve, clock].quantity} for curve in curves},
         "scales": scales,

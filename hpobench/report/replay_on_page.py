@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hpobench.report.figures.panel import Panel
+from hpobench.report.figures.regret import figure_of
+from hpobench.report.figures.regret_table import regret_table
+from hpobench.report.figures.replay import replay_panel, replayed_changes
+from hpobench.report.page_figure import Drawing, PageFigure, page_figure
+from hpobench.report.regret_on_page import regret_plot
 from hpobench.report.sooner import factor_of
 from hpobench.report.wording import UNKNOWN, number, plus_minus, seconds
+from hpobench.results.csv_text import csv_of
 from hpobench.results.records import Record
 from hpobench.results.replayed import END
 from hpobench.statistics.times import SpeedUp
@@ -23,6 +32,42 @@ def replay_section(results: Results) -> list[Record]:
         return []
     summary = results.replay_summary()
     return [_task(results, task, mine) for task, mine in summary.groupby("task", sort=False)]
+
+
+def replay_figures(results: Results) -> list[Callable[[], PageFigure]]:
+    """What draws replay regret over seconds, task by task, if every incumbent was trained again."""
+    panels = {task: replay_panel(results, task) for task in results.tasks}
+    return [
+        partial(_figure, results, panel)
+        for panel in panels.values()
+        if panel is not None and panel.has_curves
+    ]
+
+
+def _figure(results: Results, panel: Panel) -> PageFigure:
+    changes = replayed_changes(results, panel.task)
+    assert changes is not None
+    kind = "replay regret" if panel.regret else "replayed test loss"
+    words = f"{kind} of the incumbent over seconds, on {panel.task}"
+    spoken = f"Figure: {words}; the tables have the numbers"
+    rows = changes[changes["status"] == "complete"].assign(hyperparameters=None)
+    plot = regret_plot({("incumbent", "seconds"): panel}, ("incumbent",), "seconds")
+    return page_figure(
+        section="replays",
+        heading=panel.task,
+        name=f"replay-{panel.task}",
+        label=f"Figure: {words}",
+        caption=f"{words[0].upper()}{words[1:]}: every incumbent trained again. Unlike the search's"
+        " own, it may rise: what looked better was luck.",
+        drawing=Drawing(
+            partial(figure_of, [panel], "seconds"),
+            f"replay-{panel.task}-",
+            f"Figure: {words}",
+            spoken,
+        ),
+        csv=csv_of(regret_table({("incumbent", "seconds"): panel}, rows)),
+        plot=plot | {"shown": kind, "again": True},
+    )
 
 
 def _task(results: Results, task: Any, summary: pd.DataFrame) -> Record:

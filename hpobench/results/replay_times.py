@@ -76,20 +76,25 @@ def replayed_curves(results: Results, task: str) -> dict[str, dict[int, StepCurv
     The mean test loss over draws; NaN where one of them has not been trained, ∞ before the first
     full training.
     """
+    losses = replayed_losses(results)
+    found: dict[str, dict[int, StepCurve]] = {}
+    for searcher in results.searchers:
+        changes = results.changes(task, searcher)[["cell", "seed", "seconds", "evaluation"]]
+        changes = changes.join(losses.rename("loss"), on=["cell", "evaluation"])
+        known = changes["loss"].where(changes["evaluation"].notna(), math.inf)
+        found[searcher] = step_curves(changes.assign(loss=known), "seconds", "loss")
+    return found
+
+
+def replayed_losses(results: Results) -> pd.Series:
+    """The mean test loss over draws by cell and evaluation; NaN where one has not been trained."""
     assert results.replays is not None
     one = ["row", "cell", "evaluation", "draw"]
     lines = results.replays.lines.drop_duplicates(one, keep="last")
     trained = of_incumbents(lines, results.evaluations)
     trained = trained[trained["draw"] < results.replays.draws]
     draws = trained.groupby(["cell", "evaluation"])["test_loss"].agg(["mean", "size"])
-    whole = draws["mean"].where(draws["size"] == results.replays.draws)
-    found: dict[str, dict[int, StepCurve]] = {}
-    for searcher in results.searchers:
-        changes = results.changes(task, searcher)[["cell", "seed", "seconds", "evaluation"]]
-        changes = changes.join(whole.rename("loss"), on=["cell", "evaluation"])
-        losses = changes["loss"].where(changes["evaluation"].notna(), math.inf)
-        found[searcher] = step_curves(changes.assign(loss=losses), "seconds", "loss")
-    return found
+    return draws["mean"].where(draws["size"] == results.replays.draws)
 
 
 def replay_sooner(results: Results) -> pd.DataFrame:

@@ -97,16 +97,16 @@ def panels_of(
     """The curves of complete cells, by task, curve and clock."""
     regret = results.regret()[list(_NEEDED)]
     where = regret.groupby(["task", "curve"], sort=False).indices
-    ends = {clock: _ends(results, clock) for clock in clocks}
+    ends = {clock: ends_of(results, clock) for clock in clocks}
     return {
         (task, curve, clock): panel
         for task, curve in shown
         for rows in [regret.iloc[where.get((task, curve), [])]]
-        for clock, panel in _panels(results, task, curve, rows, ends).items()
+        for clock, panel in panels_from(results, task, curve, rows, ends).items()
     }
 
 
-def _panels(
+def panels_from(
     results: Results,
     task: str,
     curve: Curve,
@@ -158,7 +158,7 @@ def _quantity(metric: str, regret: bool, curve: Curve) -> str:
     return f"regret{of_hand}: test {metric} above the reference"
 
 
-def _ends(results: Results, clock: Clock) -> dict[str, float]:
+def ends_of(results: Results, clock: Clock) -> dict[str, float]:
     """By task, the budget if it is on this clock, else the end of its last cell."""
     budget = results.study["budget"]
     if budget["kind"] == clock:

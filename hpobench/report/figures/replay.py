@@ -2,65 +2,74 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import pandas as pd
 
-from hpobench.report.figures.panel import Drawn, Panel, panel_of
-from hpobench.results.regret import StepCurve, zero_tolerance
-from hpobench.results.replay_times import replayed_curves
+from hpobench.report.figures.panel import Panel, ends_of, panels_from
+from hpobench.results.regret import zero_tolerance
+from hpobench.results.replay_times import replayed_losses
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
 
 
-def replay_panel(results: Results, task: str) -> Panel | None:
-    """The replayed curves of one task's complete cells; None unless every incumbent was asked for.
+def replayed_changes(results: Results, task: str) -> pd.DataFrame | None:
+    """The incumbents of one task as the regret frame has them, with losses of their replays.
 
-    Each is the mean over draws of the incumbent's test loss minus the reference's, until the first
-    full training the default's. A cell whose incumbents are not all trained again has none.
+    test_loss: the mean over draws, the default's until the first full training; regret: over the
+    reference's of the same draws; zero_tolerance: the reference's then. All are NaN in a cell of
+    which not every incumbent was trained again. None unless every incumbent was asked for.
     """
     replays = results.replays
     if replays is None or not replays.every:
         return None
-    search = panel_of(results, task)
-    metric, regret = results.task(task)["metric"], results.references[task] is not None
-    rows = replays.lines
-    rows = rows[(rows["task"] == task) & (rows["draw"] < replays.draws)]
-    draws = {
-        key: mine["test_loss"].to_numpy()
-        for key, mine in rows[rows["row"] != "incumbent"].groupby(["row", "seed"])
-    }
-    seeds = results.study["seeds"]
-
-    def mean(row: str, seed: int) -> float:
-        found = draws.get((row, seed), ())
-        return float(np.mean(found)) if len(found) == replays.draws else math.nan
-
-    zero = {s: mean("reference", s) if regret else 0.0 for s in seeds}
-    default = {s: mean("default", s) for s in seeds}
-
-    def curve(seed: int, losses: StepCurve) -> StepCurve:
-        known = np.where(np.isinf(losses.values), default[seed], losses.values)
-        return StepCurve(losses.times, known - zero[seed])
-
-    drawn = []
-    for place, (searcher, of_seed) in enumerate(replayed_curves(results, task).items()):
-        curves = {seed: curve(seed, losses) for seed, losses in of_seed.items()}
-        whole = {seed: c for seed, c in curves.items() if not np.isnan(c.values).any()}
-        planned = search.drawn[place].planned
-        drawn.append(Drawn(searcher, place, tuple(whole.values()), planned, tuple(whole)))
-    tolerances = [zero_tolerance(draws["reference", s]) for s in seeds if ("reference", s) in draws]
-    return Panel(
-        task=task,
-        quantity=f"replay regret: test {metric} above the reference's, both trained again"
-        if regret
-        else f"replayed test {metric} of the incumbent",
-        regret=regret,
-        drawn=tuple(drawn),
-        default=float(np.mean([default[s] - zero[s] for s in seeds])),
-        tolerance=float(np.mean(tolerances)) if tolerances else math.nan,
-        end=search.end,
-        end_is_budget=search.end_is_budget,
+    changes = results.regret()
+    changes = changes[(changes["task"] == task) & (changes["curve"] == "incumbent")]
+    changes = changes.join(replayed_losses(results).rename("loss"), on=["cell", "evaluation"])
+    yardsticks = _yardsticks(replays.lines[replays.lines["task"] == task], replays.draws)
+    default, reference = (
+        changes["seed"].map({s: found.mean() for (row, s), found in yardsticks.items() if row == r})
+        for r in ("default", "reference")
     )
+    loss = changes["loss"].where(changes["evaluation"].notna(), default)
+    unknown = loss.isna().groupby(changes["cell"], sort=False).transform("any")
+    loss = loss.where(~unknown)
+    zero = {
+        s: zero_tolerance(found) for (row, s), found in yardsticks.items() if row == "reference"
+    }
+    return changes.drop(columns="loss").assign(
+        test_loss=loss,
+        regret=loss - reference,
+        zero_tolerance=changes["seed"].map(zero).astype(float),
+    )
+
+
+def _yardsticks(lines: pd.DataFrame, draws: int) -> dict[tuple[str, int], np.ndarray]:
+    """By row (default or reference) and seed, the test losses, shape (draws,); NaN if missing."""
+    rows = lines[(lines["row"] != "incumbent") & (lines["draw"] < draws)]
+    rows = rows.drop_duplicates(["row", "seed", "draw"], keep="last")
+    found: dict[tuple[str, int], np.ndarray] = {}
+    for key, mine in rows.groupby(["row", "seed"]):
+        losses = np.full(draws, math.nan)
+        losses[mine["draw"]] = mine["test_loss"]
+        found[cast("tuple[str, int]", key)] = losses
+    return found
+
+
+def replay_panel(results: Results, task: str) -> Panel | None:
+    """The replayed curves of one task's cells; None unless every incumbent was asked for."""
+    rows = replayed_changes(results, task)
+    if rows is None:
+        return None
+    panel = panels_from(results, task, "incumbent", rows, {"seconds": ends_of(results, "seconds")})
+    metric = results.task(task)["metric"]
+    quantity = (
+        f"replay regret: test {metric} above the reference, both trained again"
+        if panel["seconds"].regret
+        else f"test {metric} of the incumbent, trained again"
+    )
+    return dataclasses.replace(panel["seconds"], quantity=quantity)
