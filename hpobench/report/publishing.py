@@ -19,8 +19,8 @@ from hpobench.report.figures.write import (
     write_figures,
     write_task_figures,
 )
-from hpobench.report.page import is_large, write_report
-from hpobench.report.regret_on_page import whole_regret
+from hpobench.report.page.document import is_large, write_report
+from hpobench.report.page.regret import whole_regret
 from hpobench.results.curves import Clock
 from hpobench.results.run import Results
 

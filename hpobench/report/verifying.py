@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from hpobench.report.page import render_report
+from hpobench.report.page.document import render_report
 from hpobench.results.csv_text import csv_of
 from hpobench.results.curves import Clock
 from hpobench.results.fields import NAMES

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from hpobench.errors import RunError
-from hpobench.report.page import render_report
+from hpobench.report.page.document import render_report
 from hpobench.results.curves import Clock
 from hpobench.results.loading import read_study
 from hpobench.results.run import Results

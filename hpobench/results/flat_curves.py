@@ -117,20 +117,3 @@ def _places(results: Results) -> pd.Series[int]:
         number = {name: i for i, name in enumerate(names)}
         place = place * len(names) + results.cells[column].map(number).to_numpy()
     return pd.Series(place, index=results.cells["cell"])
-
-
-def ends_of(results: Results, clock: Clock) -> Array:
-    """When each task ends, (tasks,): the budget if it is on this clock, else its last cell's end.
-
-    0 where nothing has ended.
-    """
-    budget = results.study["budget"]
-    if budget["kind"] == clock:
-        return np.full(len(results.tasks), float(budget["amount"]))
-    if clock == "steps":
-        last = results.evaluations.groupby("task", sort=False)["steps"].max()
-    else:
-        cells = results.cells
-        spent = cells["wall"] * (cells["slots"] if clock == "slot_seconds" else 1)
-        last = spent.groupby(cells["task"], sort=False).max()
-    return last.reindex(list(results.tasks)).fillna(0.0).to_numpy(dtype=float)

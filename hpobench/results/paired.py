@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpobench.results.curves import Clock, step_curves
+from hpobench.results.ends import when_ended
 from hpobench.results.regret import Array
 from hpobench.results.targets import approaches
 from hpobench.statistics.times import Times
@@ -51,22 +52,3 @@ def times_to(results: Results, task: str, target: str, clock: Clock) -> dict[str
         known = [(reached.get(seed), end_of.get(seed, 0.0)) for seed in results.study["seeds"]]
         found[searcher] = Times.until([time for time, _ in known], [end for _, end in known])
     return found
-
-
-def when_ended(results: Results, task: str, searcher: str, clock: Clock) -> dict[int, float]:
-    """By seed, when the cells that are complete or failed ended, on a clock."""
-    cells = results.cells
-    ended = cells[
-        (cells["task"] == task)
-        & (cells["searcher"] == searcher)
-        & cells["status"].isin(["complete", "failed"])
-    ]
-    budget = results.study["budget"]
-    if budget["kind"] == clock:
-        return dict.fromkeys(ended["seed"].tolist(), float(budget["amount"]))
-    if clock == "steps":
-        last = results.evaluations.groupby("cell", sort=False)["steps"].max()
-        when = ended["cell"].map(last)
-    else:
-        when = ended["wall"] * (ended["slots"] if clock == "slot_seconds" else 1)
-    return dict(zip(ended["seed"].tolist(), when.fillna(0.0).tolist(), strict=True))

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from hpobench.results.curves import step_curves
-from hpobench.results.paired import when_ended
+from hpobench.results.ends import when_ended
 from hpobench.results.regret import StepCurve
 from hpobench.results.replayed import of_incumbents
 from hpobench.statistics.times import SpeedUp, Times, median_time, speed_up

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.ledger_table import MEANING
-from hpobench.report.page import content
+from hpobench.report.page.document import content
 from hpobench.report.terminal_table import TARGETS, reached
 from hpobench.report.wording import plus_minus
 from hpobench.results.curves import Clock

@@ -13,9 +13,9 @@ from browser import CHROMIUM
 from fake_run import write_run
 from test_page_in_browser import clicked, opened, tab, words_of  # noqa: F401
 
-from hpobench.report import page as report_page
 from hpobench.report.figures.schedules import MOST_TRAININGS
-from hpobench.report.learned_on_page import learned_figures
+from hpobench.report.page import document
+from hpobench.report.page.learned import learned_figures
 from hpobench.results.run import Results
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
@@ -53,8 +53,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     results = Results.load(write_learned(tmp_path_factory.mktemp("learned") / "run"))
     with pytest.MonkeyPatch.context() as patch:
         figures = [draw() for draw in learned_figures(results)]
-        patch.setattr(report_page, "page_figures", lambda *_: figures)
-        return report_page.render_report(results)
+        patch.setattr(document, "page_figures", lambda *_: figures)
+        return document.render_report(results)
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,19 @@
 """The page in a real browser: every control is clicked, every CSV saved, without network."""
 
 import hashlib
+import math
 import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from browser import CHROMIUM, browser
+from fake_replay import write_replay
 from fake_run import write_run
 
-from hpobench.report import page
 from hpobench.report.figures.style import STYLES
-from hpobench.report.page import render_report
+from hpobench.report.page import document
+from hpobench.report.page.document import render_report
 from hpobench.results.run import Results
 
 CLICKS = Path(__file__).with_name("clicks.js")
@@ -52,7 +54,7 @@ def run(tmp_path_factory):
         failed=["digits__grid__s1"],
         without_reference=["fashion"],
     )
-    return Results.load(folder)
+    return write_replay(folder, at=(5.0, math.inf), every=True)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def figures(run, tab, tmp_path_factory):
 def test_every_figure_of_the_page_is_interactive(figures):
     assert set(figures) >= {
         *("regret-digits", "regret-fashion", "time-to-target-digits", "rank-digits"),
-        *("rank-fashion", "ledger", "memory"),
+        *("rank-fashion", "ledger", "memory", "replay-digits", "replay-fashion"),
     }
     for name, figure in figures.items():
         assert figure["static_shown"] == 0, name
@@ -214,7 +216,7 @@ def test_drawings_are_printed_and_no_controls(run, tab, tmp_path, figures):
 
 def test_a_large_page_prints_its_plots_on_white(run, tab, tmp_path, monkeypatch):
     """It has no drawing of each, so that the plots are printed: all of them, as wide as paper."""
-    monkeypatch.setattr(page, "MANY", 0)
+    monkeypatch.setattr(document, "MANY", 0)
     opened(tab, tmp_path / "page.html", render_report(run))
     plots = "[...document.querySelectorAll('.plot')]"
     looks = f"[...new Set({plots}.map((p) => p.layout.font.color))]"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from fake_run import Point, write_cell, write_run, write_study, write_yardsticks
 
-from hpobench.report.across_table import across_table
-from hpobench.report.pairs_table import Pair, pairs_of, pairs_tables
+from hpobench.report.page.across_table import across_table
+from hpobench.report.page.pairs_table import Pair, pairs_of, pairs_tables
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.paired import finals
 from hpobench.results.run import Results

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from fake_run import write_run
 
-from hpobench.report import page, publishing
+from hpobench.report import publishing
 from hpobench.report.beside import carry_out_beside
 from hpobench.report.figures.regret import NOTHING
+from hpobench.report.page import document
 from hpobench.report.verifying import differences
 from hpobench.results.run import Results
 
@@ -48,7 +49,7 @@ def test_a_large_run_is_published_alike(tmp_path: Path, monkeypatch: pytest.Monk
     run = write_run(tmp_path / "run", tasks, missing=missing, without_reference=["other"])
     names = ["report.html", "figures/regret.png", "figures/regret.svg", "regret.csv"]
     small = published(run, *names)
-    monkeypatch.setattr(page, "MANY", 0)
+    monkeypatch.setattr(document, "MANY", 0)
     for name in names:
         (run / name).unlink()
     large = published(run, *names)
@@ -64,7 +65,7 @@ def test_a_large_page_has_one_drawing(tmp_path: Path, monkeypatch: pytest.Monkey
     """A figure with nothing to plot says so."""
     missing = [f"fashion__{searcher}__s{seed}" for searcher in ("fds", "random") for seed in (0, 1)]
     run = write_run(tmp_path / "run", ("digits", "fashion"), missing=missing)
-    monkeypatch.setattr(page, "MANY", 0)
+    monkeypatch.setattr(document, "MANY", 0)
     html = published(run, "report.html")["report.html"].decode()
     assert html.count("<svg") == 1
     assert html.count('<figure class="whole">') == 1

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpobench import Results
-from hpobench.report.page import render_report
+from hpobench.report.figures.replay import replay_panel
+from hpobench.report.page.document import render_report
 from hpobench.results.records import append_lines, write_json
 from hpobench.results.regret import StepCurve
 from hpobench.results.replay_times import reached, times_to_finals
@@ -77,10 +78,11 @@ def line(seed: int, row: str, loss: float, **names: Any) -> dict[str, Any]:
     return {"schema": 1, "task": "digits", "seed": seed, "draw": 0, "row": row, **names, **measured}
 
 
-def run(folder: Path) -> Results:
+def run(folder: Path, every: bool = False) -> Results:
     """Both come to 0.2; ``fds`` four times sooner, and then further."""
     write_study(folder, searchers=("fds", "random"), seeds=SEEDS, budget=40.0)
-    write_json(folder / "replay.json", {"schema": 1, "at": ["end"], "draws": 1, "made": []})
+    asked = {"schema": 1, "at": ["end"], "draws": 1, "every": every, "made": []}
+    write_json(folder / "replay.json", asked)
     for seed in SEEDS:
         write_yardsticks(folder, "digits", seed)
         lines = [line(seed, "reference", 0.1), line(seed, "default", 0.5)]
@@ -113,6 +115,36 @@ def test_one_that_is_four_times_sooner(tmp_path: Path) -> None:
     assert slow["sooner_at_most"] == pytest.approx(8.0 / 40.0)  # at least five times later
     html = render_report(results)
     assert '<th scope="row">random</th><td class="number">4 [4 to 4]</td>' in html
+
+
+def test_the_figure_has_the_replay_of_every_incumbent(tmp_path: Path) -> None:
+    results = run(tmp_path, every=True)
+    panel = replay_panel(results, "digits")
+    assert panel is not None
+    assert [drawn.searcher for drawn in panel.drawn] == ["fds", "random"]
+    for drawn, last in zip(panel.drawn, (0.19, 0.2), strict=True):
+        assert len(drawn.curves) == len(SEEDS)
+        for curve in drawn.curves:
+            np.testing.assert_array_equal(curve.times, [0.0, *FOUND[drawn.searcher]])
+            np.testing.assert_allclose(curve.values, [0.5 - 0.1, 0.3 - 0.1, last - 0.1])
+    assert panel.default == pytest.approx(0.4)
+    assert 'data-figure="replay-digits"' in render_report(results)
+
+
+def test_the_figure_leaves_out_a_cell_of_which_an_incumbent_is_missing(tmp_path: Path) -> None:
+    run(tmp_path, every=True)
+    lines = (tmp_path / "replay.jsonl").read_text().splitlines(keepends=True)
+    gone = [text for text in lines if '"cell": "digits__fds__s2"' not in text or "0.19" in text]
+    assert len(gone) == len(lines) - 1
+    (tmp_path / "replay.jsonl").write_text("".join(gone))
+    panel = replay_panel(Results.load(tmp_path), "digits")
+    assert panel is not None
+    assert panel.drawn[0].seeds == (0, 1, 3, 4, 5)
+    assert panel.drawn[0].label == "fds (5 of 6)"
+
+
+def test_without_every_incumbent_there_is_no_figure(tmp_path: Path) -> None:
+    assert replay_panel(run(tmp_path), "digits") is None
 
 
 def test_what_is_not_there_is_not_left_out(tmp_path: Path) -> None:

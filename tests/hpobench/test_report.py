@@ -20,7 +20,7 @@ from hpobench.report.figures.inline import colour_variables, inline_svg
 from hpobench.report.figures.regret import regret_figure
 from hpobench.report.figures.style import STYLES
 from hpobench.report.ledger_table import ledger_table
-from hpobench.report.page import SCRIPTS, render_report, write_report
+from hpobench.report.page.document import SCRIPTS, render_report, write_report
 from hpobench.results.records import append_line, read_json, write_json
 from hpobench.results.run import Results
 
@@ -128,7 +128,7 @@ def variables(css, start):
 
 @pytest.mark.parametrize("start", [":root", "(prefers-color-scheme: dark)", "@media print"])
 def test_text_has_a_contrast_of_four_and_a_half(start):
-    css = (files("hpobench") / "report" / "page.css").read_text()
+    css = (files("hpobench") / "report" / "page" / "page.css").read_text()
     colours = variables(css, start)
     for name in ("text", "faint", "good", "bad", "odd", "link"):
         for background in ("background", "raised"):

@@ -19,7 +19,7 @@ from hpobench.report.disturbances import MEANING as CAUSES
 from hpobench.report.disturbances import disturbance_table, disturbances, what_happened
 from hpobench.report.hardware import hardware_note, places, sharing_note
 from hpobench.report.ledger_table import MEANING as PARTS_IN_WORDS
-from hpobench.report.page import render_report
+from hpobench.report.page.document import render_report
 from hpobench.results.records import read_json, write_json
 from hpobench.results.run import Results
 from hpobench.running.causes import Cause

@@ -20,7 +20,7 @@ from hpobench.report.figures.profile import profile_data, profile_figure
 from hpobench.report.figures.style import STYLES, StyleName
 from hpobench.report.figures.timeline import timeline_data, timeline_figure, unit_of
 from hpobench.report.figures.write import across_figures, render
-from hpobench.report.standings_on_page import standing_figures
+from hpobench.report.page.standings import standing_figures
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.records import read_json, write_json
 from hpobench.results.run import Results

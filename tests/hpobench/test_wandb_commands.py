@@ -18,7 +18,7 @@ from hpobench.cli import main
 from hpobench.report.answer import answers
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.ledger_table import MEANING
-from hpobench.report.page import render_report
+from hpobench.report.page.document import render_report
 from hpobench.results.records import read_json, write_json
 from hpobench.results.run import Results
 from hpobench.tracking.panels import SPREAD

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hpobench.results.curves import Clock, Curve
+from hpobench.results.ends import ends_of
 from hpobench.results.fields import CLOCKS
 from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, StepCurve, mean_curve, t_band
 
@@ -156,17 +157,3 @@ def _quantity(metric: str, regret: bool, curve: Curve) -> str:
         return f"test {metric} of the {'incumbent' if curve == 'incumbent' else 'model in hand'}"
     of_hand = "" if curve == "incumbent" else " of the model in hand"
     return f"regret{of_hand}: test {metric} above the reference"
-
-
-def ends_of(results: Results, clock: Clock) -> dict[str, float]:
-    """By task, the budget if it is on this clock, else the end of its last cell."""
-    budget = results.study["budget"]
-    if budget["kind"] == clock:
-        return dict.fromkeys(results.tasks, float(budget["amount"]))
-    if clock == "steps":
-        ends = results.evaluations.groupby("task", sort=False)["steps"].max()
-    else:
-        cells = results.cells
-        spent = cells["wall"] * (cells["slots"] if clock == "slot_seconds" else 1)
-        ends = spent.groupby(cells["task"], sort=False).max()
-    return {task: float(ends.get(task, math.nan)) for task in results.tasks}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 
-from hpobench.report.figures.panel import Panel, ends_of, panels_from
+from hpobench.report.figures.panel import Panel, panels_from
+from hpobench.results.ends import ends_of
 from hpobench.results.regret import zero_tolerance
 from hpobench.results.replay_times import replayed_losses
 

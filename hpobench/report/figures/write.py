@@ -26,6 +26,7 @@ from hpobench.report.figures.panel import panel_of
 from hpobench.report.figures.profile import profile_data, profile_figure
 from hpobench.report.figures.rank import rank_data, rank_figure
 from hpobench.report.figures.regret import figure_of
+from hpobench.report.figures.replay import replay_panel
 from hpobench.report.figures.style import StyleName, themed
 from hpobench.report.figures.time_to_target import time_to_target_data, time_to_target_figure
 from hpobench.report.figures.timeline import timeline_data, timeline_figure
@@ -58,7 +59,8 @@ def render(figure: Figure, form: Form, style: StyleName) -> bytes:
 def write_figures(results: Results, clock: Clock = "seconds") -> tuple[Path, ...]:
     """Write the run's figures into its folder: `figures/regret.png`, `.svg` and `.pdf`, and so on.
 
-    Regret over a clock, all tasks in one; the ledger and memory, where they are known.
+    Regret over a clock, all tasks in one, and replay regret, where every incumbent was trained
+    again; the ledger and memory, where they are known.
     """
     return write_drawn(results.path, run_figures(results, clock))
 
@@ -67,6 +69,10 @@ def run_figures(results: Results, clock: Clock = "seconds") -> dict[str, Callabl
     """What draws each of the run's figures, by name; it holds no more than the figure's data."""
     panels = [panel_of(results, task, clock=clock) for task in results.tasks]
     figures: dict[str, Callable[[], Figure]] = {"regret": partial(figure_of, panels, clock)}
+    again = [replay_panel(results, task) for task in results.tasks]
+    replays = [panel for panel in again if panel is not None]
+    if replays:
+        figures["replay"] = partial(figure_of, replays)
     ledger, memory = ledger_data(results), memory_data(results)
     if len(ledger):
         figures["ledger"] = partial(ledger_figure, ledger)

@@ -25,7 +25,7 @@ from hpobench.report.figures.timeline import (
     timeline_figure,
     unit_of,
 )
-from hpobench.report.page_figure import Drawing, PageFigure, control, look, page_figure
+from hpobench.report.page.figure import Drawing, PageFigure, control, look, page_figure
 from hpobench.report.wording import number, plural
 from hpobench.results.csv_text import csv_of
 from hpobench.results.flat_curves import FlatCurves

@@ -13,7 +13,7 @@ from hpobench.report.figures import hypergradients, parallel, schedules
 from hpobench.report.figures.evaluated import Evaluated
 from hpobench.report.figures.priors import Prior, priors_of
 from hpobench.report.figures.scale import loss_scale
-from hpobench.report.page_figure import Drawing, PageFigure, control, look, page_figure
+from hpobench.report.page.figure import Drawing, PageFigure, control, look, page_figure
 from hpobench.results.csv_text import csv_of
 from hpobench.results.records import Record
 from hpobench.results.run import Results

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.wording import UNKNOWN, listed, number, plural
 from hpobench.results.curves import Clock
-from hpobench.results.flat_curves import FlatCurves, ends_of
+from hpobench.results.ends import ends_of
+from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.records import Record
 from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, Array
 from hpobench.statistics.aggregates import Interval, interquartile_mean, jackknife_interval
@@ -61,7 +62,8 @@ def _outcomes(
 ) -> tuple[Array, Array]:
     """Normalised regret at the end, and its mean over the clock: each (searchers, tasks, seeds)."""
     final = curves.finals(curves.normalised)
-    area = curves.areas(curves.normalised, ends_of(results, clock))
+    ends = np.array([*ends_of(results, clock).values()])
+    area = curves.areas(curves.normalised, ends)
     return final[known].swapaxes(0, 1), area[known].swapaxes(0, 1)
 
 

@@ -14,7 +14,7 @@ from hpobench.report.figures.panel import Panel
 from hpobench.report.figures.regret import NOTHING, figure_of, regret_figure, scale_of
 from hpobench.report.figures.regret_table import Panels, changes_of, regret_table, steps_for
 from hpobench.report.figures.scale import tick_text
-from hpobench.report.page_figure import Drawing, PageFigure, control, look, page_figure
+from hpobench.report.page.figure import Drawing, PageFigure, control, look, page_figure
 from hpobench.results.csv_text import csv_of
 from hpobench.results.curves import Clock, Curve
 from hpobench.results.records import Record

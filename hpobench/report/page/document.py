@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from hpobench.report.across_table import across_table
 from hpobench.report.answer import answers
-from hpobench.report.cell_table import cell_table
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.disturbances import disturbance_table, incomplete
 from hpobench.report.figures.inline import colour_variables
 from hpobench.report.figures.panel import panels_of
 from hpobench.report.figures.style import STYLES
 from hpobench.report.hardware import hardware_note, sharing_note
-from hpobench.report.learned_on_page import learned_figures
 from hpobench.report.ledger_table import ledger_note, ledger_table
-from hpobench.report.other_figures_on_page import other_figures
-from hpobench.report.page_figure import PageFigure, packed_plotly
-from hpobench.report.pairs_table import pairs_tables
-from hpobench.report.regret_on_page import regret_figures, shown_curves, whole_regret
-from hpobench.report.replay_on_page import replay_figures, replay_section
-from hpobench.report.standings_on_page import standing_figures
+from hpobench.report.page.across_table import across_table
+from hpobench.report.page.cell_table import cell_table
+from hpobench.report.page.figure import PageFigure, packed_plotly
+from hpobench.report.page.learned import learned_figures
+from hpobench.report.page.others import other_figures
+from hpobench.report.page.pairs_table import pairs_tables
+from hpobench.report.page.regret import regret_figures, shown_curves, whole_regret
+from hpobench.report.page.replay import replay_figures, replay_section
+from hpobench.report.page.standings import standing_figures
 from hpobench.report.terminal_table import TARGETS, reached
 from hpobench.report.wording import (
     UNKNOWN,
@@ -99,7 +99,7 @@ def render_report(
 @cache
 def _template() -> Template:
     environment = Environment(
-        loader=PackageLoader("hpobench", "report"),
+        loader=PackageLoader("hpobench", "report/page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -149,7 +149,7 @@ def _figures(results: Results, clock: Clock, drawn: Callable[[], Markup] | None)
         },
         "plotly": plotly,
         "scripts": [
-            Markup((files("hpobench") / "report" / name).read_text(encoding="utf-8"))
+            Markup((files("hpobench") / "report" / "page" / name).read_text(encoding="utf-8"))
             for name in SCRIPTS
         ],
     }

@@ -11,8 +11,8 @@ from hpobench.report.figures.panel import Panel
 from hpobench.report.figures.regret import figure_of
 from hpobench.report.figures.regret_table import regret_table
 from hpobench.report.figures.replay import replay_panel, replayed_changes
-from hpobench.report.page_figure import Drawing, PageFigure, page_figure
-from hpobench.report.regret_on_page import regret_plot
+from hpobench.report.page.figure import Drawing, PageFigure, page_figure
+from hpobench.report.page.regret import regret_plot
 from hpobench.report.sooner import factor_of
 from hpobench.report.wording import UNKNOWN, number, plus_minus, seconds
 from hpobench.results.csv_text import csv_of

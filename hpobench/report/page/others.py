@@ -21,7 +21,7 @@ from hpobench.report.figures.time_to_target import (
     time_to_target_figure,
 )
 from hpobench.report.ledger_table import MEANING
-from hpobench.report.page_figure import Drawing, PageFigure, control, look, page_figure
+from hpobench.report.page.figure import Drawing, PageFigure, control, look, page_figure
 from hpobench.report.terminal_table import TARGETS
 from hpobench.results.csv_text import csv_of
 from hpobench.results.curves import Clock
