@@ -74,6 +74,7 @@
   const drawn = async () => {
     const figures = [...document.querySelectorAll("figure[data-figure]")];
     while (!figures.every((figure) => figure.querySelector(".main-svg"))) {
+      if (seen.errors.length) throw new Error(seen.errors[0]); // it would never be drawn
       await new Promise((resume) => setTimeout(resume, 25));
     }
     return figures;

@@ -49,7 +49,7 @@ const { plots, parts } = (() => {
   };
 
   const regret = ({ data, rows, state, plot }) => {
-    const clock = state.clock;
+    const clock = state.clock ?? Object.keys(data.clocks)[0];
     const curve = state.curve ?? Object.keys(data.curves)[0];
     const { axis: words, unit, end, budget } = data.clocks[clock];
     const mine = rows.filter((row) => row.curve === curve);
