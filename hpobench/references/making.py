@@ -218,7 +218,7 @@ def _on_fresh_splits(
     from hpobench.running.on_ray import cluster
 
     grid = grid_of(target.task)
-    few, fresh = procedure.few_splits, procedure.fresh_splits
+    few, fresh = procedure.few_splits(target.task), procedure.fresh_splits(target.task)
     with cluster(study, address, target.source) as slices:
         board = Board(study, folder / "trainings.jsonl", slices, display)
         if not board.train(grid, procedure.search_splits, "trainings of the grid"):

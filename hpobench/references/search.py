@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -41,6 +42,10 @@ ON_GRID = ("learning_rate", "momentum", "weight_decay")
 
 SEARCH_SEEDS, FEW_SEEDS, FRESH_SEEDS = 1000, 2000, 3000
 """The splits of each stage begin here: no stage chooses on what another has seen."""
+
+APART = 10_000
+"""From one task's fresh splits to another's: a reference of the same training under another prior
+was chosen on its own, and would be at an advantage there."""
 
 MOST_SEEDS = 1000
 
@@ -77,13 +82,13 @@ class Procedure:
     def search_splits(self) -> range:
         return range(SEARCH_SEEDS, SEARCH_SEEDS + self.seeds)
 
-    @property
-    def few_splits(self) -> range:
-        return range(FEW_SEEDS, FEW_SEEDS + self.few)
+    def few_splits(self, task: Task) -> range:
+        first = FEW_SEEDS + _shift(task)
+        return range(first, first + self.few)
 
-    @property
-    def fresh_splits(self) -> range:
-        return range(FRESH_SEEDS, FRESH_SEEDS + self.fresh)
+    def fresh_splits(self, task: Task) -> range:
+        first = FRESH_SEEDS + _shift(task)
+        return range(first, first + self.fresh)
 
     def study(self, task: Task, cpus: int = 1, gpus: float = 0.0) -> Study:
         """The long search."""
@@ -211,6 +216,10 @@ def searched(
             "runner_up_above_by_standard_error": best.margin_error,
         },
     }
+
+
+def _shift(task: Task) -> int:
+    return APART * (1 + zlib.crc32(task.name.encode()) % APART)
 
 
 def distinct(configurations: Iterable[Flat]) -> list[Flat]:

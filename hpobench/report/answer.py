@@ -48,7 +48,7 @@ def answer(results: Results, task: str, clock: Clock = "seconds") -> str:
         return f"On {task}, no searcher got beyond the default, so none is called lowest. {held}"
     lowest, *others = ranked
     sentence = f"{_lead(results, task, lowest, whole[lowest])}{_next(others, whole)}."
-    separation, lower = _separation(by_seed, lowest, others), _lower(lowest, measured, whole)
+    separation, lower = _separation(by_seed, lowest, others), _lower(lowest, by_seed, whole)
     soon = sooner(results, task, lowest, others, clock)
     return " ".join(filter(None, [sentence, separation, soon, lower, held]))
 
@@ -76,20 +76,23 @@ def _lead(results: Results, task: str, lowest: str, values: list[float]) -> str:
             f" test {metric}, {_spread(values)}"
         )
     regret, zero = estimate(values).mean, _zero_tolerance(results, task)
+    interval = estimate(values).interval()
     if abs(regret) <= zero:
         place = ", within the reference's standard error"
+    elif regret >= 0:
+        place = ""
+    elif interval is not None and interval[1] < 0:
+        place = ", below the reference (by an interval that does not know it is the lowest's)"
     else:
-        interval = estimate(values).interval()
-        surely = interval is not None and interval[1] < 0
-        below = "better than the reference" if surely else "below the reference"
-        place = f", {below}" if regret < 0 else ""
+        place = ", below the reference"
     return f"On {task}, {lowest} ended lowest, with a regret of {_spread(values)}{place}"
 
 
 def _zero_tolerance(results: Results, task: str) -> float:
     rows = results.regret()
     rows = rows[(rows["task"] == task) & (rows["status"] == "complete")]
-    return float(rows.drop_duplicates("seed")["zero_tolerance"].mean())
+    own = rows.drop_duplicates("seed")["zero_tolerance"].to_numpy()
+    return float(np.sqrt(np.sum(own**2)) / len(own))  # of the mean over splits
 
 
 def _spread(values: list[float]) -> str:
@@ -149,20 +152,27 @@ def _more_seeds(verdicts: Mapping[str, Verdict], near: Sequence[str], pairs: int
     other = min(near, key=lambda name: (verdicts[name].p, name))
     found = seeds_to_separate(verdicts[other].difference, pairs=pairs)
     if found is None or found.more is None:
-        return f" No number of seeds that anybody runs would separate it from {other}."
+        seen = f" If the difference seen is the true one, more than {MOST_SEEDS} more seeds would"
+        fewest = None if found is None else found.fewest
+        larger = "" if fewest is None else f"; as it may be larger, {fewest} or more"
+        return f"{seen} separate it from {other}{larger}."
     most = f"more than {MOST_SEEDS}" if found.most is None else str(found.most)
     return (
-        f" Some {plural(found.more, 'more seed')} would separate it from {other} if the difference"
-        f" seen is the true one; as it may be larger or smaller, {found.fewest} to {most}."
+        f" Some {plural(found.more, 'more seed')} would separate it from {other} with a power of"
+        f" 80 % if the difference seen is the true one; as it may be larger or smaller,"
+        f" {found.fewest} to {most}."
     )
 
 
-def _lower(lowest: str, measured: dict[str, list[float]], whole: dict[str, list[float]]) -> str:
-    """Those that are lower over the few seeds that they completed."""
-    level = estimate(whole[lowest]).mean
-    partly = {s: values for s, values in measured.items() if s not in whole and values}
-    lower = [s for s, values in partly.items() if estimate(values).mean < level]
+def _lower(lowest: str, by_seed: Mapping[str, Array], whole: Mapping[str, list[float]]) -> str:
+    """Those that are lower on the few seeds that they completed."""
+    lower = []
+    for searcher, values in by_seed.items():
+        both = ~np.isnan(values)
+        differences = (values - by_seed[lowest])[both]
+        if searcher not in whole and both.any() and float(differences.mean()) < 0:
+            lower.append(searcher)
     if not lower:
         return ""
     verb = "is" if len(lower) == 1 else "are"
-    return f"{listed(lower)} {verb} lower still, but not all of the cells are complete."
+    return f"{listed(lower)} {verb} lower still on the seeds that are complete, but not all are."

@@ -49,14 +49,18 @@ def sooner(
 def factor_of(factor: SpeedUp) -> str:
     """14 [9 to 21]; at least 5 [3 to ∞]; without brackets where seeds are too few for them."""
     low, high = factor.at_least, factor.at_most
-    if math.isinf(high):
-        text = f"at least {number(low)}"
+    if low == high:
+        text = _times(low)
     else:
-        text = number(low) if low == high else f"{number(low)} to {number(high)}"
+        text = f"at least {_times(low)}" if math.isinf(high) else f"{_times(low)} to {_times(high)}"
     if factor.interval is None:
         return text
     low, high = factor.interval
-    return f"{text} [{number(low)} to {'∞' if math.isinf(high) else number(high)}]"
+    return f"{text} [{_times(low)} to {_times(high)}]"
+
+
+def _times(factor: float) -> str:
+    return "∞" if math.isinf(factor) else number(factor)
 
 
 def _known(factor: SpeedUp) -> bool:

@@ -14,6 +14,7 @@ def number(value: float, digits: int = 3) -> str:
     """A number to three significant digits, with a true minus sign; a dash if not known."""
     if not math.isfinite(value):
         return UNKNOWN
+    value += 0.0  # no minus zero
     if value and not 1e-4 <= abs(value) < 1e6:
         text = f"{value:.{digits - 1}e}"
     elif abs(value) >= 10 ** (digits - 1):

@@ -1,47 +1,84 @@
 """How much sooner a searcher found hyperparameters as good as another's last, by their replays.
 
-The target is a searcher's final replayed loss: the mean test loss over draws of its last incumbent,
-trained again, on each seed its own. Both it and the others come to it when the replayed loss of
-their incumbents falls to it to stay. Of an incumbent that was not trained again it is not known,
-and a time is known no better than that. Who has trained nothing in full yet, and holds the task's
-default for want of it, has come to nothing.
+The target is another searcher's last incumbent, trained again: on each seed its test losses on some
+draws. An incumbent is surely worse if its losses on the same draws are significantly higher (a
+paired, one-sided t test, of all incumbents of a cell by Bonferroni); it is as good in the mean if
+its mean is no higher. A searcher comes to the target, to stay, no sooner than when its incumbents
+are surely worse for the last time, and no later than when they are as good in the mean from there
+on. So an estimate and its interval are as wide as the draws leave it open, and hyperparameters that
+are equally good count as such. Of an incumbent that was not trained again, neither is known. Who
+has trained nothing in full yet, and holds the task's default for want of it, has come to nothing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtrit
 
-from hpobench.results.curves import step_curves
 from hpobench.results.ends import when_ended
-from hpobench.results.regret import StepCurve
+from hpobench.results.regret import Array
 from hpobench.results.replayed import of_incumbents
 from hpobench.statistics.times import SpeedUp, Times, median_time, speed_up
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
 
+ERROR = 0.025
+"""Of calling an incumbent surely worse that is not, on one side, over all of a cell's."""
 
-def reached(curve: StepCurve, end: float, level: float) -> tuple[float, float]:
-    """No sooner than when, and no later, a curve came to a level to stay; (0, ∞): unknown.
 
-    Its values may be unknown (NaN). It holds until its end, at which it is later than that.
+@dataclass(frozen=True)
+class ReplayedCurve:
+    """A cell's incumbents one after the other: since when, (k,), and their losses, (k, draws).
+
+    In seconds, ascending. A loss is NaN where the draw has not been trained, and ∞ before the first
+    full training.
     """
-    if not math.isfinite(level):
-        return 0.0, math.inf
-    above = np.flatnonzero(curve.values > level)
-    below = np.flatnonzero(~(curve.values <= level))  # or unknown
-    low = [*curve.times, end][above[-1] + 1] if len(above) else curve.times[0]
-    high = [*curve.times, math.inf][below[-1] + 1] if len(below) else curve.times[0]
-    return float(low), float(high)
+
+    times: Array
+    losses: Array
+
+    def reached(self, end: float, target: Array) -> tuple[float, float]:
+        """No sooner and no later than when it came to a target, (draws,); (0, ∞): unknown.
+
+        It holds until its end; where it is surely worse then, it comes there later than that.
+        """
+        if not np.isfinite(target).all():
+            return 0.0, math.inf
+        differences = self.losses - target
+        mean = differences.mean(axis=1)
+        worse = np.flatnonzero(surely_positive(differences))
+        unlike = np.flatnonzero(~(mean <= 0))
+        low = [*self.times, end][worse[-1] + 1] if len(worse) else self.times[0]
+        high = [*self.times, math.inf][unlike[-1] + 1] if len(unlike) else self.times[0]
+        return float(low), float(high)
+
+
+def surely_positive(differences: Array) -> NDArray[np.bool_]:
+    """Which of k means over draws are significantly above zero; ``differences``: (k, draws).
+
+    One-sided t tests with an error of 2.5 % among all k. ∞ is; what is not known is not.
+    """
+    k, draws = differences.shape
+    infinite = np.isinf(differences).all(axis=1)
+    if draws < 2:
+        return infinite
+    with np.errstate(invalid="ignore"):
+        mean = differences.mean(axis=1)
+        error = differences.std(axis=1, ddof=1) / math.sqrt(draws)
+    higher = mean > float(stdtrit(draws - 1, 1 - ERROR / k)) * error
+    return np.asarray(infinite | higher)
 
 
 def times_to_finals(results: Results, task: str) -> dict[str, dict[str, Times]]:
-    """By searcher whose final replayed loss it is, then by searcher that comes to it: the times.
+    """By searcher whose last incumbent it is, then by searcher that comes to it: the times.
 
     Each has a place for every seed of the study. A cell that failed gets there later than its end,
     if ever; of one that is missing, nothing is known.
@@ -50,59 +87,60 @@ def times_to_finals(results: Results, task: str) -> dict[str, dict[str, Times]]:
     curves = replayed_curves(results, task)
     ends = {s: when_ended(results, task, s, "seconds") for s in results.searchers}
 
-    def time(searcher: str, seed: int, level: float) -> tuple[float, float]:
-        curve = curves[searcher].get(seed)
-        if curve is None and not math.isfinite(level):
+    def time(searcher: str, seed: int, target: Array | None) -> tuple[float, float]:
+        if target is None or not np.isfinite(target).all():
             return 0.0, math.inf
-        end = ends[searcher].get(seed, 0.0)
-        return (end, math.inf) if curve is None else reached(curve, end, level)
+        curve, end = curves[searcher].get(seed), ends[searcher].get(seed, 0.0)
+        return (end, math.inf) if curve is None else curve.reached(end, target)
 
-    def times(searcher: str, levels: Sequence[float]) -> Times:
-        found = [time(searcher, s, level) for s, level in zip(seeds, levels, strict=True)]
+    def times(searcher: str, final_of: str) -> Times:
+        theirs = curves[final_of]
+        targets = [theirs[seed].losses[-1] if seed in theirs else None for seed in seeds]
+        found = [time(searcher, s, target) for s, target in zip(seeds, targets, strict=True)]
         low, high = np.array(found).T
         return Times(low, high)
 
-    found: dict[str, dict[str, Times]] = {}
-    for final_of in results.searchers:
-        mine = curves[final_of]
-        levels = [mine[seed].last if seed in mine else math.nan for seed in seeds]
-        found[final_of] = {searcher: times(searcher, levels) for searcher in results.searchers}
-    return found
+    return {
+        final_of: {searcher: times(searcher, final_of) for searcher in results.searchers}
+        for final_of in results.searchers
+    }
 
 
-def replayed_curves(results: Results, task: str) -> dict[str, dict[int, StepCurve]]:
-    """By searcher and seed: the replayed loss of a complete cell's incumbent over its seconds.
-
-    The mean test loss over draws; NaN where one of them has not been trained, ∞ before the first
-    full training.
-    """
+def replayed_curves(results: Results, task: str) -> dict[str, dict[int, ReplayedCurve]]:
+    """By searcher and seed, the replayed incumbents of the complete cells."""
     losses = replayed_losses(results)
-    found: dict[str, dict[int, StepCurve]] = {}
+    found: dict[str, dict[int, ReplayedCurve]] = {}
     for searcher in results.searchers:
         changes = results.changes(task, searcher)[["cell", "seed", "seconds", "evaluation"]]
-        changes = changes.join(losses.rename("loss"), on=["cell", "evaluation"])
-        known = changes["loss"].where(changes["evaluation"].notna(), math.inf)
-        found[searcher] = step_curves(changes.assign(loss=known), "seconds", "loss")
+        keys = pd.MultiIndex.from_frame(changes[["cell", "evaluation"]])
+        known = losses.reindex(keys).to_numpy(copy=True)
+        known[changes["evaluation"].isna().to_numpy()] = math.inf
+        where = changes.groupby("seed", sort=False).indices
+        seconds = changes["seconds"].to_numpy()
+        found[searcher] = {
+            int(cast("int", seed)): ReplayedCurve(seconds[rows], known[rows])
+            for seed, rows in where.items()
+        }
     return found
 
 
-def replayed_losses(results: Results) -> pd.Series:
-    """The mean test loss over draws by cell and evaluation; NaN where one has not been trained."""
-    assert results.replays is not None
+def replayed_losses(results: Results) -> pd.DataFrame:
+    """The test losses of replayed incumbents by cell and evaluation, a column for each draw."""
+    replays = results.replays
+    assert replays is not None
     one = ["row", "cell", "evaluation", "draw"]
-    lines = results.replays.lines.drop_duplicates(one, keep="last")
+    lines = replays.lines.drop_duplicates(one, keep="last")
     trained = of_incumbents(lines, results.evaluations)
-    trained = trained[trained["draw"] < results.replays.draws]
-    draws = trained.groupby(["cell", "evaluation"])["test_loss"].agg(["mean", "size"])
-    return draws["mean"].where(draws["size"] == results.replays.draws)
+    table = trained.pivot(index=["cell", "evaluation"], columns="draw", values="test_loss")
+    return table.reindex(columns=range(replays.draws)).astype(float)
 
 
 def replay_sooner(results: Results) -> pd.DataFrame:
-    """A row for each task and pair: how many times sooner one came to the other's final loss.
+    """A row for each task and pair: how many times sooner one came to where the other ended.
 
-    * task; to_final_of, whose final replayed loss it is; searcher, which came to it.
-    * sooner_at_least, sooner_at_most: one number unless censoring leaves it open; below 1, later.
-      sooner_low, sooner_high: its 95 % interval, empty below six seeds. See `times.speed_up`.
+    * task; to_final_of, whose last incumbent it is; searcher, which came to it.
+    * sooner_at_least, sooner_at_most: one number unless draws or the end leave it open; below 1,
+      later. sooner_low, sooner_high: its 95 % interval, empty below six seeds; see `speed_up`.
     * seconds_at_least, seconds_at_most: the median time of the searcher; own_seconds_at_least,
       own_seconds_at_most: of the one whose loss it is.
     * seeds; not_reached: on how many of them the searcher did not come to it, or it is not known.

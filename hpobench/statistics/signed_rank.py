@@ -37,7 +37,9 @@ def p_value(differences: ArrayLike) -> float:
 
 def hodges_lehmann(values: ArrayLike, unknown: float = math.nan) -> float:
     """The median of the Walsh averages of n ≥ 1 values; ``unknown`` stands for the mean of ∓∞."""
-    return float(np.median(_walsh(values, unknown)))
+    with np.errstate(invalid="ignore"):
+        median = float(np.median(_walsh(values, unknown)))
+    return unknown if math.isnan(median) else median
 
 
 def lower_limit(values: ArrayLike, confidence: float) -> float | None:

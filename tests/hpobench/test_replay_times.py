@@ -16,17 +16,22 @@ from hpobench import Results
 from hpobench.report.figures.replay import replay_panel
 from hpobench.report.page.document import render_report
 from hpobench.results.records import append_lines, write_json
-from hpobench.results.regret import StepCurve
-from hpobench.results.replay_times import reached, times_to_finals
+from hpobench.results.replay_times import ReplayedCurve, times_to_finals
+from hpobench.statistics.times import Times, speed_up
 
 SEEDS = tuple(range(6))
 FOUND = {"fds": (4.0, 8.0), "random": (10.0, 32.0)}
 """When each searcher's first and second incumbents came."""
 
 
-def curve(losses: list[float]) -> StepCurve:
-    """One after the other, a second each."""
-    return StepCurve(np.arange(len(losses)), np.array(losses))
+def curve(losses: list[float], draws: int = 2) -> ReplayedCurve:
+    """One after the other, a second each; every draw alike."""
+    table = np.repeat(np.array(losses)[:, None], draws, axis=1)
+    return ReplayedCurve(np.arange(len(losses), dtype=float), table)
+
+
+def reached(curve: ReplayedCurve, end: float, level: float) -> tuple[float, float]:
+    return curve.reached(end, np.full(curve.losses.shape[1], level))
 
 
 def test_a_loss_is_reached_when_it_is_there_to_stay() -> None:
@@ -42,6 +47,10 @@ def test_what_was_not_trained_again_leaves_the_time_open() -> None:
     assert reached(curve([math.inf, 0.5, math.nan, 0.3]), 9.0, 0.4) == (2.0, 3.0)
     assert reached(curve([math.inf, 0.5, 0.3, math.nan]), 9.0, 0.4) == (2.0, math.inf)
     assert reached(curve([math.inf, math.nan, 0.5]), 9.0, 0.4) == (9.0, math.inf)
+
+
+def test_of_one_draw_nothing_is_sure_but_that_nothing_was_trained() -> None:
+    assert reached(curve([math.inf, 0.5, 0.3], draws=1), 9.0, 0.4) == (1.0, 2.0)
 
 
 @given(
@@ -73,29 +82,51 @@ def test_what_is_known_of_some_holds_what_all_would_say(
     assert low <= later <= high
 
 
-def line(seed: int, row: str, loss: float, **names: Any) -> dict[str, Any]:
+def found_at(when: float, incumbents: int, rng: np.random.Generator) -> ReplayedCurve:
+    """Equally good incumbents from a time on, each of five draws with luck of its own."""
+    times = np.array([0.0, *(when + np.arange(incumbents))])
+    true = np.where(times < when, math.inf, 0.3)
+    return ReplayedCurve(times, true[:, None] + rng.normal(0.0, 0.05, (len(times), 5)))
+
+
+def test_changes_of_incumbents_without_gain_make_nobody_late() -> None:
+    """Both are as good from 1 s on: who changes incumbents twelve times is not called later."""
+    rng, excluded, studies = np.random.default_rng(1), 0, 200
+    for _ in range(studies):
+        pairs = [(found_at(1.0, 12, rng), found_at(1.0, 1, rng)) for _ in range(10)]
+        slow, fast = (
+            Times(*np.array([mine[i].reached(15.0, mine[0].losses[-1]) for mine in pairs]).T)
+            for i in (0, 1)
+        )
+        interval = speed_up(slow, fast).interval
+        assert interval is not None
+        excluded += not interval[0] <= 1 <= interval[1]
+    assert excluded <= 0.05 * studies
+
+
+def line(seed: int, row: str, loss: float, **names: Any) -> list[dict[str, Any]]:
+    """Two draws that come to the same."""
     measured = {"trained_on": "training", "test_loss": loss, "test_accuracy": 0.9}
-    return {"schema": 1, "task": "digits", "seed": seed, "draw": 0, "row": row, **names, **measured}
+    named = {"schema": 1, "task": "digits", "seed": seed, "row": row, **names, **measured}
+    return [{**named, "draw": draw} for draw in (0, 1)]
 
 
 def run(folder: Path, every: bool = False) -> Results:
     """Both come to 0.2; ``fds`` four times sooner, and then further."""
     write_study(folder, searchers=("fds", "random"), seeds=SEEDS, budget=40.0)
-    asked = {"schema": 1, "at": ["end"], "draws": 1, "every": every, "made": []}
+    asked = {"schema": 1, "at": ["end"], "draws": 2, "every": every, "made": []}
     write_json(folder / "replay.json", asked)
     for seed in SEEDS:
         write_yardsticks(folder, "digits", seed)
-        lines = [line(seed, "reference", 0.1), line(seed, "default", 0.5)]
+        lines = [*line(seed, "reference", 0.1), *line(seed, "default", 0.5)]
         for searcher, (first, second) in FOUND.items():
             points = [Point(first, 0.4, 0.4), Point(second, 0.3, 0.3)]
             write_cell(folder, "digits", searcher, seed, points)
             cell = f"digits__{searcher}__s{seed}"
             names = {"cell": cell, "searcher": searcher, "attempt": 1}
             losses = (0.3, 0.19 if searcher == "fds" else 0.2)
-            lines += [
-                line(seed, "incumbent", loss, evaluation=number, **names)
-                for number, loss in enumerate(losses)
-            ]
+            for number, loss in enumerate(losses):
+                lines += line(seed, "incumbent", loss, evaluation=number, **names)
         append_lines(folder / "replay.jsonl", lines)
     return Results.load(folder)
 
@@ -135,7 +166,7 @@ def test_the_figure_leaves_out_a_cell_of_which_an_incumbent_is_missing(tmp_path:
     run(tmp_path, every=True)
     lines = (tmp_path / "replay.jsonl").read_text().splitlines(keepends=True)
     gone = [text for text in lines if '"cell": "digits__fds__s2"' not in text or "0.19" in text]
-    assert len(gone) == len(lines) - 1
+    assert len(gone) == len(lines) - 2
     (tmp_path / "replay.jsonl").write_text("".join(gone))
     panel = replay_panel(Results.load(tmp_path), "digits")
     assert panel is not None

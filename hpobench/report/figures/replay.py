@@ -30,7 +30,8 @@ def replayed_changes(results: Results, task: str) -> pd.DataFrame | None:
         return None
     changes = results.regret()
     changes = changes[(changes["task"] == task) & (changes["curve"] == "incumbent")]
-    changes = changes.join(replayed_losses(results).rename("loss"), on=["cell", "evaluation"])
+    losses = replayed_losses(results).mean(axis=1, skipna=False)
+    changes = changes.join(losses.rename("loss"), on=["cell", "evaluation"])
     yardsticks = _yardsticks(replays.lines[replays.lines["task"] == task], replays.draws)
     default, reference = (
         changes["seed"].map({s: found.mean() for (row, s), found in yardsticks.items() if row == r})

@@ -57,8 +57,9 @@ def _figure(results: Results, panel: Panel) -> PageFigure:
         heading=panel.task,
         name=f"replay-{panel.task}",
         label=f"Figure: {words}",
-        caption=f"{words[0].upper()}{words[1:]}: every incumbent trained again. Unlike the search's"
-        " own, it may rise: what looked better was luck.",
+        caption=f"{words[0].upper()}{words[1:]}: every incumbent trained again. Like the search's"
+        " own, it may rise: incumbents are chosen by one validation loss, and each point has the"
+        " luck of its draws.",
         drawing=Drawing(
             partial(figure_of, [panel], "seconds"),
             f"replay-{panel.task}-",
@@ -73,7 +74,7 @@ def _figure(results: Results, panel: Panel) -> PageFigure:
 def _task(results: Results, task: Any, summary: pd.DataFrame) -> Record:
     last = summary[summary["at"] == summary["at"].iloc[-1]]
     times = list(dict.fromkeys(summary["at"]))
-    lowest = lowest_replayed(summary)
+    lowest = lowest_replayed(summary, results.summary())
     trained_on = next(iter(summary["trained_on"].dropna()), None)
     has_reference = results.references[task] is not None
     value = "replay_regret" if has_reference else "replay_test_loss"
@@ -96,10 +97,15 @@ def _task(results: Results, task: Any, summary: pd.DataFrame) -> Record:
     }
 
 
-def lowest_replayed(summary: pd.DataFrame) -> str | None:
-    """Whose last incumbents, of one task, come to the lowest test loss; every cell is there."""
+def lowest_replayed(summary: pd.DataFrame, of_run: pd.DataFrame) -> str | None:
+    """Whose last incumbents, of one task, come to the lowest test loss.
+
+    Every cell is there, and not all of them hold the task's default for want of a full training.
+    """
     last = summary[summary["at"] == summary["at"].iloc[-1]]
-    whole = last[last["replay_n"] == last["seeds_planned"]]
+    held = of_run[of_run["seeds_at_default"] == of_run["seeds_complete"]]
+    mine = held.loc[held["task"].isin(last["task"]), "searcher"]
+    whole = last[(last["replay_n"] == last["seeds_planned"]) & ~last["searcher"].isin(mine)]
     return None if whole.empty else str(whole.loc[whole["replay_test_loss"].idxmin(), "searcher"])
 
 
@@ -146,7 +152,7 @@ def _factor(row: dict[Any, Any]) -> str:
 
 
 def _between(low: float, high: float) -> str:
-    if math.isnan(low):
+    if math.isnan(low) or (low == 0 and math.isinf(high)):
         return UNKNOWN
     if low == high:
         return seconds(low)

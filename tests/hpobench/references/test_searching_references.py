@@ -198,8 +198,9 @@ def test_a_procedure_that_makes_no_sense_is_refused(changes: dict[str, int]) -> 
 
 def test_no_stage_chooses_on_a_split_that_another_has_seen() -> None:
     procedure = Procedure(seeds=1000, few=1000, fresh=1000)
-    splits = [procedure.search_splits, procedure.few_splits, procedure.fresh_splits]
-    assert len(set().union(*splits)) == 3000
+    tasks = (DIGITS, DIGITS_WEAK_PRIOR)  # one training: each is a candidate for the other
+    fresh = [of(task) for task in tasks for of in (procedure.few_splits, procedure.fresh_splits)]
+    assert len(set().union(procedure.search_splits, *fresh)) == 5000
     assert procedure.study(DIGITS).seeds == tuple(procedure.search_splits)
 
 

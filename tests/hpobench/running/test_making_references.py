@@ -121,12 +121,15 @@ def test_a_grid_a_search_and_fresh_splits_that_decide(
     by_split = Counter(seed for seed, _ in trained)
     grid = len(grid_of(BOWL))
     assert grid == 2 * 2 * 2
-    long = by_split[2000]
-    assert by_split == {1000: grid, 1001: grid, 2000: long, 2001: long} | dict.fromkeys(
-        range(3000, 3004), 3
-    )
+    few, deciding = SMALL.few_splits(BOWL), SMALL.fresh_splits(BOWL)
+    long = by_split[few[0]]
+    assert by_split == {
+        **dict.fromkeys(SMALL.search_splits, grid),
+        **dict.fromkeys(few, long),
+        **dict.fromkeys(deciding, 3),
+    }
     assert 3 <= long <= 1 + 3 + 2
-    fresh = [line for line in lines(tmp_path) if line["seed"] >= 3000]
+    fresh = [line for line in lines(tmp_path) if line["seed"] in deciding]
     means = Counter()
     for line in fresh:
         means[json.dumps(line["hyperparameters"])] += line["validation_loss"] / 4
