@@ -62,10 +62,15 @@ class FlatCurves:
         found[some] = values[self.end[some] - 1]
         return found
 
-    def blocks(self) -> Array:
-        """What cells end with, (blocks, searchers): a task and a seed each that some cell has."""
-        ends = self.finals(self.values).transpose(0, 2, 1).reshape(-1, self.begin.shape[1])
-        return np.asarray(ends[~np.isnan(ends).all(axis=1)])
+    def blocks(self) -> tuple[Array, NDArray[np.int64]]:
+        """What cells end with, (blocks, searchers): a task and a seed each that some cell has.
+
+        And of each block its seed's place, (blocks,).
+        """
+        tasks, searchers, seeds = self.begin.shape
+        ends = self.finals(self.values).transpose(0, 2, 1).reshape(-1, searchers)
+        some = ~np.isnan(ends).all(axis=1)
+        return ends[some], np.tile(np.arange(seeds), tasks)[some]
 
     def normalised_tasks(self) -> NDArray[np.int64]:
         """The tasks of which some normalised regret is known, by number."""

@@ -67,7 +67,7 @@ def surely_positive(differences: Array) -> NDArray[np.bool_]:
     One-sided t tests with an error of 2.5 % among all k. ∞ is; what is not known is not.
     """
     k, draws = differences.shape
-    infinite = np.isinf(differences).all(axis=1)
+    infinite = np.asarray(np.isinf(differences).all(axis=1))
     if draws < 2:
         return infinite
     with np.errstate(invalid="ignore"):

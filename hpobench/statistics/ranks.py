@@ -1,8 +1,9 @@
 """Ranks of searchers within blocks, and which searchers those ranks set apart.
 
-A block is one task with one seed: every searcher met the same split. Blocks are taken as
-independent and the tasks as given: what is said holds for these tasks and new seeds. To speak of
-new tasks, average over each task's seeds first, so that a task is a block.
+A block is one task with one seed: every searcher met the same split. Blocks of one seed may depend
+on each other, as tasks can share a seed's split; seeds are taken as independent, and the tasks as
+given: what is said holds for these tasks and new seeds. To speak of new tasks, average over each
+task's seeds first, so that a task is a block.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class CriticalDifference:
     last. ``p_values``: (k, k), of each pair, adjusted for their number; 1 on the diagonal.
     ``cliques``: largest sets of two or more searchers no two of which are set apart, as indices,
     best mean rank first. A clique may leave out a searcher whose mean rank lies among its own:
-    mark its members. ``blocks``: how many. ``fewest_blocks``: with fewer, no pair of so many
-    searchers can be set apart, whatever the values.
+    mark its members. ``blocks``: how many. ``groups``: how many of them are independent of each
+    other. ``fewest_groups``: with fewer, no pair of so many searchers can be set apart, whatever
+    the values.
     """
 
     mean_ranks: Array
@@ -46,7 +48,8 @@ class CriticalDifference:
     p_values: Array
     cliques: tuple[tuple[int, ...], ...]
     blocks: int
-    fewest_blocks: int
+    groups: int
+    fewest_groups: int
 
 
 def ranks(values: ArrayLike) -> Array:
@@ -85,12 +88,16 @@ def friedman(values: ArrayLike) -> Friedman:
     return Friedman(statistic, float(f.sf(statistic, k - 1, (k - 1) * (blocks - 1))))
 
 
-def critical_difference(values: ArrayLike, confidence: float = CONFIDENCE) -> CriticalDifference:
+def critical_difference(
+    values: ArrayLike, groups: ArrayLike | None = None, confidence: float = CONFIDENCE
+) -> CriticalDifference:
     """Mean ranks, and which searchers are not set apart; ``values``: (blocks, searchers).
 
-    Each pair is compared by the exact Wilcoxon signed-rank test of its differences over blocks,
-    adjusted by Holm. Values of different tasks should be comparable (normalised regret), for the
-    sake of power; the level holds anyway. A missing value (NaN) loses to any other.
+    ``groups``: (blocks,), labels of blocks that may depend on each other; each by itself unless
+    told. Each pair is compared by the exact Wilcoxon signed-rank test of its differences over
+    blocks, the signs of a group changing together, adjusted by Holm. Values of different tasks
+    should be comparable (normalised regret), for the sake of power; the level holds anyway. A
+    missing value (NaN) loses to any other.
 
     Nemenyi's test, and its single critical difference of mean ranks, takes its variance from
     searchers that are all alike. So whether it sets two apart depends on the others in the pool,
@@ -104,7 +111,8 @@ def critical_difference(values: ArrayLike, confidence: float = CONFIDENCE) -> Cr
     missing = np.isnan(values).sum(axis=0)
     ended = np.where(np.isnan(values), math.inf, values)
     pairs = list(itertools.combinations(range(k), 2))
-    adjusted = holm([p_value(_differences(ended[:, i], ended[:, j])) for i, j in pairs])
+    groups = np.arange(blocks) if groups is None else np.asarray(groups)
+    adjusted = holm([p_value(_differences(ended[:, i], ended[:, j]), groups) for i, j in pairs])
     p_values = np.ones((k, k))
     for (i, j), p in zip(pairs, adjusted, strict=True):
         p_values[i, j] = p_values[j, i] = p
@@ -112,7 +120,8 @@ def critical_difference(values: ArrayLike, confidence: float = CONFIDENCE) -> Cr
     level = 1 - confidence
     found = cliques(p_values > level, order=np.argsort(means, kind="stable").tolist())
     fewest = math.ceil(1 + math.log2(len(pairs) / level))
-    return CriticalDifference(means, missing, alike, p_values, found, blocks, fewest)
+    independent = len(np.unique(groups))
+    return CriticalDifference(means, missing, alike, p_values, found, blocks, independent, fewest)
 
 
 def cliques(alike: ArrayLike, order: list[int]) -> tuple[tuple[int, ...], ...]:

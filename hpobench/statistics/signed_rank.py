@@ -13,26 +13,37 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from hpobench.results.regret import Array
 
 
-def p_value(differences: ArrayLike) -> float:
+def p_value(differences: ArrayLike, groups: ArrayLike | None = None) -> float:
     """Two-sided p-value for differences symmetric about zero, shape (n,).
 
     Exact with ties too: the statistic is compared with its values under all 2^n choices of signs.
     Zeros take part in the ranking and then drop out (Pratt). Nothing but zeros: 1. NaN: NaN.
+    ``groups``: (n,), labels; differences of one group may depend on each other in any way, and
+    change their signs together: 2^groups choices.
     """
     d = np.asarray(differences, dtype=float)
     if np.isnan(d).any():
         return math.nan
-    doubled = np.rint(2 * rankdata(np.abs(d))).astype(int)[d != 0]
-    positive = int(doubled[d[d != 0] > 0].sum())
-    smaller = min(positive, int(doubled.sum()) - positive)
-    tail = _distribution(tuple(sorted(doubled.tolist())))[: smaller + 1].sum()
+    signed = np.rint(2 * rankdata(np.abs(d))).astype(int) * np.sign(d).astype(int)
+    if groups is not None:
+        signed = np.array([signed[mine].sum() for mine in _members(groups)])
+    sizes = np.abs(signed)
+    positive = int(sizes[signed > 0].sum())
+    smaller = min(positive, int(sizes.sum()) - positive)
+    tail = _distribution(tuple(sorted(sizes[sizes > 0].tolist())))[: smaller + 1].sum()
     return min(1.0, 2 * float(tail))
+
+
+def _members(groups: ArrayLike) -> list[NDArray[np.bool_]]:
+    """For each group, which places are its."""
+    labels = np.asarray(groups)
+    return [labels == label for label in np.unique(labels)]
 
 
 def hodges_lehmann(values: ArrayLike, unknown: float = math.nan) -> float:

@@ -43,7 +43,9 @@ def test_finals_are_those_of_each_searcher(run: Results) -> None:
         assert np.array_equal(curves.finals(curves.normalised)[place], normalised, equal_nan=True)
     assert np.isnan(curves.finals(curves.values)).sum() == 2
     assert curves.normalised_tasks().tolist() == [0]
-    assert curves.blocks().shape == (10, 3)
+    blocks, seeds = curves.blocks()
+    assert blocks.shape == (10, 3)
+    assert len(seeds) == 10
 
 
 @pytest.mark.parametrize("clock", CLOCKS)
@@ -94,7 +96,7 @@ def test_a_run_without_cells_has_no_curves(tmp_path: Path) -> None:
     missing = [f"digits__{searcher}__s{seed}" for searcher in ("fds", "random") for seed in (0, 1)]
     results = Results.load(write_run(tmp_path, missing=missing))
     curves = FlatCurves.of(results, "steps")
-    assert len(curves.blocks()) == 0
+    assert len(curves.blocks()[0]) == 0
     until = np.array([*ends_of(results, "steps").values()])
     assert np.isnan(curves.areas(curves.normalised, until)).all()
     assert curves.times_of(0).tolist() == [0.0]

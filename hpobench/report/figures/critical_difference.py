@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
 
 from hpobench.report.figures.bars import WIDTH, shortened
 from hpobench.report.figures.labels import text_width
@@ -50,21 +51,25 @@ def standing_of(curves: FlatCurves) -> Standing | None:
 
     Of a study so large that exact tests would take long, each task is averaged over its seeds.
     """
-    blocks = curves.blocks()
+    blocks, seeds = curves.blocks()
     pairs = math.comb(blocks.shape[1], 2)
     averaged = len(blocks) ** 3 * pairs > MOST_WORK
+    groups: NDArray[np.int64] | None = seeds
     if averaged:
-        blocks = curves.finals(curves.values).mean(axis=2)
-    return Standing(critical_difference(blocks), averaged) if len(blocks) > 1 and pairs else None
+        blocks, groups = curves.finals(curves.values).mean(axis=2), None
+    if len(blocks) < 2 or not pairs:
+        return None
+    return Standing(critical_difference(blocks, groups), averaged)
 
 
 def few_blocks(found: CriticalDifference) -> str:
     """What is said where there are too few of them; else nothing."""
-    if found.blocks >= found.fewest_blocks:
+    if found.groups >= found.fewest_groups:
         return ""
+    what = "blocks" if found.groups == found.blocks else "seeds"
     return (
-        f"{found.blocks} blocks set no two of {len(found.mean_ranks)} searchers apart, whatever the"
-        f" values: it takes at least {found.fewest_blocks}"
+        f"{found.groups} {what} set no two of {len(found.mean_ranks)} searchers apart, whatever the"
+        f" values: it takes at least {found.fewest_groups}"
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def across_table(results: Results, curves: FlatCurves, clock: Clock) -> Record | None:
     """A row for each searcher, the lowest first; None where no cell is measured."""
-    blocks = curves.blocks()
+    blocks, _ = curves.blocks()
     if not len(blocks):
         return None
     known = curves.normalised_tasks()

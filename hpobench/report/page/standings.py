@@ -86,12 +86,13 @@ def _said(standing: Standing) -> str:
         blocks = f"{plural(found.blocks, 'task')}, of each the mean over its seeds"
     else:
         blocks = f"{found.blocks} blocks, a task with a seed each"
+    together = "; the blocks of a seed count together" if found.groups < found.blocks else ""
     p = found.friedman.p_value
     said = (
         f"Mean ranks over {blocks}: 1 is the lowest. A line joins a group of which no two are set"
-        " apart by the signed-rank test, at 5 % for all pairs together (Holm); a dot marks each"
-        f" member. That all rank alike has p {'< 0.001' if p < 0.001 else f'= {number(p, 2)}'}"
-        " (Friedman)."
+        f" apart by the signed-rank test, at 5 % for all pairs together (Holm){together}; a dot"
+        f" marks each member. That all rank alike has p"
+        f" {'< 0.001' if p < 0.001 else f'= {number(p, 2)}'} (Friedman, each block by itself)."
     )
     if few_blocks(found):
         said += f" But {few_blocks(found)}."

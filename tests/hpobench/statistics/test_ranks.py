@@ -95,10 +95,10 @@ def test_distant_searchers_are_set_apart_whatever_else_is_in_the_pool():
 def test_too_few_blocks_set_nothing_apart_and_it_says_so():
     values = np.tile(np.arange(9.0), (11, 1))
     enough, few = critical_difference(values), critical_difference(values[:10])
-    assert (enough.fewest_blocks, enough.blocks, few.blocks) == (11, 11, 10)
+    assert (enough.fewest_groups, enough.blocks, few.blocks) == (11, 11, 10)
     assert enough.cliques == ()
     assert few.cliques == (tuple(range(9)),)
-    assert critical_difference(values[:7, :2]).fewest_blocks == 6
+    assert critical_difference(values[:7, :2]).fewest_groups == 6
 
 
 def test_missing_cells_rank_last_and_are_counted():

@@ -64,3 +64,21 @@ def test_opposite_infinities_are_as_low_or_as_high_as_can_be():
     assert lower_limit(-x, 0.95) == -math.inf
     assert hodges_lehmann(x[:2], unknown=-math.inf) == -math.inf
     assert hodges_lehmann(x[:2], unknown=math.inf) == math.inf
+
+
+def test_differences_of_a_group_change_their_signs_together():
+    """Over all signs of the groups, p is at most a level no more often than the level."""
+    rng = np.random.default_rng(3)
+    d, groups = rng.normal(size=9), np.array([0, 0, 1, 1, 1, 2, 3, 3, 4])
+    every = itertools.product((-1, 1), repeat=5)
+    found = np.array([p_value(d * np.array(signs)[groups], groups) for signs in every])
+    for level in (0.1, 0.25, 0.5):
+        assert np.mean(found <= level) <= level
+    assert p_value(d, np.arange(9)) == p_value(d)
+
+
+def test_copies_of_a_task_make_nothing_surer():
+    d = np.random.default_rng(4).normal(0.5, 1.0, 8)
+    twice = np.concatenate([d, d])
+    assert p_value(twice, np.tile(np.arange(8), 2)) == pytest.approx(p_value(d), rel=0.2)
+    assert p_value(twice) < p_value(d) / 2
