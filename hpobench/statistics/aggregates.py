@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
-from scipy.stats import trim_mean
 
 from hpobench.results.regret import CONFIDENCE, FEWEST_SEEDS_FOR_A_BAND, Array, StepCurve
 
@@ -35,7 +34,9 @@ def interquartile_mean(values: ArrayLike) -> float:
     values = np.asarray(values, dtype=float)
     if values.size == 0 or np.isnan(values).any():  # which a trimmed mean would trim away
         return math.nan
-    return float(trim_mean(values, 0.25, axis=None))
+    ascending = np.sort(values, axis=None)
+    cut = len(ascending) // 4
+    return float(ascending[cut : len(ascending) - cut].mean())
 
 
 def jackknife_interval(

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import f, rankdata
+from scipy.special import fdtrc
 
 from hpobench.results.regret import CONFIDENCE, Array
 from hpobench.statistics.signed_rank import p_value
@@ -58,7 +59,8 @@ def ranks(values: ArrayLike) -> Array:
     Ties share their mean rank. A missing value (NaN) ranks last, with an infinite one.
     """
     values = np.asarray(values, dtype=float)
-    return np.asarray(rankdata(np.where(np.isnan(values), math.inf, values), axis=-1))
+    table = pd.DataFrame(np.where(np.isnan(values), math.inf, values).reshape(-1, values.shape[-1]))
+    return table.rank(axis=1).to_numpy().reshape(values.shape)
 
 
 def mean_ranks(values: ArrayLike) -> Array:
@@ -85,7 +87,7 @@ def friedman(values: ArrayLike) -> Friedman:
         arrangements = math.factorial(k) // math.prod(math.factorial(tie) for tie in ties.tolist())
         return Friedman(math.inf if between > 0 else 0.0, float(arrangements) ** (1 - blocks))
     statistic = (blocks - 1) * between / within
-    return Friedman(statistic, float(f.sf(statistic, k - 1, (k - 1) * (blocks - 1))))
+    return Friedman(statistic, float(fdtrc(k - 1, (k - 1) * (blocks - 1), statistic)))
 
 
 def critical_difference(

@@ -13,8 +13,8 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from hpobench.results.regret import Array
 
@@ -30,7 +30,8 @@ def p_value(differences: ArrayLike, groups: ArrayLike | None = None) -> float:
     d = np.asarray(differences, dtype=float)
     if np.isnan(d).any():
         return math.nan
-    signed = np.rint(2 * rankdata(np.abs(d))).astype(int) * np.sign(d).astype(int)
+    doubled = np.rint(2 * pd.Series(np.abs(d)).rank().to_numpy()).astype(int)
+    signed = doubled * np.sign(d).astype(int)
     if groups is not None:
         signed = np.array([signed[mine].sum() for mine in _members(groups)])
     sizes = np.abs(signed)

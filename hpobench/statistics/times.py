@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
-from scipy.stats import binom
+from scipy.special import bdtr, stdtrit
 
 from hpobench.results.regret import CONFIDENCE, FEWEST_SEEDS_FOR_A_BAND, Array, standard_error
 from hpobench.statistics.signed_rank import hodges_lehmann, lower_limit
@@ -107,7 +106,7 @@ def median_time(times: Times, confidence: float = CONFIDENCE) -> MedianTime:
     n = len(times)
     low, high = np.sort(times.low), np.sort(times.high)
     middle = math.ceil(n / 2) - 1
-    k = int(binom.ppf((1 - confidence) / 2, n, 0.5))
+    k = int(np.searchsorted(bdtr(np.arange(n + 1.0), n, 0.5), (1 - confidence) / 2))
     interval = (float(low[k - 1]), float(high[n - k])) if k > 0 else None
     return MedianTime(float(low[middle]), float(high[middle]), interval, n, times.censored)
 

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
-from scipy.stats import nct
 
 from hpobench.results.regret import CONFIDENCE, Array, standard_error
 
@@ -178,12 +177,16 @@ def _pairs_needed(effect: float, level: float, power: float) -> int | None:
 
 def _power(effect: float, n: int, level: float) -> float:
     """Of the two-sided test, by its rejections on the effect's own side (≥ 0)."""
+    from scipy.stats import nct  # takes most of a second, and all else does without
+
     noncentrality = effect * math.sqrt(n)
     return float(nct.sf(stdtrit(n - 1, 1 - level / 2), n - 1, noncentrality))
 
 
 def _noncentralities(t: float, n: int) -> tuple[float, float]:
     """The 95 % interval of the non-centrality behind |t| of n pairs, cut off at zero."""
+    from scipy.stats import nct
+
     tail = (1 - CONFIDENCE) / 2
 
     def solve(excess: Callable[[float], float]) -> float:
