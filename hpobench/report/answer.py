@@ -142,7 +142,9 @@ def _p(verdicts: Mapping[str, Verdict], others: Sequence[str]) -> str:
     if p[-1] < SMALLEST_P:
         return f"p < {SMALLEST_P:g}"
     low, high = (number(value, 2) for value in (p[0], p[-1]))
-    return f"p = {low}" if low == high else f"p from {low if p[0] >= SMALLEST_P else 0} to {high}"
+    if low == high:
+        return f"p = {low}"
+    return f"p from {low if p[0] >= SMALLEST_P else f'below {SMALLEST_P:g}'} to {high}"
 
 
 def _more_seeds(verdicts: Mapping[str, Verdict], near: Sequence[str], pairs: int) -> str:

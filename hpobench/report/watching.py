@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +42,10 @@ setInterval(async () => {
 </script>
 """
 """Asks every two seconds whether there is anything new; the page's title says if nobody answers."""
+
+
+HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
+"""This machine, as a browser calls it."""
 
 
 class LivePage:
@@ -94,7 +99,9 @@ def server_of(live: LivePage, port: int) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             place = self.path.partition("?")[0]
-            if place == "/":
+            if not HERE.fullmatch(self.headers.get("Host", "")):
+                self.send_error(403)  # a page from elsewhere, whose name leads here
+            elif place == "/":
                 self._answer(live.page(), "text/html; charset=utf-8")
             elif place == "/version":
                 self._answer(live.version().encode(), "text/plain; charset=utf-8")

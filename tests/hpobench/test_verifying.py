@@ -95,6 +95,21 @@ def test_a_digit_of_another_record_shows_in_what_is_derived(
     assert differences(run)
 
 
+def test_a_cell_that_says_to_be_another_is_named(run: Path) -> None:
+    file = run / "cells" / CELL / "cell.json"
+    file.write_text(file.read_text().replace('"seed": 0', '"seed": 2'))
+    assert f"cells/{CELL}/cell.json: seed is 2, and its folder's is 0" in differences(run)
+
+
+def test_records_that_contradict_each_other_are_said_to(run: Path) -> None:
+    """Two cells of one seed, whose curves go back in time where they meet."""
+    file = run / "study.json"
+    file.write_text(file.read_text().replace('"seed": 1', '"seed": 0'))
+    said = "\n".join(differences(run))
+    assert "seed is 1, and its folder's is 0" in said
+    assert "the records do not fit together any more (" in said
+
+
 def test_what_is_not_there_or_of_another_version_is_named(run: Path) -> None:
     (run / "report.html").unlink()
     (run / "evaluations.parquet").write_bytes(b"nothing")

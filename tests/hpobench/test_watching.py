@@ -69,6 +69,13 @@ def test_nothing_else_is_served(run: Path, address: str) -> None:
             get(f"{address}/{place}")
 
 
+def test_a_page_from_elsewhere_is_not_answered(address: str) -> None:
+    """One whose name has been made to lead to this machine."""
+    asked = urllib.request.Request(address, headers={"Host": "elsewhere.example"})
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(asked, timeout=20)
+
+
 def test_it_is_drawn_no_more_often_than_said(run: Path) -> None:
     live = LivePage(run, "seconds", every=1000.0)
     page, version = live.page(), live.version()
