@@ -39,7 +39,7 @@ ORDER = {
     "tests": ["cell", "evaluation"],
     "yardsticks": ["task", "seed", "row", "draw"],
 }
-WANDB_MEASURED = ("seconds", "wall", "thinking", "startup", "residual", "memory", "share")
+WANDB_MEASURED = ("seconds", "wall", "thinking", "startup", "residual", "memory", "share", "parts")
 """Words in the names of what W&B is told of a clock or a machine."""
 
 NUMBER = "evaluation/number"
