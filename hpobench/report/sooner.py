@@ -32,7 +32,11 @@ def sooner(
         if times is None or not others or 2 * times[lowest].censored >= len(times[lowest]):
             continue
         factors = {other: speed_up(times[other], times[lowest]) for other in others}
-        known = [f"{factor_of(f)} than {other}" for other, f in factors.items() if _known(f)]
+        known = [
+            f"{factor_of(f.at_least, f.at_most, f.interval)} than {other}"
+            for other, f in factors.items()
+            if _known(f)
+        ]
         unknown = [other for other, f in factors.items() if not _known(f)]
         if not known:
             continue
@@ -46,17 +50,16 @@ def sooner(
     return ""
 
 
-def factor_of(factor: SpeedUp) -> str:
+def factor_of(low: float, high: float, interval: tuple[float, float] | None) -> str:
     """14 [9 to 21]; at least 5 [3 to ∞]; without brackets where seeds are too few for them."""
-    low, high = factor.at_least, factor.at_most
     if low == high:
         text = _times(low)
     else:
         text = f"at least {_times(low)}" if math.isinf(high) else f"{_times(low)} to {_times(high)}"
-    if factor.interval is None:
+    if interval is None:
         return text
-    low, high = factor.interval
-    return f"{text} [{_times(low)} to {_times(high)}]"
+    least, most = interval
+    return f"{text} [{_times(least)} to {_times(most)}]"
 
 
 def _times(factor: float) -> str:

@@ -104,12 +104,13 @@ def _replay(replay: Record, draws: str) -> list[Record]:
 
 def _sooner(replay: Record) -> list[Record]:
     lowest, order = replay["lowest"], ("factor", "own_seconds", "seconds", "reached")
-    heads = ["the final replayed loss of", "times sooner", "its seconds, median"]
-    heads += [f"{lowest}'s seconds, median", "seeds that reached it"]
+    heads = ["as good as the last of", "times sooner", "its seconds, median"]
+    heads += [f"{lowest}'s seconds, median", "seeds on which its mean came to it"]
     rows = [[row["final_of"], *(row[name] for name in order)] for row in replay["sooner"]]
     words = (
         f"How many times sooner {lowest} had hyperparameters as good as the last of each other"
-        " searcher, seed by seed. In brackets the 95 % interval, each by itself."
+        " searcher, seed by seed, as far as the draws tell. In brackets the 95 % interval, each by"
+        " itself."
     )
     return [*paragraphs([words]), table(heads, rows)]
 

@@ -52,7 +52,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     """With these figures alone."""
     results = Results.load(write_learned(tmp_path_factory.mktemp("learned") / "run"))
     with pytest.MonkeyPatch.context() as patch:
-        figures = [draw() for draw in learned_figures(results)]
+        figures = learned_figures(results)
         patch.setattr(document, "page_figures", lambda *_: figures)
         return document.render_report(results)
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpobench import Results
-from hpobench.report.figures.replay import replay_panel
+from hpobench.report.figures.replay import replay_panels
 from hpobench.report.page.document import render_report
 from hpobench.results.records import append_lines, write_json
 from hpobench.results.replay_times import ReplayedCurve, times_to_finals
@@ -150,8 +150,7 @@ def test_one_that_is_four_times_sooner(tmp_path: Path) -> None:
 
 def test_the_figure_has_the_replay_of_every_incumbent(tmp_path: Path) -> None:
     results = run(tmp_path, every=True)
-    panel = replay_panel(results, "digits")
-    assert panel is not None
+    [panel] = replay_panels(results)
     assert [drawn.searcher for drawn in panel.drawn] == ["fds", "random"]
     for drawn, last in zip(panel.drawn, (0.19, 0.2), strict=True):
         assert len(drawn.curves) == len(SEEDS)
@@ -168,14 +167,13 @@ def test_the_figure_leaves_out_a_cell_of_which_an_incumbent_is_missing(tmp_path:
     gone = [text for text in lines if '"cell": "digits__fds__s2"' not in text or "0.19" in text]
     assert len(gone) == len(lines) - 2
     (tmp_path / "replay.jsonl").write_text("".join(gone))
-    panel = replay_panel(Results.load(tmp_path), "digits")
-    assert panel is not None
+    [panel] = replay_panels(Results.load(tmp_path))
     assert panel.drawn[0].seeds == (0, 1, 3, 4, 5)
     assert panel.drawn[0].label == "fds (5 of 6)"
 
 
 def test_without_every_incumbent_there_is_no_figure(tmp_path: Path) -> None:
-    assert replay_panel(run(tmp_path), "digits") is None
+    assert replay_panels(run(tmp_path)) == []
 
 
 def test_what_is_not_there_is_not_left_out(tmp_path: Path) -> None:

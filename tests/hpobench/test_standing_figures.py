@@ -76,7 +76,7 @@ def test_too_few_blocks_are_said_in_the_figure_and_beside_it(tmp_path: Path) -> 
     said = "2 blocks set no two of 3 searchers apart, whatever the values: it takes at least 7"
     draw = across_figures(results)["critical-difference"]
     assert said in render(draw(), "svg", "light").decode()
-    captions = {f().name: f().caption for f in standing_figures(results, curves_of(results))}
+    captions = {f.name: f.caption for f in standing_figures(results, curves_of(results))}
     assert said in captions["critical-difference"]
 
 
@@ -179,7 +179,7 @@ def test_of_very_many_cells_some_are_drawn_and_that_is_said(run: Results) -> Non
 def test_cells_that_do_not_say_when_are_counted(run: Results) -> None:
     cells = run.cells.assign(started=run.cells["started"].where(run.cells["seed"] > 0))
     some = dataclasses.replace(run, cells=cells)
-    timeline = next(f() for f in standing_figures(some, curves_of(some)) if f().name == "timeline")
+    timeline = next(f for f in standing_figures(some, curves_of(some)) if f.name == "timeline")
     assert "8 cells did not say when, or on which slot." in timeline.caption
     none = dataclasses.replace(run, cells=run.cells.assign(started=None))
     assert len(timeline_data(none)) == 0
@@ -219,7 +219,7 @@ def test_the_same_run_gives_the_same_files(run: Results) -> None:
 
 def test_data_have_nothing_that_csv_cannot_hold(run: Results) -> None:
     for figure in standing_figures(run, curves_of(run)):
-        assert figure().packed
+        assert figure.packed
     for table in (profile_data(run, curves_of(run)), timeline_data(run)):
         assert isinstance(table, pd.DataFrame)
         assert not np.isinf(table.select_dtypes("float").to_numpy()).any()

@@ -9,7 +9,6 @@ import math
 import os
 import shutil
 import time
-import zlib
 from base64 import b64encode
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 from fake_replay import write_replay
 from fake_run import MEMORY, Point, write_cell, write_run, write_study, write_yardsticks
-from wandb_file import BLOCK, FIRST, FRAGMENT, FULL, HEADER, LAST, WandbFile, read_records
+from wandb_file import BLOCK, WandbFile
 from wandb_server import KEY, serving
 
 from hpobench.errors import TrackingError
@@ -581,24 +580,3 @@ def test_keys_unknown_here_do_no_harm(tmp_path):
     [run] = runs_of(Results.load(folder))
     assert sum("over" not in name for row in run.history for name in list(row)[:1]) == 3
     assert run.table["data"][0][run.table["columns"].index("later")] == '[null, {"b": 2}]'
-
-
-def test_a_record_may_begin_with_an_empty_fragment(tmp_path):
-    """Seven bytes before a block's end there is room for a fragment's header and for no data."""
-    from wandb.proto import wandb_internal_pb2
-
-    def record(line: int) -> bytes:
-        written = wandb_internal_pb2.Record()
-        written.output_raw.line = "x" * line
-        return written.SerializeToString()
-
-    def fragment(kind: int, data: bytes) -> bytes:
-        return FRAGMENT.pack(zlib.crc32(bytes([kind]) + data), len(data), kind) + data
-
-    room = BLOCK - HEADER.size - 2 * FRAGMENT.size
-    first, second = record(room - 8), record(100)
-    content = HEADER.pack(b":W&B", 0xBEE1, 0) + fragment(FULL, first)
-    assert len(content) == BLOCK - FRAGMENT.size
-    content += fragment(FIRST, b"") + fragment(LAST, second)
-    (tmp_path / "run.wandb").write_bytes(content)
-    assert [r.SerializeToString() for r in read_records(tmp_path / "run.wandb")] == [first, second]

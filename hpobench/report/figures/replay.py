@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hpobench.report.figures.panel import Panel, panels_from
+from hpobench.results.curves import Clock
 from hpobench.results.ends import ends_of
 from hpobench.results.regret import zero_tolerance
 from hpobench.results.replay_times import replayed_losses
@@ -62,16 +63,24 @@ def _yardsticks(lines: pd.DataFrame, draws: int) -> dict[tuple[str, int], np.nda
     return found
 
 
-def replay_panel(results: Results, task: str) -> Panel | None:
-    """The replayed curves of one task's cells; None unless every incumbent was asked for."""
-    rows = replayed_changes(results, task)
-    if rows is None:
-        return None
-    panel = panels_from(results, task, "incumbent", rows, {"seconds": ends_of(results, "seconds")})
+def replay_panel(results: Results, task: str, changes: pd.DataFrame) -> Panel:
+    """The replayed curves of one task's cells; ``changes``: of `replayed_changes`."""
+    ends: dict[Clock, dict[str, float]] = {"seconds": ends_of(results, "seconds")}
+    panel = panels_from(results, task, "incumbent", changes, ends)["seconds"]
     metric = results.task(task)["metric"]
     quantity = (
         f"replay regret: test {metric} above the reference, both trained again"
-        if panel["seconds"].regret
+        if panel.regret
         else f"test {metric} of the incumbent, trained again"
     )
-    return dataclasses.replace(panel["seconds"], quantity=quantity)
+    return dataclasses.replace(panel, quantity=quantity)
+
+
+def replay_panels(results: Results) -> list[Panel]:
+    """That of each task; none unless every incumbent was asked for."""
+    found = {task: replayed_changes(results, task) for task in results.tasks}
+    return [
+        replay_panel(results, task, changes)
+        for task, changes in found.items()
+        if changes is not None
+    ]

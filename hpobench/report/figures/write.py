@@ -26,7 +26,7 @@ from hpobench.report.figures.panel import panel_of
 from hpobench.report.figures.profile import profile_data, profile_figure
 from hpobench.report.figures.rank import rank_data, rank_figure
 from hpobench.report.figures.regret import figure_of
-from hpobench.report.figures.replay import replay_panel
+from hpobench.report.figures.replay import replay_panels
 from hpobench.report.figures.style import StyleName, themed
 from hpobench.report.figures.time_to_target import time_to_target_data, time_to_target_figure
 from hpobench.report.figures.timeline import timeline_data, timeline_figure
@@ -69,8 +69,7 @@ def run_figures(results: Results, clock: Clock = "seconds") -> dict[str, Callabl
     """What draws each of the run's figures, by name; it holds no more than the figure's data."""
     panels = [panel_of(results, task, clock=clock) for task in results.tasks]
     figures: dict[str, Callable[[], Figure]] = {"regret": partial(figure_of, panels, clock)}
-    again = [replay_panel(results, task) for task in results.tasks]
-    replays = [panel for panel in again if panel is not None]
+    replays = replay_panels(results)
     if replays:
         figures["replay"] = partial(figure_of, replays)
     ledger, memory = ledger_data(results), memory_data(results)

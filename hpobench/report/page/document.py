@@ -279,14 +279,13 @@ def is_large(results: Results) -> bool:
 def page_figures(results: Results, clock: Clock) -> list[PageFigure]:
     panels = panels_of(results, shown_curves(results), [*CLOCKS])
     incumbents = [panels[task, "incumbent", clock] for task in results.tasks]
-    draws = [
+    return [
         *regret_figures(results, panels, clock),
         *other_figures(results, incumbents, clock),
         *standing_figures(results, FlatCurves.of(results, clock)),
         *learned_figures(results),
         *replay_figures(results),
     ]
-    return [draw() for draw in draws]
 
 
 def _reference(results: Results, task: str) -> Record:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -24,28 +23,28 @@ DRAWN_LINES = 100
 ONE_CELL = "Of each gradient-based searcher it is the first complete cell, that of seed"
 
 
-def learned_figures(results: Results) -> list[Callable[[], PageFigure]]:
-    """What draws each of them; a figure that would have nothing to show is not there."""
+def learned_figures(results: Results) -> list[PageFigure]:
+    """Each of them; a figure that would have nothing to show is not there."""
     evaluated = Evaluated.of(results)
     searches = sum(len(evaluated.searches(task)) for task in results.tasks)
-    found: list[Callable[[], PageFigure]] = []
+    found: list[PageFigure] = []
     for task in results.tasks:
         record = results.task(task)
         values = sum(len(prior.names) for prior in priors_of(record))
         most = schedules.evaluations_for(searches, values)
         learned = schedules.schedule_data(evaluated, task, most)
         if len(learned):
-            found.append(partial(_schedules, learned, record, results.searchers))
+            found.append(_schedules(learned, record, results.searchers))
         most = hypergradients.evaluations_for(searches)
         slopes = hypergradients.hypergradient_data(evaluated, task, most)
         if len(slopes):
-            found.append(partial(_hypergradients, slopes, task, results.searchers))
+            found.append(_hypergradients(slopes, task, results.searchers))
     for task in results.tasks:
         tried, count = parallel.parallel_data(
             evaluated, task, parallel.lines_for(len(results.tasks))
         )
         if len(tried):
-            found.append(partial(_parallel, tried, count, results.task(task), results.searchers))
+            found.append(_parallel(tried, count, results.task(task), results.searchers))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,26 +37,24 @@ SCALES = [("log", "log"), ("linear", "linear")]
 NUMBERS = "the table beside it has the numbers"
 
 
-def other_figures(
-    results: Results, panels: Sequence[Panel], clock: Clock
-) -> list[Callable[[], PageFigure]]:
-    """What draws each of them; a figure that would have nothing to show is not there.
+def other_figures(results: Results, panels: Sequence[Panel], clock: Clock) -> list[PageFigure]:
+    """Each of them; a figure that would have nothing to show is not there.
 
     ``panels``: the incumbents over the clock, a task each.
     """
     at_most = steps_for(len(results.tasks) * len(results.searchers), PAGE_STEPS)
-    found: list[Callable[[], PageFigure]] = []
+    found: list[PageFigure] = []
     for panel in panels:
         times = time_to_target_data(results, panel)
         if len(times):
-            found.append(partial(_times, times, panel, clock))
+            found.append(_times(times, panel, clock))
         if sum(bool(drawn.curves) for drawn in panel.drawn) > 1:
-            found.append(partial(_ranks, panel, results.study["seeds"], clock, at_most))
+            found.append(_ranks(panel, results.study["seeds"], clock, at_most))
     ledger, memory = ledger_data(results), memory_data(results)
     if len(ledger):
-        found.append(partial(_ledger, ledger))
+        found.append(_ledger(ledger))
     if len(memory):
-        found.append(partial(_memory, memory, results.searchers))
+        found.append(_memory(memory, results.searchers))
     return found
 
 

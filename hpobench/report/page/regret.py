@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,8 @@ CURVES: dict[Curve, str] = {"incumbent": "incumbent", "in_hand": "model in hand"
 
 def regret_figures(
     results: Results, panels: Mapping[tuple[str, Curve, Clock], Panel], clock: Clock
-) -> list[Callable[[], PageFigure]]:
-    """What draws the figure of each task, over ``clock`` at first; it holds no more than curves.
+) -> list[PageFigure]:
+    """The figure of each task, over ``clock`` at first.
 
     ``panels``: of `panels_of`, for each of the `shown_curves` and every clock.
     """
@@ -36,8 +36,7 @@ def regret_figures(
     at_most = steps_for(len(panels) * len(results.searchers))
     changes = changes_of(results, results.tasks)
     return [
-        partial(
-            _figure,
+        _figure(
             {(c, k): panels[task, c, k] for t, c in curves if t == task for k in CLOCKS},
             changes[task],
             clock,

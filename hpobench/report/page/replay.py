@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ from hpobench.report.wording import UNKNOWN, number, plus_minus, seconds
 from hpobench.results.csv_text import csv_of
 from hpobench.results.records import Record
 from hpobench.results.replayed import END
-from hpobench.statistics.times import SpeedUp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,19 +32,18 @@ def replay_section(results: Results) -> list[Record]:
     return [_task(results, task, mine) for task, mine in summary.groupby("task", sort=False)]
 
 
-def replay_figures(results: Results) -> list[Callable[[], PageFigure]]:
-    """What draws replay regret over seconds, task by task, if every incumbent was trained again."""
-    panels = {task: replay_panel(results, task) for task in results.tasks}
-    return [
-        partial(_figure, results, panel)
-        for panel in panels.values()
-        if panel is not None and panel.has_curves
-    ]
+def replay_figures(results: Results) -> list[PageFigure]:
+    """Replay regret over seconds, task by task, if every incumbent was trained again."""
+    found = []
+    for task in results.tasks:
+        changes = replayed_changes(results, task)
+        panel = None if changes is None else replay_panel(results, task, changes)
+        if changes is not None and panel is not None and panel.has_curves:
+            found.append(_figure(panel, changes))
+    return found
 
 
-def _figure(results: Results, panel: Panel) -> PageFigure:
-    changes = replayed_changes(results, panel.task)
-    assert changes is not None
+def _figure(panel: Panel, changes: pd.DataFrame) -> PageFigure:
     kind = "replay regret" if panel.regret else "replayed test loss"
     words = f"{kind} of the incumbent over seconds, on {panel.task}"
     spoken = f"Figure: {words}; the tables have the numbers"
@@ -147,8 +144,7 @@ def _factor(row: dict[Any, Any]) -> str:
         return "not known"
     interval = row["sooner_low"], row["sooner_high"]
     known = None if math.isnan(interval[0]) else interval
-    factor = SpeedUp(row["sooner_at_least"], row["sooner_at_most"], known, row["seeds"], 0, 0)
-    return factor_of(factor)
+    return factor_of(row["sooner_at_least"], row["sooner_at_most"], known)
 
 
 def _between(low: float, high: float) -> str:

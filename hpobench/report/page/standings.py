@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -39,19 +39,19 @@ PAGE_STEPS = 10_000
 """Steps of profiles on a page."""
 
 
-def standing_figures(results: Results, curves: FlatCurves) -> list[Callable[[], PageFigure]]:
-    """What draws each of them; a figure that would have nothing to show is not there."""
+def standing_figures(results: Results, curves: FlatCurves) -> list[PageFigure]:
+    """Each of them; a figure that would have nothing to show is not there."""
     searchers = results.searchers
-    found: list[Callable[[], PageFigure]] = []
+    found: list[PageFigure] = []
     standing = standing_of(curves)
     if standing:
-        found.append(partial(_critical_difference, standing, searchers))
+        found.append(_critical_difference(standing, searchers))
     profiles = profile_data(results, curves, steps_for(len(searchers), PAGE_STEPS))
     if len(profiles):
-        found.append(partial(_profile, profiles, searchers))
+        found.append(_profile(profiles, searchers))
     timeline = timeline_data(results)
     if len(timeline):
-        found.append(partial(_timeline, timeline, searchers, _not_shown(results, timeline)))
+        found.append(_timeline(timeline, searchers, _not_shown(results, timeline)))
     return found
 
 
