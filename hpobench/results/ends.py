@@ -17,7 +17,8 @@ def ends_of(results: Results, clock: Clock) -> dict[str, float]:
     if budget["kind"] == clock:
         return dict.fromkeys(results.tasks, float(budget["amount"]))
     if clock == "steps":
-        ends = results.evaluations.groupby("task", sort=False)["steps"].max()
+        cells = results.cells
+        ends = cells["cell"].map(results.steps_of_cells).groupby(cells["task"], sort=False).max()
     else:
         cells = results.cells
         spent = cells["wall"] * (cells["slots"] if clock == "slot_seconds" else 1)
@@ -37,8 +38,7 @@ def when_ended(results: Results, task: str, searcher: str, clock: Clock) -> dict
     if budget["kind"] == clock:
         return dict.fromkeys(ended["seed"].tolist(), float(budget["amount"]))
     if clock == "steps":
-        last = results.evaluations.groupby("cell", sort=False)["steps"].max()
-        when = ended["cell"].map(last)
+        when = ended["cell"].map(results.steps_of_cells)
     else:
         when = ended["wall"] * (ended["slots"] if clock == "slot_seconds" else 1)
     return dict(zip(ended["seed"].tolist(), when.fillna(0.0).tolist(), strict=True))

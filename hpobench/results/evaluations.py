@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json
+from numpy.typing import NDArray
 
 from hpobench.errors import RunError
 from hpobench.results.fields import (
@@ -75,14 +75,13 @@ def read_cell_evaluations(file: Path) -> CellEvaluations:
     if not file.exists():
         return CellEvaluations({}, 0, torn=False)
     content = read_bytes(file)
-    table = _parsed(content)
-    if table is None or not _is_as_it_should(table, content):
+    batch = _parsed(content)
+    if batch is None or not _is_as_it_should(batch, content):
         return _read_by_line(file)
-    columns = {name: table[name].chunk(0) for name in table.column_names}
-    return CellEvaluations(columns, table.num_rows, torn=False)
+    return CellEvaluations(_columns(batch), batch.num_rows, torn=False)
 
 
-def _parsed(content: bytes) -> pa.Table | None:
+def _parsed(content: bytes) -> pa.RecordBatch | None:
     """One row a line; None if Arrow finds anything else."""
     if not content.endswith(b"\n"):
         return None
@@ -95,54 +94,69 @@ def _parsed(content: bytes) -> pa.Table | None:
     except pa.ArrowInvalid:
         return None
     lines = np.count_nonzero(np.frombuffer(content, np.uint8) == ord("\n"))
-    return table.combine_chunks() if table.num_rows == lines else None
+    return table.combine_chunks().to_batches()[0] if 0 < table.num_rows == lines else None
 
 
-def _is_as_it_should(table: pa.Table, content: bytes) -> bool:
+def _columns(batch: pa.RecordBatch) -> Arrays:
+    return dict(zip(batch.schema.names, batch.columns, strict=True))
+
+
+def _is_as_it_should(batch: pa.RecordBatch, content: bytes) -> bool:
     """Whether Arrow's columns are what the lines say, and that is what they have to say."""
-    if "hyperparameters" not in table.column_names:
+    arrays = _columns(batch)
+    if not pa.types.is_struct(arrays.get("hyperparameters", pa.nulls(0)).type):
         return False
-    empty = {name for name in table.column_names if table[name].null_count}
+    empty = {name for name, array in arrays.items() if array.null_count}
     if any(name in empty and name not in _NULLABLE for name in ("schema", *EVALUATION)):
         return False
     if any(
-        content.count(b'"%s"' % name.encode()) < table.num_rows for name in empty & {*_NULLABLE}
+        content.count(b'"%s"' % name.encode()) < batch.num_rows for name in empty & {*_NULLABLE}
     ):
         return False
-    arrays = {name: table[name].chunk(0) for name in table.column_names}
-    finite = all(_is_finite(array) for name, array in arrays.items() if name in _KNOWN)
-    exact = all(_is_exact(array) for name, array in arrays.items() if name not in _KNOWN)
-    if not (finite and exact and pa.types.is_struct(arrays["hyperparameters"].type)):
+    known = [array for name, array in arrays.items() if name in _KNOWN]
+    unknown = [array for name, array in arrays.items() if name not in _KNOWN]
+    if not (_are_finite(known) and _are_exact(unknown)):
         return False
     if any(map(_has_empty_fields, arrays.values())):  # keys that are not there, or null?
         explained = sum(content.count(b'"%s": null' % name.encode()) for name in empty)
         if content.count(b"null") != explained:
             return False
-    of_schema = pc.all(pc.equal(table["schema"], SCHEMA)).as_py()
-    return bool(of_schema and _in_order({n: table[n].to_numpy() for n in ("evaluation", *CLOCKS)}))
+    return bool((arrays["schema"].to_numpy() == SCHEMA).all()) and _in_order(
+        {name: arrays[name].to_numpy() for name in ("evaluation", *CLOCKS)}
+    )
 
 
-def _in_order(columns: Mapping[str, Any]) -> bool:
+def _in_order(columns: Mapping[str, NDArray[Any]]) -> bool:
     clocks = all(bool(np.all(np.diff(columns[clock]) >= 0)) for clock in CLOCKS)
     return clocks and bool(np.all(np.diff(columns["evaluation"]) > 0))
 
 
-def _is_finite(array: pa.Array) -> bool:
-    """Whether it has neither NaN nor infinity: Arrow takes them, and JSON does not have them."""
-    return not pa.types.is_floating(array.type) or pc.all(pc.is_finite(array)).as_py() is not False
+def _are_finite(arrays: Sequence[pa.Array]) -> bool:
+    """Whether they have neither NaN nor infinity: Arrow takes them, and JSON does not have them."""
+    return bool(np.isfinite(_floats(arrays)).all())
 
 
-def _is_exact(array: pa.Array) -> bool:
-    """Whether Arrow took what is in it as it was: no text for a time, no long integer for a float.
+def _are_exact(arrays: Sequence[pa.Array]) -> bool:
+    """Whether Arrow took them as they were: no text for a time, no long integer for a float.
 
     NaN and infinity, which JSON does not have, are not below the limit either. Lists with a null
     in them can come out of Arrow with offsets that do not fit.
     """
-    if pa.types.is_floating(array.type):
-        return pc.all(pc.less(pc.abs(array), _LONGEST)).as_py() is not False
-    if pa.types.is_list(array.type) and not _is_valid(array):
+    if not arrays:
+        return True
+    if any(
+        pa.types.is_temporal(a.type) or (pa.types.is_list(a.type) and not _is_valid(a))
+        for a in arrays
+    ):
         return False
-    return not pa.types.is_temporal(array.type) and all(map(_is_exact, _inside(array)))
+    small = bool((np.abs(_floats(arrays)) < _LONGEST).all())
+    return small and _are_exact([inner for array in arrays for inner in _inside(array)])
+
+
+def _floats(arrays: Sequence[pa.Array]) -> NDArray[np.float64]:
+    """All floating-point numbers in them, one after the other."""
+    floating = [array.drop_null() for array in arrays if pa.types.is_floating(array.type)]
+    return np.concatenate([np.empty(0), *(array.to_numpy() for array in floating)])
 
 
 def _is_valid(array: pa.Array) -> bool:

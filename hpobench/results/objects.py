@@ -111,7 +111,7 @@ class Objects(ExtensionArray):
         """The values as JSON text, null where missing."""
         parts, back = self._by_piece()
         missing = pa.nulls(len(self) - sum(map(len, parts)), pa.string())
-        return pa.concat_arrays([missing, *map(as_text, parts)]).take(back)
+        return _in_order(pa.concat_arrays([missing, *map(as_text, parts)]), back)
 
     def keys(self) -> dict[str, pa.DataType] | None:
         """Arrow's type of each key's values, `JSON` where they have none in common.
@@ -138,14 +138,18 @@ class Objects(ExtensionArray):
         found = []
         for name, kind in keys.items():
             storage = pa.string() if kind == JSON else kind
+            if not any(name in column for column in columns):
+                found.append(pa.nulls(len(self), storage))
+                continue
             values = [
                 _as(kind, column[name]) if name in column else pa.nulls(len(part), storage)
                 for column, part in zip(columns, parts, strict=True)
             ]
-            found.append(pa.concat_arrays([pa.nulls(missing, storage), *values]).take(back))
+            whole = pa.concat_arrays([pa.nulls(missing, storage), *values])
+            found.append(_in_order(whole, back))
         return found
 
-    def _by_piece(self) -> tuple[list[pa.Array], pa.Array]:
+    def _by_piece(self) -> tuple[list[pa.Array], NDArray[np.int64]]:
         """The values that are there, piece by piece, and where each is in that order.
 
         The missing ones come before all others.
@@ -153,13 +157,13 @@ class Objects(ExtensionArray):
         order = np.argsort(self._piece, kind="stable")
         ends = np.searchsorted(self._piece[order], np.arange(-1, len(self._pieces)), side="right")
         parts = [
-            array.take(pa.array(self._row[order[begin:end]]))
+            _in_order(array, self._row[order[begin:end]])
             for array, begin, end in zip(self._pieces, ends[:-1], ends[1:], strict=True)
             if end > begin
         ]
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
-        return parts, pa.array(back)
+        return parts, back
 
     @classmethod
     def _from_sequence(
@@ -187,6 +191,13 @@ class Objects(ExtensionArray):
         if array.type == JSON:
             return None if value is None else json.loads(value)
         return _without_nulls(value)
+
+
+def _in_order(array: pa.Array, rows: NDArray[Any]) -> pa.Array:
+    """Some rows of an array; rows that stand side by side are not copied."""
+    if len(rows) and (rows[1:] - rows[:-1] == 1).all():
+        return array.slice(rows[0], len(rows))
+    return array.take(pa.array(rows))
 
 
 def as_json(values: Sequence[Any]) -> pa.Array:

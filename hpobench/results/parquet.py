@@ -27,10 +27,9 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     common type are text.
     """
     schema, parts = parts_of(frame)
-    few = [field.name for field in schema if pa.types.is_string(field.type)]
     with (
         replacing(path) as file,
-        pyarrow.parquet.ParquetWriter(file, schema, use_dictionary=few) as writer,
+        pyarrow.parquet.ParquetWriter(file, schema, use_dictionary=False) as writer,
     ):
         for part in parts:
             writer.write_table(part)

@@ -148,7 +148,7 @@ def encoded(value: Any, indent: int | None = None) -> bytes:
 def _parse(text: bytes) -> Record | None:
     """The JSON object that the text is, or None. The start of an object never parses as one."""
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = _DECODER.decode(text.decode())
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
@@ -156,6 +156,9 @@ def _parse(text: bytes) -> Record | None:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _mend(file: int) -> None:

@@ -38,11 +38,13 @@ class StepCurve:
         times, values = (np.asarray(a, dtype=float) for a in (self.times, self.values))
         if times.ndim != 1 or times.shape != values.shape or len(times) == 0:
             raise ValueError(f"times {times.shape} and values {values.shape} are not both (k,)")
-        if not np.all(np.diff(times) >= 0):
-            raise ValueError("times are not ascending")
-        last_of_equals = np.append(np.diff(times) > 0, True)
-        object.__setattr__(self, "times", times[last_of_equals])
-        object.__setattr__(self, "values", values[last_of_equals])
+        if not (times[1:] > times[:-1]).all():
+            if not (times[1:] >= times[:-1]).all():
+                raise ValueError("times are not ascending")
+            last_of_equals = np.append(times[1:] > times[:-1], True)
+            times, values = times[last_of_equals], values[last_of_equals]
+        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "values", values)
 
     def at(self, grid: ArrayLike) -> Array:
         """The values at the points of a grid, same shape; NaN before the first time."""
@@ -150,24 +152,25 @@ def t_quantile(n: int) -> float:
     return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
 
 
-def mean_curve(curves: Sequence[StepCurve]) -> StepCurve:
+class MeanCurve(NamedTuple):
+    """The mean over seeds, and the ends of its 95 % t-interval at each time.
+
+    The interval is None below five seeds.
+    """
+
+    mean: StepCurve
+    band: tuple[StepCurve, StepCurve] | None
+
+
+def mean_curve(curves: Sequence[StepCurve]) -> MeanCurve:
     """The mean over seeds, exact: it steps wherever one of the curves does."""
-    grid = _common_grid(curves)
-    return StepCurve(grid, np.mean([curve.at(grid) for curve in curves], axis=0))
-
-
-def t_band(curves: Sequence[StepCurve]) -> tuple[StepCurve, StepCurve] | None:
-    """Lower and upper end of the mean's 95 % t-interval at each time; None below five seeds."""
-    if len(curves) < FEWEST_SEEDS_FOR_A_BAND:
-        return None
-    grid = _common_grid(curves)
-    values = np.array([curve.at(grid) for curve in curves])
-    mean, reach = values.mean(axis=0), t_quantile(len(curves)) * standard_error(values)
-    return StepCurve(grid, mean - reach), StepCurve(grid, mean + reach)
-
-
-def _common_grid(curves: Sequence[StepCurve]) -> Array:
-    """Every time at which a curve steps, from when all of them have begun."""
     start = max(curve.times[0] for curve in curves)
     grid = np.unique(np.concatenate([curve.times for curve in curves]))
-    return grid[grid >= start]
+    grid = grid[grid >= start]
+    values = np.array([curve.at(grid) for curve in curves])
+    mean = values.mean(axis=0)
+    if len(curves) < FEWEST_SEEDS_FOR_A_BAND:
+        return MeanCurve(StepCurve(grid, mean), None)
+    reach = t_quantile(len(curves)) * standard_error(values)
+    band = StepCurve(grid, mean - reach), StepCurve(grid, mean + reach)
+    return MeanCurve(StepCurve(grid, mean), band)

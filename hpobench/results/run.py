@@ -193,6 +193,11 @@ class Results:
         return (parquet, *(self.path / name for name in tables))
 
     @cached_property
+    def steps_of_cells(self) -> pd.Series:
+        """By cell, the most steps that its evaluations say; a cell without any is not there."""
+        return self.evaluations.groupby("cell", sort=False)["steps"].max()
+
+    @cached_property
     def _splits(self) -> dict[tuple[str, int], Split]:
         return splits_of(self.yardsticks, self.references)
 

@@ -14,7 +14,6 @@ from hpobench.results.regret import (
     normalised,
     regret,
     standard_error,
-    t_band,
     t_quantile,
     time_to_target,
     zero_tolerance,
@@ -149,19 +148,19 @@ def test_at_the_median_time_half_of_the_seeds_had_reached_the_target(times):
 @given(st.lists(curves(), min_size=1, max_size=6), st.floats(0, 80))
 def test_the_mean_curve_is_the_mean_at_every_time(seeds, time):
     expected = np.mean([curve.at(time) for curve in seeds])
-    assert mean_curve(seeds).at(time) == pytest.approx(expected, abs=1e-9)
+    assert mean_curve(seeds).mean.at(time) == pytest.approx(expected, abs=1e-9)
 
 
 @given(st.lists(curves(), min_size=1, max_size=4))
 def test_there_is_no_band_below_five_seeds(seeds):
-    assert t_band(seeds) is None
+    assert mean_curve(seeds).band is None
     assert estimate([curve.last for curve in seeds]).interval() is None
 
 
 def test_a_band_by_hand():
     finals = [1.0, 2.0, 3.0, 4.0, 5.0]
     seeds = [StepCurve(np.array([0.0, 1.0]), np.array([7.0, final])) for final in finals]
-    low, high = t_band(seeds)
+    low, high = mean_curve(seeds).band
     reach = 2.7764451 * math.sqrt(2.5 / 5)  # the t-quantile with four degrees of freedom
     assert low.at([0, 1]) == pytest.approx([7, 3 - reach])
     assert high.at([0, 1]) == pytest.approx([7, 3 + reach])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hpobench.results.curves import Clock, Curve
 from hpobench.results.ends import ends_of
 from hpobench.results.fields import CLOCKS
-from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, StepCurve, mean_curve, t_band
+from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, MeanCurve, StepCurve, mean_curve
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
@@ -40,15 +40,19 @@ class Drawn:
         """Whether there are seeds enough for a mean with its band."""
         return len(self.curves) >= FEWEST_SEEDS_FOR_A_BAND
 
-    @cached_property
+    @property
     def mean(self) -> StepCurve:
         """Over the seeds."""
-        return mean_curve(self.curves)
+        return self._over_seeds.mean
 
-    @cached_property
+    @property
     def band(self) -> tuple[StepCurve, StepCurve] | None:
         """Lower and upper end of the 95 % band of the mean; None if there are too few seeds."""
-        return t_band(self.curves)
+        return self._over_seeds.band if self.banded else None
+
+    @cached_property
+    def _over_seeds(self) -> MeanCurve:
+        return mean_curve(self.curves)
 
     @property
     def label(self) -> str:

@@ -47,7 +47,8 @@ def render(figure: Figure, form: Form, style: StyleName) -> bytes:
     buffer = io.BytesIO()
     with themed(style):
         if form == "png":
-            FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=200)
+            fast = {"compress_level": 3}  # three times as fast, and little larger
+            FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=200, pil_kwargs=fast)
         elif form == "svg":
             FigureCanvasSVG(figure).print_figure(buffer, format="svg", metadata={"Date": None})
         else:

@@ -105,4 +105,4 @@ def packed_plotly() -> Markup:
 
 def packed(content: bytes) -> Markup:
     """Compressed, as text that can stand in a page; the same for the same content."""
-    return Markup(base64.b64encode(gzip.compress(content, 6, mtime=0)).decode())
+    return Markup(base64.b64encode(gzip.compress(content, 4, mtime=0)).decode())
