@@ -5,6 +5,10 @@ BIN    := $(VENV)/bin
 RUN    ?=
 SEED   ?=
 
+# "compat" puts the checkout on Python's path; by the default, a user's script beside a clone that is
+# called hpobench would import the clone's folder instead of the package in it.
+INSTALL := pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat
+
 .PHONY: demo test check chaos bench clean
 
 demo: $(VENV)/.installed  ## Race every searcher on the digits; prints the table and the report's path
@@ -36,11 +40,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m $(INSTALL) --editable .
 	touch $@
 
 $(VENV)/.developer: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m $(INSTALL) --editable '.[dev]'
 	touch $@ $(VENV)/.installed
 
 clean:

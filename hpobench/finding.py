@@ -18,6 +18,7 @@ from hpobench.study import Study
 from searchers.errors import SearcherError
 from searchers.space import SpaceError
 from trainables.task import TaskError
+from trainables.tasks import TASKS
 
 USER_ERRORS = (HpobenchError, SearcherError, SpaceError, TaskError)
 """Errors whose message is for the user as it stands."""
@@ -31,14 +32,24 @@ def study_names() -> list[str]:
 
 def find_study(name: str) -> tuple[Study, Path | None]:
     """A study by name, or from a file, with that file's path."""
+    file, _, task = name.rpartition(":")
+    if file.endswith(".py"):
+        raise StudyError(
+            f"{name} is no study: give {file}, and --tasks {task} for one of its tasks"
+        )
     if name.endswith(".py") or os.sep in name:
         return load_file(Path(name)), Path(name)
     if name not in study_names():
-        close = difflib.get_close_matches(name, study_names(), n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
         known = ", ".join(study_names())
-        raise StudyError(f"no study {name!r}.{hint} There are: {known}; or give a .py file")
+        raise StudyError(f"no study {name!r}.{_hint(name)} There are: {known}; or give a .py file")
     return _only_study(importlib.import_module(f"studies.{name}"), f"studies/{name}.py"), None
+
+
+def _hint(name: str) -> str:
+    if name in TASKS:
+        return f" {name} is a task: hpobench run digits --tasks {name} runs that study on it."
+    close = difflib.get_close_matches(name, study_names(), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
 
 
 def load_file(path: Path) -> Study:

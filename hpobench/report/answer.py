@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpobench.report.sooner import sooner
-from hpobench.report.wording import default_held, listed, number, plural
+from hpobench.report.wording import default_held, listed, number, plural, plus_minus
 from hpobench.results.paired import finals
 from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, Array, estimate
+from hpobench.results.replayed import lowest_replayed
 from hpobench.statistics.verdicts import MOST_SEEDS, Verdict, seeds_to_separate, verdicts
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def answer(results: Results, task: str, clock: Clock = "seconds") -> str:
     sentence = f"{_lead(results, task, lowest, whole[lowest])}{_next(others, whole)}."
     separation, lower = _separation(by_seed, lowest, others), _lower(lowest, by_seed, whole)
     soon = sooner(results, task, lowest, others, clock)
-    return " ".join(filter(None, [sentence, separation, soon, lower, held]))
+    again = _replayed(results, task, lowest)
+    return " ".join(filter(None, [sentence, separation, soon, lower, held, again]))
 
 
 def _held(results: Results, task: str, whole: dict[str, list[float]]) -> tuple[str, set[str]]:
@@ -164,6 +166,32 @@ def _more_seeds(verdicts: Mapping[str, Verdict], near: Sequence[str], pairs: int
         f" 80 % if the difference seen is the true one; as it may be larger or smaller,"
         f" {found.fewest} to {most}."
     )
+
+
+def _replayed(results: Results, task: str, lowest: str) -> str:
+    """Who is lowest once all last incumbents are trained again; empty if nobody asked."""
+    if results.replays is None:
+        return ""
+    summary = results.replay_summary()
+    summary = summary[summary["task"] == task]
+    found = lowest_replayed(summary, results.summary())
+    if found is None:
+        return ""
+    last = summary[summary["at"] == summary["at"].iloc[-1]].set_index("searcher")
+
+    def level(searcher: str) -> str:
+        row = last.loc[searcher]
+        if results.references[task] is None:
+            return number(row["replay_test_loss"])
+        return plus_minus(row["replay_regret"], row["replay_regret_se"])
+
+    kind = "test loss" if results.references[task] is None else "replay regret"
+    draws = plural(results.replays.draws, "fresh draw")
+    start = f"Trained again on {draws}, {found} is lowest, with a {kind} of {level(found)}"
+    if found == lowest:
+        return f"{start}."
+    known = last.loc[lowest, "replay_n"] > 0
+    return f"{start}; {lowest} comes to {level(lowest)}." if known else f"{start}."
 
 
 def _lower(lowest: str, by_seed: Mapping[str, Array], whole: Mapping[str, list[float]]) -> str:

@@ -18,7 +18,7 @@ from rich.text import Text
 from hpobench.errors import RunError
 from hpobench.report.wording import UNKNOWN, listed, number
 from hpobench.results.paired import ends
-from hpobench.results.regret import Array
+from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, Array
 from hpobench.results.run import Results
 from hpobench.statistics.verdicts import FAMILY_ERROR, Difference, holm, paired
 
@@ -37,8 +37,8 @@ GIVEN = {
 class Compared:
     """One searcher on one task: the second run's mean test loss minus the first's, seed by seed.
 
-    ``p``: adjusted for all rows; NaN if it is not known. ``first`` and ``second``: means over the
-    seeds that are complete in both.
+    ``p``: adjusted for all rows; NaN below five seeds, as everywhere. ``first`` and ``second``:
+    means over the seeds that are complete in both.
     """
 
     task: str
@@ -50,6 +50,8 @@ class Compared:
 
     @property
     def verdict(self) -> str:
+        if self.difference.n < FEWEST_SEEDS_FOR_A_BAND:
+            return "too few seeds"
         if math.isnan(self.p):
             return UNKNOWN
         if self.p > FAMILY_ERROR:
@@ -58,10 +60,12 @@ class Compared:
 
 
 def compared(first: Results, second: Results) -> list[Compared]:
-    """A row for each task and searcher of both runs. RunError if there is none.
+    """A row for each task and searcher of both runs. RunError if there is none, or but one run.
 
     A task that is defined otherwise in the other run is not the same task.
     """
+    if first.path.resolve() == second.path.resolve():
+        raise RunError(f"{first.path} twice: give two runs")
     pairs = list(_pairs(first, second))
     if not pairs:
         raise RunError(
@@ -69,7 +73,8 @@ def compared(first: Results, second: Results) -> list[Compared]:
             " in common: there is nothing to compare"
         )
     differences = [paired(b, a) for _, _, a, b in pairs]
-    adjusted = holm([difference.p for difference in differences]).tolist()
+    known = [d.p if d.n >= FEWEST_SEEDS_FOR_A_BAND else math.nan for d in differences]
+    adjusted = holm(known).tolist()
     return [
         Compared(task, searcher, _mean(a), _mean(b), difference, p)
         for (task, searcher, a, b), difference, p in zip(pairs, differences, adjusted, strict=True)
@@ -131,9 +136,8 @@ def comparison_table(rows: list[Compared]) -> Table:
     table.add_column("verdict")
     for row in rows:
         found = row.difference
-        interval = (
-            "" if math.isnan(found.low) else f" [{number(found.low)} to {number(found.high)}]"
-        )
+        few = math.isnan(row.p)
+        interval = "" if few else f" [{number(found.low)} to {number(found.high)}]"
         table.add_row(
             Text(row.task),
             Text(row.searcher),

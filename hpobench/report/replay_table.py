@@ -26,7 +26,7 @@ def replay_table(results: Results) -> Table:
         page.add_row(Text.assemble((str(task), "bold"), (note, "dim")))
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
         table.add_column("searcher", overflow="fold", width=18)
-        for name, width in (("replayed", 9), ("replay regret", 24), ("search regret", 16)):
+        for name, width in (("replayed", 9), ("replay regret", 19), ("search regret", 15)):
             table.add_column(name, justify="right", width=width)
         table.add_column("test loss", justify="right", width=12)
         for row in mine.to_dict("records"):
@@ -41,8 +41,8 @@ def replay_table(results: Results) -> Table:
         page.add_row(table)
     page.add_row(
         Text(
-            " replay regret: incumbents trained again on fresh draws, minus the reference on the\n"
-            " same draws, ± standard error over seeds; search regret: as the search trained them",
+            " replay regret: incumbents trained again on fresh draws, minus the reference on\n"
+            " the same draws, ± standard error; search regret: as the search trained them",
             style="dim",
         )
     )

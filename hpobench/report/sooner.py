@@ -24,6 +24,8 @@ def sooner(
 ) -> str:
     """How many times sooner than each of the others; empty without a reference, or if it is late.
 
+    And below five seeds, which are too few for an interval.
+
     A seed on which a target was not reached counts as later than its end: then a factor is said
     to be at least so many.
     """
@@ -41,11 +43,11 @@ def sooner(
         if not known:
             continue
         rest = f"; not known for {listed(unknown)}" if unknown else ""
-        bands = any(f.interval for f in factors.values())
+        late = any(f.at_least < 1 for f in factors.values() if _known(f))
         return (
-            f"To {words} of the default's regret it came so many times sooner, in"
-            f" {CLOCKS[clock].unit}{' (95 % intervals, each by itself)' if bands else ''}:"
-            f" {', '.join(known)}{rest}."
+            f"To {words} of the default's regret it came sooner by these factors of"
+            f" {CLOCKS[clock].unit} (95 % intervals, each by itself"
+            f"{'; below 1 is later' if late else ''}): {', '.join(known)}{rest}."
         )
     return ""
 
@@ -67,4 +69,4 @@ def _times(factor: float) -> str:
 
 
 def _known(factor: SpeedUp) -> bool:
-    return factor.at_least > 0
+    return factor.at_least > 0 and factor.interval is not None

@@ -1,4 +1,4 @@
-"""The summary as a table for the terminal, readable at 100 columns."""
+"""The summary as a table for the terminal, readable at 80 columns."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from rich.text import Text
 
 from hpobench.report.clocks import CLOCKS, ClockWords
 from hpobench.report.disturbances import incomplete
-from hpobench.report.wording import UNKNOWN, default_held, number, percent, plus_minus
+from hpobench.report.wording import UNKNOWN, default_held, number, plus_minus
 
 if TYPE_CHECKING:
     from hpobench.results.curves import Clock
     from hpobench.results.run import Results
 
-COLUMNS = 100
 TARGETS = {"10_percent": "10 %", "1_percent": "1 %", "zero": "zero"}
 
 
@@ -45,8 +44,9 @@ def summary_table(results: Results, clock: Clock = "seconds") -> Table:
 
 
 def _legend(clock: ClockWords) -> str:
-    to_target = f" {clock.short} to 10 %: {clock.unit} to 10 % of the default's regret"
-    return _joined(f"{to_target} (seeds; – (0): none);", " thinking: share of time", COLUMNS)
+    to_target = f" {clock.short} to 10 %: {clock.unit} to 10 % of the default's regret;"
+    to_zero = " zero: to within the reference's standard error; in brackets: seeds, – (0): none"
+    return f"{to_target}\n{to_zero}"
 
 
 def _joined(start: str, end: str, width: int) -> str:
@@ -57,13 +57,12 @@ def _joined(start: str, end: str, width: int) -> str:
 def _headed(quantity: str, short: str) -> Table:
     """An empty table; its widths are fixed, so that those of several tasks line up."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
-    table.add_column("searcher", overflow="fold", width=18)
+    table.add_column("searcher", overflow="fold", width=15)
     table.add_column("complete", justify="right", width=8)
-    table.add_column(f"final {quantity}", justify="right", width=21)
+    table.add_column(f"final {quantity}", justify="right", width=17)
     for target in TARGETS.values():
-        table.add_column(_joined(f"{short} to", f" {target}", 10), justify="right", width=10)
+        table.add_column(_joined(f"{short} to", f" {target}", 9), justify="right", width=9)
     table.add_column("evals", justify="right", width=5)
-    table.add_column("thinking", justify="right", width=8)
     return table
 
 
@@ -78,7 +77,6 @@ def _cells(row: dict[Any, Any], without_reference: bool, clock: Clock) -> list[s
         "\n".join(filter(None, [final, default_held(row)])),
         *(reached(row, target, clock) for target in TARGETS),
         number(row["evaluations"]),
-        percent(row["thinking_share"]),
     ]
 
 

@@ -18,6 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
@@ -121,6 +122,7 @@ def _of_evaluations(results: Results, file: Path) -> Iterator[str]:
         yield f"{file.name} cannot be read: {error}"
         return
     if stored.schema_arrow.names != schema.names:
+        yield from _of_new_columns(table, parts, {*schema.names} - {*stored.schema_arrow.names})
         yield _columns_differ(file.name, stored.schema_arrow.names, schema.names)
     elif stored.metadata.num_rows != len(table):
         yield f"{file.name} has {stored.metadata.num_rows} rows, and the records {len(table)}"
@@ -129,6 +131,25 @@ def _of_evaluations(results: Results, file: Path) -> Iterator[str]:
         for part in parts:
             yield from _of_part(table, part, _slice(stored, start, part.num_rows), start)
             start += part.num_rows
+
+
+def _of_new_columns(
+    table: pd.DataFrame, parts: Iterator[pa.Table], names: set[str]
+) -> Iterator[str]:
+    """The evaluations that say something of which the table knows nothing."""
+    start = 0
+    for part in parts:
+        for name in sorted(names):
+            for row in np.flatnonzero(part[name].is_valid().to_numpy()):
+                cell, number = (
+                    table["cell"].iloc[start + row],
+                    table["evaluation"].iloc[start + row],
+                )
+                yield (
+                    f"cells/{cell}/evaluations.jsonl, evaluation {number}: {name} is"
+                    f" {part[name][int(row)].as_py()!r}, and evaluations.parquet has no such column"
+                )
+        start += part.num_rows
 
 
 def _slice(stored: pyarrow.parquet.ParquetFile, start: int, rows: int) -> pa.Table:
@@ -181,7 +202,7 @@ def _columns_differ(name: str, then: Sequence[str], now: Sequence[str]) -> str:
     others = sorted({*then} ^ {*now}) or ["their order"]
     return (
         f"{name}: its columns are not those that this version writes ({', '.join(others)});"
-        " hpobench report makes it again"
+        " if the records are right, hpobench report makes it again"
     )
 
 
@@ -201,7 +222,7 @@ def _of_page(results: Results, file: Path) -> Iterator[str]:
 def _sayings(then: list[str], now: list[str]) -> Iterator[str]:
     for kind, a, b, c, d in difflib.SequenceMatcher(None, then, now, False).get_opcodes():
         if kind != "equal":
-            stored, mine = (_shortened(lines) for lines in (then[a:b], now[c:d]))
+            stored, mine = _excerpts(" ".join(then[a:b]), " ".join(now[c:d]))
             yield f"report.html says {stored}, and the records give {mine}"
 
 
@@ -212,6 +233,13 @@ def _said(page: str) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _shortened(lines: Sequence[str]) -> str:
-    text = textwrap.shorten(" ".join(lines), LONGEST, placeholder=" …")
-    return repr(text) if text else "nothing"
+def _excerpts(then: str, now: str) -> list[str]:
+    """Of each, the part from a little before where they are no longer the same."""
+    differ = (place for place, (a, b) in enumerate(zip(then, now, strict=False)) if a != b)
+    same = next(differ, min(len(then), len(now)))
+    start = then.rfind(" ", 0, max(same - LONGEST // 2, 0)) + 1
+    found = []
+    for text in (then, now):
+        part = textwrap.shorten(text[start:], LONGEST, placeholder=" …")
+        found.append(repr(f"… {part}" if start else part) if part else "nothing")
+    return found

@@ -190,5 +190,5 @@ def _remedy(error: OSError) -> str:
     if error.errno == errno.EEXIST:
         return "it is no folder: choose another path"
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return "check that this is the path of a run folder"
+        return "check that path"
     return "check that disk, then try again"

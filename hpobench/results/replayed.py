@@ -177,3 +177,17 @@ def summarise_replay(
     table = table.assign(place=place)
     table = table.sort_values(["place", "replay_regret", "replay_test_loss"], kind="stable")
     return table.drop(columns="place").reset_index(drop=True)
+
+
+def lowest_replayed(summary: pd.DataFrame, of_run: pd.DataFrame) -> str | None:
+    """Whose last incumbents, of one task, come to the lowest test loss; None if no one's do.
+
+    ``summary``: rows of `summarise_replay`, of one task; ``of_run``: of `summary.summarise`. Every
+    cell of the searcher was trained again, and not all of them hold the task's default for want of
+    a full training.
+    """
+    last = summary[summary["at"] == summary["at"].iloc[-1]]
+    held = of_run[of_run["seeds_at_default"] == of_run["seeds_complete"]]
+    mine = held.loc[held["task"].isin(last["task"]), "searcher"]
+    whole = last[(last["replay_n"] == last["seeds_planned"]) & ~last["searcher"].isin(mine)]
+    return None if whole.empty else str(whole.loc[whole["replay_test_loss"].idxmin(), "searcher"])

@@ -53,7 +53,7 @@ class Crew:
             self._watch()
         except KeyboardInterrupt:
             self._stop.cause = "user interrupt"
-            self._plan.note = "stopping, nothing is lost; Ctrl-C again stops at once"
+            self._plan.note = "stopping, what is complete is kept; Ctrl-C again stops at once"
             self._display.refresh(self._plan)
             raise Interrupted from None
         finally:

@@ -55,10 +55,10 @@ def simultaneous_band(values: ArrayLike, confidence: float = CONFIDENCE) -> Band
     a studentised bootstrap reaches four times as far at five seeds.) Neighbours that are the same
     up to scale add nothing, so a finer grid over step curves changes nothing.
 
-    It holds its level where what comes next depends on the present value, as a running minimum
-    does. It is too narrow for smooth curves, whose slope tells the future as well (91–95 % for
-    95 %, less on a finer grid), and for skewed values (87–90 % for lognormal ones of sigma 0.5,
-    61–66 % of sigma 1).
+    It holds its level where what comes next depends on the present value, and a seed's values are
+    not far from normal. It is too narrow for the running minimum of a search without noise (90 %
+    for 95 %), for smooth curves, whose slope tells the future as well (91–95 %, less on a finer
+    grid), and for skewed values (87–90 % for lognormal ones of sigma 0.5, 61–66 % of sigma 1).
     """
     values = _checked(values)
     if len(values) < FEWEST_SEEDS_FOR_A_BAND:

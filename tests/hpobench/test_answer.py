@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from fake_replay import write_replay
 from fake_run import Point, write_cell, write_references, write_run, write_study, write_yardsticks
 
 from hpobench.report.answer import answer
@@ -77,12 +78,29 @@ def test_how_many_times_sooner(tmp_path):
             points += [] if time is None else [Point(time, 0.101, 0.101 - 1e-4 * seed)]
             write_cell(tmp_path, "digits", searcher, seed, points)
     found = answer(Results.load(tmp_path), "digits")
-    assert "To 1 % of the default's regret it came so many times sooner, in seconds (95 %" in found
+    assert (
+        "To 1 % of the default's regret it came sooner by these factors of seconds (95 %" in found
+    )
     sooner = re.search(r": ([\d.]+) \[([\d.]+) to ([\d.]+)\] than slow, (.*?)\.", found)
     estimate, low, high = (float(sooner[place]) for place in (1, 2, 3))
     assert estimate == pytest.approx(4, rel=0.05)
     assert 2 < low < 4 < high < 8
     assert sooner[4] == "at least 30 [30 to ∞] than never"  # the budget is 60 s
+
+
+def test_replays_have_the_last_word(tmp_path):
+    """The longer its name, the higher its replayed loss."""
+    results_of(tmp_path, {"longer": [0.11, 0.11], "long": [0.12, 0.12]})
+    said = answer(write_replay(tmp_path), "digits")
+    assert said.startswith("On digits, longer ended lowest")
+    again = (
+        "Trained again on 2 fresh draws, long is lowest, with a replay regret of 0.06050 ± 0.00050"
+    )
+    assert said.endswith(f"{again}; longer comes to 0.08050 ± 0.00050.")
+    results_of(tmp_path / "same", {"a": [0.11, 0.11], "long": [0.12, 0.12]})
+    said = answer(write_replay(tmp_path / "same"), "digits")
+    assert "Trained again on 2 fresh draws, a is lowest, with a replay regret of 0.03050" in said
+    assert said.endswith("0.00050.")
 
 
 def test_only_a_searcher_with_all_of_its_cells_is_called_lowest(tmp_path):

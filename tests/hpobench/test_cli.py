@@ -57,6 +57,8 @@ def test_help_has_an_example(of: list[str]) -> None:
 
 MISTAKES = {
     "no study": (["run", "digit"], "no study 'digit'. Did you mean digits?"),
+    "a task": (["run", "mnist"], "mnist is a task: hpobench run digits --tasks mnist"),
+    "one of a file": (["run", "my/study.py:mine"], "give my/study.py, and --tasks mine for one"),
     "no searcher": (["run", "digits", "--searchers", "fsd"], "no searcher 'fsd'"),
     "no names": (["run", "digits", "--searchers", ","], "--searchers is empty"),
     "no task": (["run", "digits", "--tasks", "digts"], "digts"),

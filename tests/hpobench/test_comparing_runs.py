@@ -52,6 +52,23 @@ def test_seeds_pair_by_their_number(tmp_path: Path) -> None:
     assert abs(row.difference.mean) < 0.01  # not the 0.03 between neighbouring seeds
 
 
+def test_few_seeds_have_no_interval_and_no_p(tmp_path: Path) -> None:
+    first = write(tmp_path / "a", {"fds": 0.0}, seeds=range(4))
+    second = write(tmp_path / "b", {"fds": -0.02}, seeds=range(4))
+    (row,) = compared(Results.load(first), Results.load(second))
+    assert np.isnan(row.p)
+    assert row.verdict == "too few seeds"
+    shown = CliRunner().invoke(app, ["compare", str(first), str(second)])
+    assert "too few seeds" in shown.stdout
+    assert "[" not in shown.stdout.partition("verdict")[2]
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path: Path) -> None:
+    run = Results.load(write(tmp_path / "a", {"fds": 0.0}))
+    with pytest.raises(RunError, match="twice: give two runs"):
+        compared(run, run)
+
+
 def test_a_task_of_another_definition_is_not_compared(tmp_path: Path) -> None:
     first = write(tmp_path / "a", {"fds": 0.0}, tasks=("digits",))
     second = write(tmp_path / "b", {"fds": 0.0}, tasks=("digits",))

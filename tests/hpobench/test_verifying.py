@@ -95,6 +95,26 @@ def test_a_digit_of_another_record_shows_in_what_is_derived(
     assert differences(run)
 
 
+def test_a_changed_key_is_named_with_its_evaluation(run: Path) -> None:
+    file = run / "cells" / CELL / "evaluations.jsonl"
+    file.write_text(file.read_text().replace('"learning_rate_0"', '"learning_rate_8"', 1))
+    found = differences(run)
+    assert re.match(rf"cells/{CELL}/evaluations.jsonl, evaluation \d+: hyperparameters\.", found[0])
+    assert "learning_rate_8 is" in found[0]
+
+
+def test_what_differs_late_in_a_long_sentence_is_shown(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    sentence = re.search(r"On digits, [^<]{150,}", page)[0]
+    place = max(match.start() for match in re.finditer(r"\d", sentence))
+    changed = f"{sentence[:place]}{(int(sentence[place]) + 1) % 10}{sentence[place + 1 :]}"
+    (run / "report.html").write_text(page.replace(sentence, changed))
+    (said,) = differences(run)
+    stored, mine = re.match(r"report.html says (.+), and the records give (.+)", said).groups()
+    assert stored != mine
+    assert stored.startswith("'… ")
+
+
 def test_a_cell_that_says_to_be_another_is_named(run: Path) -> None:
     file = run / "cells" / CELL / "cell.json"
     file.write_text(file.read_text().replace('"seed": 0', '"seed": 2'))

@@ -165,8 +165,8 @@ def _memory(data: pd.DataFrame, searchers: Sequence[str]) -> PageFigure:
         heading="",
         name="memory",
         label=label,
-        caption="The most memory that a slot needed: a bar for the most over a searcher's cells, a"
-        " dot for each cell.",
+        caption="The most memory that a slot needed: a bar for the most over a searcher's cells,"
+        " and with scripts a stroke for each.",
         drawing=drawing,
         csv=csv_of(data),
         plot={

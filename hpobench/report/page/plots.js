@@ -280,12 +280,16 @@ const { plots, parts } = (() => {
       most.set(row.searcher, Math.max(most.get(row.searcher) ?? 0, number(row[column])));
     }
     const bars = [...most.keys()];
+    const ofSearcher = (mine) => data.searchers.find(({ name }) => name === mine).colour;
     const traces = [{
       type: "bar", orientation: "h", width: 0.62, textposition: "none",
       x: bars.map((name) => most.get(name)), y: bars.map((name) => names.indexOf(name)),
       text: bars.map((name) => `<b>${escaped(name)}</b><br>at most ${short(most.get(name))} MiB`),
       hovertemplate: "%{text}<extra></extra>",
-      marker: { color: faded("line-0", 0.5), line: { width: 1.2, color: colour("line-0") } },
+      marker: {
+        color: bars.map((name) => faded(ofSearcher(name), 0.5)),
+        line: { width: 1.2, color: bars.map((name) => colour(ofSearcher(name))) },
+      },
     }, {
       x: cells.map((row) => number(row[column])), y: cells.map((row) => names.indexOf(row.searcher)),
       mode: "markers", hovertemplate: "%{text}<extra></extra>",

@@ -79,7 +79,8 @@ def _figure(panels: Panels, changes: pd.DataFrame, clock: Clock, at_most: int) -
         label=f"Figure: {_shown(first)} over a clock, on {task}",
         caption=NOTHING
         if empty
-        else f"{words[0].upper()}{words[1:]}. Lower is better; a curve holds until the next step.",
+        else f"{words[0].upper()}{words[1:]}. Lower is better; a curve holds until the next step,"
+        " that of the incumbent the default's level until the first full training.",
         drawing=Drawing(
             partial(figure_of, [first], clock), f"{task}-{curves[0]}-", f"Figure: {words}", spoken
         ),

@@ -16,7 +16,7 @@ from hpobench.report.sooner import factor_of
 from hpobench.report.wording import UNKNOWN, number, plus_minus, seconds
 from hpobench.results.csv_text import csv_of
 from hpobench.results.records import Record
-from hpobench.results.replayed import END
+from hpobench.results.replayed import END, lowest_replayed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,18 +92,6 @@ def _task(results: Results, task: Any, summary: pd.DataFrame) -> Record:
         "lowest": lowest,
         "sooner": [] if lowest is None else sooner_rows(results, task, lowest),
     }
-
-
-def lowest_replayed(summary: pd.DataFrame, of_run: pd.DataFrame) -> str | None:
-    """Whose last incumbents, of one task, come to the lowest test loss.
-
-    Every cell is there, and not all of them hold the task's default for want of a full training.
-    """
-    last = summary[summary["at"] == summary["at"].iloc[-1]]
-    held = of_run[of_run["seeds_at_default"] == of_run["seeds_complete"]]
-    mine = held.loc[held["task"].isin(last["task"]), "searcher"]
-    whole = last[(last["replay_n"] == last["seeds_planned"]) & ~last["searcher"].isin(mine)]
-    return None if whole.empty else str(whole.loc[whole["replay_test_loss"].idxmin(), "searcher"])
 
 
 def sooner_rows(results: Results, task: str, searcher: str) -> list[Record]:

@@ -283,7 +283,7 @@ def test_an_interrupt_stops_all_the_work_says_so_and_goes_on() -> None:
     assert [piece.stopped for piece in work] == [True, True]
     assert all(piece.returned for piece in cluster.taken)
     assert done == []
-    assert display.notes[-1] == "stopping, nothing is lost; Ctrl-C again stops at once"
+    assert display.notes[-1] == "stopping, what is complete is kept; Ctrl-C again stops at once"
 
 
 def test_an_interrupt_does_not_wait_for_what_does_not_stop(monkeypatch: Any) -> None:
