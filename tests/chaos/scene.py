@@ -129,13 +129,19 @@ class Scene:
         }
 
     def at_work(self, role: str) -> list[Somebody]:
-        """Who has done something of that kind within the last moment, and is not stopped."""
-        mine, now, found = below([os.getpid()]), time.time(), []
+        """Who has done something of that kind within the last moment, and is not stopped.
+
+        An orphan, whose raylet is gone, ends by itself; stopped, it could not.
+        """
+        us, now, found = os.getpid(), time.time(), []
+        mine = below([us])
         for file in self.place.glob(f"present/*.{role}.*"):
             with suppress(OSError):
                 pid, _, of, seed = file.name.split(".")
                 process = mine.get(int(pid))
-                if process and process.state != "T" and now - file.stat().st_mtime < BUSY_SECONDS:
+                if process is None or process.state == "T" or process.parent == us:
+                    continue
+                if now - file.stat().st_mtime < BUSY_SECONDS:
                     found.append(Somebody(int(pid), role, of, int(seed)))
         return sorted(found)
 
