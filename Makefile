@@ -23,7 +23,7 @@ check: $(VENV)/.developer  ## Style and types
 	$(BIN)/mypy
 
 chaos: $(VENV)/.developer  ## Kill, freeze, tear, fill: what is lost? (25 minutes at most)
-	$(BIN)/python tests/chaos/chaos.py $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.chaos.chaos $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.installed  ## What the framework, each engine and the optimizers cost (an hour or two)
 	$(BIN)/python benchmarks/overhead.py

@@ -26,19 +26,19 @@ from sklearn.preprocessing import scale
 from torch import nn
 
 from searchers import FDS, HD, RMD
-from searchers.evaluations import measure
-from searchers.greedy import Greedy
+from searchers.gradient.greedy import Greedy
+from searchers.gradient.measured_points import measure
+from searchers.gradient.outer_optimizers import AdamDescent, GradientDescent, SignDescent
 from searchers.hypergradients.schedules import Schedule, schedule
 from searchers.hypergradients.training import start, train
-from searchers.hypergradients.update_rules import SGD, Adam, UpdateRule
-from searchers.inner import InnerProblem
-from searchers.outer import AdamDescent, GradientDescent, SignDescent
+from searchers.inner_problem import InnerProblem
 from searchers.protocols import Brief, Chain, Evaluation, GradientSearcher
 from searchers.space import Float, Nested, Space, Vector
+from searchers.update_rules import SGD, Adam, UpdateRule
 from trainables.network import Examples, NetworkProblem
-from trainables.seeds import generator
-from trainables.synthetic import NOISY_QUADRATIC
+from trainables.rng import generator
 from trainables.task import Instance, Task
+from trainables.tasks.synthetic import NOISY_QUADRATIC
 
 BUDGETS = (12, 36, 100)
 """In full trainings' worth of steps: about 3, 10 and 28 hypergradients."""

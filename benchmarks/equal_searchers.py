@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpobench import Study, evaluations
-from hpobench.report.answer import answers
+from hpobench.report.conclusions import answers
 from hpobench.results.paired import finals
 from hpobench.statistics.verdicts import verdicts
 from searchers import RandomSearch

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from hpobench import Results, Study
-from searchers.inner import InnerProblem
+from searchers.inner_problem import InnerProblem
 from searchers.space import Float, Space
 from trainables.task import Instance, Task
 from trainables.tasks import find_task

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from hpobench.running.ledger import PARTS
+from hpobench.results.schema import PARTS
 
 MOST_SECONDS, MOST_BYTES = 10.0, 1.5e9
 SEEDS, EVALUATIONS = 10, 1000

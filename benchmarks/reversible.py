@@ -33,7 +33,7 @@ from searchers.hypergradients.reversible import (
 from searchers.hypergradients.reversible_arithmetic import InformationBuffer, as_ratio
 from searchers.hypergradients.schedules import Schedule, per_step
 from searchers.hypergradients.training import Trained, start, train
-from searchers.hypergradients.update_rules import SGD, Maclaurin, UpdateRule
+from searchers.update_rules import SGD, Maclaurin, UpdateRule
 from trainables.models import Shape, lenet
 from trainables.network import Examples, NetworkProblem
 

@@ -31,12 +31,12 @@ from rich.console import Console
 
 from hpobench import Study, evaluations
 from hpobench.running import runner
-from hpobench.running.control import Control, Header
-from hpobench.running.controller import NEWS_SECONDS
+from hpobench.running.actor import NEWS_SECONDS
+from hpobench.running.cell_loop import CellLoop, Header
 from hpobench.running.display import Display, PlainLines
-from hpobench.running.slices import News, Order, Outcome
-from searchers.random_search import RandomSearch
-from trainables.seeds import derive
+from hpobench.running.interfaces import AttemptSpec, AttemptUpdate, Outcome
+from searchers.black_box.random_search import RandomSearch
+from trainables.rng import derive
 
 TRIALS = 10
 """Trainings of a cell."""
@@ -72,10 +72,10 @@ class Controllers:
 class SimulatedAttempt:
     """A cell's control, whose slots sleep; it goes on while it is asked for news."""
 
-    def __init__(self, order: Order, piece: SimulatedSlice) -> None:
+    def __init__(self, order: AttemptSpec, piece: SimulatedSlice) -> None:
         cell = order.cell
         header = Header(cell.name, cell.task.name, cell.searcher.name, cell.seed, order.attempt)
-        self._control = Control(header, cell.task, cell.searcher, order.budget, order.width)
+        self._control = CellLoop(header, cell.task, cell.searcher, order.budget, order.width)
         self._piece = piece
         self._random = random.Random(derive(cell.name, cell.seed, "durations"))
         self._ends: dict[str, float] = {}  # trial under way → when it will have ended
@@ -88,7 +88,7 @@ class SimulatedAttempt:
             for slot in range(order.width):
                 self._begin(slot)
 
-    def news(self, seen: int) -> News | None:
+    def news(self, seen: int) -> AttemptUpdate | None:
         end = time.monotonic() + NEWS_SECONDS
         while not self._control.over:
             time.sleep(max(min([end, *self._ends.values()]) - time.monotonic(), 0.0))
@@ -106,11 +106,11 @@ class SimulatedAttempt:
     def end(self) -> None:
         self._ends.clear()
 
-    def _news(self, seen: int) -> News:
+    def _news(self, seen: int) -> AttemptUpdate:
         control = self._control
         quiet = control.now() - control.stirred
         outcome = self._outcome() if control.over else None
-        return News(control.lines[seen:], control.clock(), quiet, control.doing, outcome)
+        return AttemptUpdate(control.lines[seen:], control.clock(), quiet, control.doing, outcome)
 
     def _advance(self) -> None:
         """Hand over what has ended by now, and begin what follows it."""
@@ -176,7 +176,7 @@ class SimulatedSlice:
     controllers: Controllers
     free: list[SimulatedSlice] = field(default_factory=list)
 
-    def start(self, order: Order) -> SimulatedAttempt:
+    def start(self, order: AttemptSpec) -> SimulatedAttempt:
         return SimulatedAttempt(order, self)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -8,9 +8,9 @@ print(study.run().summary())
 
 from typing import TYPE_CHECKING, Any
 
-from hpobench._shadows import check_shadows
+from hpobench._import_check import check_imports
 
-check_shadows()
+check_imports()
 
 from hpobench.budget import Budget, evaluations, seconds, steps  # noqa: E402
 from hpobench.errors import HpobenchError, RunError, StudyError  # noqa: E402

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hpobench.errors import StudyError
-from hpobench.report.wording import plural
+from hpobench.text import plural
 
 Kind = Literal["seconds", "evaluations", "steps"]
 

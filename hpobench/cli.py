@@ -19,8 +19,8 @@ from hpobench.budget import Budget
 from hpobench.cluster.commands import app as cluster
 from hpobench.errors import StudyError
 from hpobench.report.clocks import ClockName
-from hpobench.report.wording import listed, plain, plural
-from hpobench.tracking.commands import app as wandb_commands
+from hpobench.text import listed, plain, plural
+from hpobench.tracking.wandb.commands import app as wandb_commands
 
 app = typer.Typer(
     name="hpobench",
@@ -50,7 +50,7 @@ Wandb = Annotated[str, typer.Option(help="Weights & Biases: offline, online or o
 @app.command("list")
 def list_() -> None:
     """List tasks, searchers and ready-made studies."""
-    from hpobench.finding import find_study, study_names
+    from hpobench.discovery import find_study, study_names
     from searchers.catalog import SEARCHERS
     from trainables.tasks import TASKS
 
@@ -96,7 +96,7 @@ def run(
 
     Exit code 1 if the machines failed some of it time and again: that is left for a resume.
     """
-    from hpobench.finding import find_study
+    from hpobench.discovery import find_study
     from hpobench.running import runner
 
     found, source = find_study(study)
@@ -175,7 +175,7 @@ def replay(
 
     Exit code 1 if some of it is left: call it again, and it goes on.
     """
-    from hpobench.report.replay_table import replay_table
+    from hpobench.report.tables.replay import replay_table
     from hpobench.running import replaying
 
     times = parse_times(at) if at is not None else None
@@ -215,7 +215,7 @@ def compare(
     second: Annotated[Path, typer.Argument(help="The folder of another run.", show_default=False)],
 ) -> None:
     """Compare the test losses of two runs, searcher by searcher, paired by seed."""
-    from hpobench.report.comparing import cautions, compared, comparison_table
+    from hpobench.report.tables.comparison import cautions, compared, comparison_table
 
     runs = hpobench.Results.load(first), hpobench.Results.load(second)
     console = Console()
@@ -237,7 +237,7 @@ def watch(
 
     It takes its time only where nobody else wants it: what is measured here comes first.
     """
-    from hpobench.report.watching import LOOPBACK, LivePage, server_of
+    from hpobench.report.live_server import LOOPBACK, LivePage, server_of
 
     if hasattr(os, "nice"):
         os.nice(19)
@@ -249,7 +249,7 @@ def watch(
 @app.command(epilog="Example: `hpobench verify runs/digits-20260102-030405`")
 def verify(folder: Folder) -> None:
     """Compute every number of a run's tables and page again; exit code 1 if one differs."""
-    from hpobench.report.verifying import differences
+    from hpobench.report.verification import differences
 
     found = differences(folder)
     for line in found:
@@ -311,9 +311,9 @@ def reference(
     written, once its task names the file: Task(…, reference="mine.json"). Exit code 1 if the
     machines failed some of it: call it again, and it goes on.
     """
-    from hpobench.references import making
-    from hpobench.references.search import Procedure
-    from hpobench.references.target import find_target
+    from hpobench.reference_search import making
+    from hpobench.reference_search.search import Procedure
+    from hpobench.reference_search.target import find_target
 
     procedure = Procedure(Budget(budget), seeds, fresh=fresh)
     resources = parse_slot(slot) if slot is not None else {}
@@ -383,7 +383,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except Exception as error:
-        from hpobench.finding import USER_ERRORS  # late: it brings torch along
+        from hpobench.discovery import USER_ERRORS  # late: it brings torch along
 
         if not isinstance(error, USER_ERRORS):
             raise
@@ -405,7 +405,7 @@ def _say(line: str, status: int) -> None:
 
 
 def _show(results: hpobench.Results, clock: ClockName) -> None:
-    from hpobench.report.terminal_table import summary_table
+    from hpobench.report.tables.summary import summary_table
 
     console = Console()
     if not console.is_terminal:  # a log has no width: leave the table room

@@ -14,7 +14,7 @@ from hpobench.budget import Budget
 from hpobench.errors import StudyError
 from searchers.catalog import find_searcher
 from searchers.protocols import BlackBoxSearcher, GradientSearcher, Searcher
-from trainables.seeds import derive
+from trainables.rng import derive
 from trainables.task import Task
 from trainables.tasks import find_task
 

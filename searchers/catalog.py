@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import difflib
 
-from searchers.bayesian import TPE, BayesianOptimization
-from searchers.bohb import BOHB
+from searchers.black_box.baselines import Default, DefaultCosine
+from searchers.black_box.bayesian import TPE, BayesianOptimization
+from searchers.black_box.bohb import BOHB
+from searchers.black_box.grid import GridSearch
+from searchers.black_box.hyperband import Hyperband
+from searchers.black_box.random_search import RandomSearch
 from searchers.errors import SearcherError
-from searchers.fds import FDS
-from searchers.fds_published import FDSPublished
-from searchers.greedy import Greedy
-from searchers.grid import GridSearch
-from searchers.hd import HD
-from searchers.hyperband import Hyperband
+from searchers.gradient.fds import FDS
+from searchers.gradient.fds_published import FDSPublished
+from searchers.gradient.greedy import Greedy
+from searchers.gradient.hd import HD
+from searchers.gradient.rmd import RMD
 from searchers.protocols import Searcher
-from searchers.random_search import RandomSearch
-from searchers.rmd import RMD
-from searchers.zero_search import Default, DefaultCosine
 
 SEARCHERS: dict[str, Searcher] = {
     searcher.name: searcher

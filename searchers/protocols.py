@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from searchers.errors import SearcherError
-from searchers.hypergradients.update_rules import SGD, UpdateRule
-from searchers.inner import InnerProblem, Metrics, Weights
+from searchers.inner_problem import InnerProblem, Metrics, Weights
 from searchers.space import Flat, Space, SpaceError
+from searchers.update_rules import SGD, UpdateRule
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Search spaces: what may be tuned, in which range, on which scale.
 
 A task defines its space once. Gradient-based searchers read it directly (they step in each
-domain's own scale); black-box searchers get it through `searchers.emit`, with vectors flattened
-to scalars (`learning_rate_0`, `learning_rate_1`, …).
+domain's own scale); black-box searchers get it through `searchers.converters`, with vectors
+flattened to scalars (`learning_rate_0`, `learning_rate_1`, …).
 
 Two spellings of one configuration:
 
@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from searchers.bases import Basis, Windows
+from searchers.schedule_bases import Basis, Windows
 
 Value: TypeAlias = float | int | str | bool
 Flat: TypeAlias = dict[str, Value]

@@ -20,10 +20,10 @@ from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Graphs, Stored
 from searchers.hypergradients.schedules import Schedule, schedule
 from searchers.hypergradients.training import start, train
-from searchers.hypergradients.update_rules import SGD
 from searchers.protocols import Brief
 from searchers.space import Float, Space
-from searchers.testing import check_black_box
+from searchers.testing.black_box import check_black_box
+from searchers.update_rules import SGD
 from trainables import Examples, NetworkProblem
 from trainables.testing import check_task
 

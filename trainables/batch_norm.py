@@ -128,7 +128,7 @@ def _forward(self: nn.Module, inputs: Tensor) -> Tensor:
     )
 
 
-def hasten(model: nn.Module) -> nn.Module:
+def patch_batch_norm(model: nn.Module) -> nn.Module:
     """The model, its batch normalisations with the second derivative of this module."""
     for module in model.modules():
         if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.network import Examples, NetworkProblem, joined
-from trainables.seeds import generator
+from trainables.rng import generator
 from trainables.task import Instance
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]

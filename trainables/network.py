@@ -13,11 +13,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-from searchers.inner import NO_THETA, Buffers, Metrics, Theta, Weights
-from trainables.batch_norm import hasten
-from trainables.objectives import CrossEntropy, Minibatch, Objective
-from trainables.seeds import derive, generator
+from searchers.inner_problem import NO_THETA, Buffers, Metrics, Theta, Weights
+from trainables.batch_norm import patch_batch_norm
+from trainables.rng import derive, generator
 from trainables.task import TaskError
+from trainables.training_losses import CrossEntropy, Minibatch, Objective
 
 EVALUATION_BATCH = 500  # on a CPU, 1,000 images leave the cache: a third slower
 
@@ -141,7 +141,7 @@ class NetworkProblem:
         self._shapes = [p.shape for p in parameters.values()]
         self._sizes = [p.numel() for p in parameters.values()]
         self._tied = _tied(model)
-        self._model = hasten(model.to("meta"))
+        self._model = patch_batch_norm(model.to("meta"))
         self.objective = objective or CrossEntropy()
         self.hyperparameters = self.objective.hyperparameters
         self.groups = {name: self._mask(chosen) for name, chosen in groups.items()}

@@ -14,10 +14,10 @@ from typing import Literal
 
 import torch
 
-from searchers.hypergradients.update_rules import SGD, UpdateRule
-from searchers.inner import InnerProblem, Metrics, Weights
+from searchers.inner_problem import InnerProblem, Metrics, Weights
 from searchers.protocols import Brief
 from searchers.space import Nested, Space, SpaceError
+from searchers.update_rules import SGD, UpdateRule
 
 
 class TaskError(ValueError):

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from searchers.errors import SearcherError
 from searchers.hypergradients.schedules import check_space
-from searchers.inner import Buffers, InnerProblem, Theta, Weights
+from searchers.inner_problem import Buffers, InnerProblem, Theta, Weights
 from searchers.space import SpaceError
-from trainables.seeds import generator
+from trainables.rng import generator
 from trainables.task import Instance, Task
 
 DIFFERENCE = 1e-8  # of finite differences in float64: small, as ReLU and pooling have kinks

@@ -34,17 +34,17 @@ from searchers.protocols import (
     checked_evaluation,
 )
 from searchers.stopwatch import clock
-from trainables.evaluation import evaluate_job, save_weights
-from trainables.memory import out_of_memory, peak_device, peak_host, reset_peaks
+from trainables.peak_memory import out_of_memory, peak_device, peak_host, reset_peaks
 from trainables.processes import end_with
 from trainables.task import Task
+from trainables.training_job import evaluate_job, save_weights
 from trainables.warm_up import warm_up, warm_up_forward_mode
 
 REPORT = "report"
 
 
 @dataclass(frozen=True)
-class Post:
+class SlotContext:
     """What every slot of a cell needs to know: the same for all its trials.
 
     ``scratch`` is a folder for what lives no longer than the cell (weights of incumbents,
@@ -87,7 +87,7 @@ class ScratchError(Exception):
 class SlotTrainable(tune.Trainable):
     """Does the work that its trial's config names; reports evaluations."""
 
-    def setup(self, config: dict[str, Any], post: Post | None = None) -> None:
+    def setup(self, config: dict[str, Any], post: SlotContext | None = None) -> None:
         assert post is not None
         self._post = post
         if post.controller is not None:

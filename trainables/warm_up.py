@@ -7,7 +7,7 @@ import torch
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.schedules import schedule
 from searchers.stopwatch import wait_for
-from trainables.synthetic import QUADRATIC
+from trainables.tasks.synthetic import QUADRATIC
 
 
 def warm_up(device: torch.device) -> None:

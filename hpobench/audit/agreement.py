@@ -15,7 +15,7 @@ from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.reverse import Stored
 from searchers.hypergradients.reversible import Reversible
 from searchers.hypergradients.training import Trained, start, train
-from searchers.hypergradients.update_rules import UpdateRule
+from searchers.update_rules import UpdateRule
 
 REFERENCE = Stored()
 SMOOTH, KINKED = 1e-3, 1e-5

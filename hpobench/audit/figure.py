@@ -15,10 +15,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from hpobench.audit.cost import HORIZON, PLAIN, USUAL
 from hpobench.audit.rows import Cost, Spread, named, over_draws, own_draws
-from hpobench.report.figures.labels import Entry, draw_labels, height_of, width_of
-from hpobench.report.figures.scale import log_ticks, regret_scale, tick_text
-from hpobench.report.figures.style import LineStyle, Style, StyleName, line_style, themed
-from hpobench.report.wording import plural
+from hpobench.report.drawing.labels import Entry, draw_labels, height_of, width_of
+from hpobench.report.drawing.scale import log_ticks, regret_scale, tick_text
+from hpobench.report.drawing.style import LineStyle, Style, StyleName, line_style, themed
+from hpobench.text import plural
 
 WIDTH, LEFT, TOP, BOTTOM = 8.8, 0.75, 0.62, 0.62  # inches
 LOWEST, ROW, LEGEND = 2.9, 0.3, 0.3  # inches: a panel of curves; one coefficient; one line

@@ -17,10 +17,10 @@ from hpobench.audit.problems import BATCH_SIZE, EXAMPLES, NETS, RULES, Case, cas
 from hpobench.audit.rows import DIFFERENCES, Agreement
 from searchers.hypergradients.derivatives import direction
 from searchers.hypergradients.training import clone, gradient, rows, start
-from searchers.hypergradients.update_rules import State, UpdateRule
 from searchers.online import SGD, AdaGrad, Adam, RMSProp, Tower
 from searchers.online.level import Level
-from searchers.online.storeys import settle
+from searchers.online.level_state import settle
+from searchers.update_rules import State, UpdateRule
 from trainables.network import seeded
 
 HD, TOWER = "hd", "tower"

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from searchers.bases import Cosine, Linear, Windows
 from searchers.hypergradients.schedules import Schedule, schedule
-from searchers.hypergradients.update_rules import SGD, UPDATE_RULES, UpdateRule
 from searchers.protocols import Brief
+from searchers.schedule_bases import Cosine, Linear, Windows
 from searchers.space import Flat, Float, Space, Vector
+from searchers.update_rules import SGD, UPDATE_RULES, UpdateRule
 from trainables.network import Examples, NetworkProblem
-from trainables.objectives import LabelSmoothing
+from trainables.training_losses import LabelSmoothing
 
 RULES: tuple[UpdateRule, ...] = (*UPDATE_RULES, SGD(clamp=0.05, name="clamped"))
 """Every update rule; "clamped" is SGD with a third of the gradient's entries clamped."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hpobench.report.wording import plural
+from hpobench.text import plural
 from searchers.errors import SearcherError
 
 EXACT, DIFFERENCES, ROUNDED = 1e-12, 1e-7, 1e-10

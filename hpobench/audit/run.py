@@ -36,7 +36,7 @@ from hpobench.audit.table import (
     trouble_lines,
 )
 from hpobench.report.figures.write import render
-from hpobench.results.records import make_folder, write_json, write_whole
+from hpobench.results.json_files import make_folder, write_json, write_whole
 from trainables.task import Task
 
 SCHEMA = 1

@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 from hpobench.errors import HpobenchError
 from searchers.catalog import SEARCHERS, find_searcher
 from searchers.errors import SearcherError
-from searchers.hd import HD
+from searchers.gradient.hd import HD
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.forward import Forward

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from hpobench.audit.agreement import FINITE
 from hpobench.audit.rows import GROSS, Agreement, Cost, Spread, named, over_draws, own_draws
-from hpobench.report.wording import UNKNOWN, listed, number, percent, plural, plus_minus
+from hpobench.text import UNKNOWN, listed, number, percent, plural, plus_minus
 
 MOST_COEFFICIENTS = 24
 T = TypeVar("T")

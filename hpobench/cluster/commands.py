@@ -81,7 +81,7 @@ def submit(
         return
     if out is not None:
         packing.check_place(out)
-    from hpobench.finding import find_study
+    from hpobench.discovery import find_study
 
     found, source = find_study(study)
     if pip is not None and not pip.is_file():
@@ -196,7 +196,7 @@ def _bring(jobs: Jobs, job: str, out: Path, wandb: str) -> None:
         print(f"report: {out / 'report.html'}")
     if wandb == "online":
         import hpobench
-        from hpobench.tracking.track import track
+        from hpobench.tracking.wandb.track import track
 
         track(hpobench.Results.load(out), wandb)
 

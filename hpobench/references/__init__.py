@@ -1,1 +1,1 @@
-"""What a regret is measured from, and how it is made; the frozen ones lie here as JSON."""
+"""What a regret is measured from; the frozen ones lie here as JSON."""

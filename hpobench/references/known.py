@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from hpobench.errors import StudyError
-from hpobench.results.fields import Columns, check
-from hpobench.results.records import read_json
-from hpobench.specification import SCHEMA, task_hash
+from hpobench.results.json_files import read_json
+from hpobench.results.schema import Columns, check
+from hpobench.study_file import SCHEMA, task_hash
 from searchers.space import SpaceError
 from trainables.task import Task
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
-from hpobench.report.wording import seconds, thousands
+from hpobench.text import seconds, thousands
 
 if TYPE_CHECKING:
-    from hpobench.results.curves import Clock
+    from hpobench.results.regret import Clock
 
 
 class ClockName(str, Enum):

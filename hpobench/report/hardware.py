@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from hpobench.report.wording import listed, plural
+from hpobench.text import listed, plural
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

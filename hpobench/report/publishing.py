@@ -11,8 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hpobench.report.beside import carry_out_beside, start_beside
-from hpobench.report.figures import inline
+from hpobench.report.drawing import inline
 from hpobench.report.figures.write import (
     run_figures,
     write_drawn,
@@ -21,7 +20,8 @@ from hpobench.report.figures.write import (
 )
 from hpobench.report.page.document import is_large, write_report
 from hpobench.report.page.regret import whole_regret
-from hpobench.results.curves import Clock
+from hpobench.report.subprocess_pool import carry_out_beside, start_beside
+from hpobench.results.regret import Clock
 from hpobench.results.run import Results
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from hpobench.results.curves import Clock
+from hpobench.results.regret import Clock
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

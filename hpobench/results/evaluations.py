@@ -20,7 +20,9 @@ import pyarrow.json
 from numpy.typing import NDArray
 
 from hpobench.errors import RunError
-from hpobench.results.fields import (
+from hpobench.results.json_column import JsonColumn, common, plain
+from hpobench.results.json_files import Record, read_bytes, read_lines, torn_note
+from hpobench.results.schema import (
     CLOCKS,
     EVALUATION,
     NAMES,
@@ -29,8 +31,6 @@ from hpobench.results.fields import (
     check,
     check_schema,
 )
-from hpobench.results.objects import Objects, common, plain
-from hpobench.results.records import Record, read_bytes, read_lines, torn_note
 
 Arrays: TypeAlias = dict[str, pa.Array]
 
@@ -235,11 +235,11 @@ def _frame(
 def _column(name: str, pieces: Sequence[pa.Array | int]) -> Any:
     """One column; a number stands for so many missing values."""
     if name == "hyperparameters":
-        return Objects.joined(pieces)
+        return JsonColumn.joined(pieces)
     pieces = [len(p) if not isinstance(p, int) and p.type == pa.null() else p for p in pieces]
     kind = _KNOWN.get(name) or common({p.type for p in pieces if not isinstance(p, int)})
     if kind is None:
-        return Objects.joined(pieces)
+        return JsonColumn.joined(pieces)
     whole = pa.chunked_array(list(_cast(pieces, kind)), kind)
     if name == "slot":
         empty = whole.is_null().to_numpy()

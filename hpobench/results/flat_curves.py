@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hpobench.results.curves import Clock
-from hpobench.results.regret import Array
+from hpobench.results.regret import Clock
+from hpobench.statistics.curves import Array
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

@@ -11,7 +11,9 @@ import pandas as pd
 
 from hpobench.errors import RunError
 from hpobench.results.evaluations import read_cell_evaluations
-from hpobench.results.fields import (
+from hpobench.results.json_files import Record, read_json, read_lines, torn_note
+from hpobench.results.replayed import END, Replays
+from hpobench.results.schema import (
     CELL,
     COUNTED,
     LEDGER,
@@ -26,8 +28,6 @@ from hpobench.results.fields import (
     check,
     check_schema,
 )
-from hpobench.results.records import Record, read_json, read_lines, torn_note
-from hpobench.results.replayed import END, Replays
 
 
 def read_study(path: Path) -> Record:

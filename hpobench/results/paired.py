@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpobench.results.curves import Clock, step_curves
 from hpobench.results.ends import when_ended
-from hpobench.results.regret import Array
+from hpobench.results.regret import Clock, step_curves
 from hpobench.results.targets import approaches
+from hpobench.statistics.curves import Array
 from hpobench.statistics.times import Times
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from hpobench.results.objects import JSON, Objects
-from hpobench.results.records import replacing
+from hpobench.results.json_column import JSON, JsonColumn
+from hpobench.results.json_files import replacing
 
 ROWS = 1 << 16  # of one part
 _TEXT = pa.large_string()
@@ -48,7 +48,7 @@ def _keys(frame: pd.DataFrame) -> Keys:
     taken = set(frame.columns)
     found: dict[str, dict[str, pa.DataType]] = {}
     for name, column in frame.items():
-        keys = column.array.keys() if isinstance(column.array, Objects) else None
+        keys = column.array.keys() if isinstance(column.array, JsonColumn) else None
         names = {f"{name}.{key}" for key in keys or ()}
         if keys is not None and taken.isdisjoint(names):
             found[str(name)] = keys
@@ -76,7 +76,7 @@ def _part(frame: pd.DataFrame, keys: Keys, schema: pa.Schema) -> pa.Table:
         else:
             arrays.append(
                 column.texts()
-                if isinstance(column, Objects)
+                if isinstance(column, JsonColumn)
                 else pa.array(column, from_pandas=True)
             )
     return pa.table(
@@ -85,7 +85,7 @@ def _part(frame: pd.DataFrame, keys: Keys, schema: pa.Schema) -> pa.Table:
 
 
 def _type(column: pd.Series) -> pa.DataType:
-    if isinstance(column.array, Objects):
+    if isinstance(column.array, JsonColumn):
         return _TEXT
     return (
         pa.array(column.dropna()[:1]).type if column.dtype == object else pa.array(column[:0]).type

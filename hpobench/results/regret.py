@@ -1,176 +1,169 @@
-"""Regret and its statistics, as pure functions of arrays.
-
-Words: the *incumbent* is the best validation loss so far; *regret* is its test loss minus the
-reference's on the same split, signed and never clipped; *normalised regret* divides by what the
-default loses to the reference, so 1 is the default and 0 the reference.
-
-NaN stands for "not measured" and is carried along: no function here skips it.
-"""
+"""Regret over time as a frame, from each cell's evaluations and its split's yardsticks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+import pandas as pd
+from numpy.typing import NDArray
 
-FEWEST_SEEDS_FOR_A_BAND = 5
-CONFIDENCE = 0.95
+from hpobench.results.json_files import Record
+from hpobench.results.schema import CLOCKS
+from hpobench.statistics.curves import StepCurve, incumbents, normalised, regret, zero_tolerance
 
-Array = NDArray[np.float64]
+Curve: TypeAlias = Literal["incumbent", "in_hand"]
+Clock: TypeAlias = Literal["seconds", "slot_seconds", "steps"]
+
+COLUMNS = (
+    "task",
+    "searcher",
+    "seed",
+    "curve",
+    "seconds",
+    "slot_seconds",
+    "steps",
+    "evaluation",
+    "validation_loss",
+    "test_loss",
+    "test_accuracy",
+    "regret",
+    "normalised_regret",
+    "zero_tolerance",
+    "cell",
+    "status",
+)
+_MEASURES = ("validation_loss", "test_loss", "test_accuracy")
 
 
 @dataclass(frozen=True)
-class StepCurve:
-    """A right-continuous step function: ``values[i]`` holds from ``times[i]`` until the next time.
+class Split:
+    """What a task's default and reference come to on one split; NaN where not measured.
 
-    ``times``: shape (k,), k ≥ 1, ascending; of equal times the last one counts. ``values``: (k,).
+    ``default``: its mean validation_loss, test_loss and test_accuracy. ``reference_loss``: the
+    reference's mean test loss. ``tolerance``: what still counts as zero regret.
     """
 
-    times: Array
-    values: Array
-
-    def __post_init__(self) -> None:
-        times, values = (np.asarray(a, dtype=float) for a in (self.times, self.values))
-        if times.ndim != 1 or times.shape != values.shape or len(times) == 0:
-            raise ValueError(f"times {times.shape} and values {values.shape} are not both (k,)")
-        if not (times[1:] > times[:-1]).all():
-            if not (times[1:] >= times[:-1]).all():
-                raise ValueError("times are not ascending")
-            last_of_equals = np.append(times[1:] > times[:-1], True)
-            times, values = times[last_of_equals], values[last_of_equals]
-        object.__setattr__(self, "times", times)
-        object.__setattr__(self, "values", values)
-
-    def at(self, grid: ArrayLike) -> Array:
-        """The values at the points of a grid, same shape; NaN before the first time."""
-        index = np.searchsorted(self.times, np.asarray(grid, dtype=float), side="right") - 1
-        return np.where(index < 0, np.nan, self.values[np.maximum(index, 0)])
-
-    @property
-    def last(self) -> float:
-        return float(self.values[-1])
+    default: Mapping[str, float]
+    reference_loss: float
+    tolerance: float
 
 
-class Estimate(NamedTuple):
-    """A mean over n seeds with its standard error, which is NaN for fewer than two."""
-
-    mean: float
-    standard_error: float
-    n: int
-
-    def interval(self) -> tuple[float, float] | None:
-        """The 95 % t-interval, from five seeds on; None below."""
-        if self.n < FEWEST_SEEDS_FOR_A_BAND:
-            return None
-        reach = t_quantile(self.n) * self.standard_error
-        return self.mean - reach, self.mean + reach
+UNMEASURED = Split(dict.fromkeys(_MEASURES, math.nan), math.nan, math.nan)
 
 
-def incumbents(losses: ArrayLike, eligible: ArrayLike | None = None) -> NDArray[np.int64]:
-    """Which evaluations of a sequence became the incumbent when they arrived.
+def regret_frame(
+    cells: pd.DataFrame,
+    evaluations: pd.DataFrame,
+    tests: pd.DataFrame,
+    yardsticks: pd.DataFrame,
+    references: Mapping[str, Record | None],
+) -> pd.DataFrame:
+    """For each cell that has begun, and each curve: a row at 0 s (the default) and each change.
 
-    ``losses``: validation losses in order of arrival, shape (n,). ``eligible``: shape (n,), which
-    of them may (all, unless told). An equal loss does not replace the incumbent. Returns
-    ascending indices, shape (m,), m ≤ n; their losses fall strictly.
+    ``curve``: "incumbent" (the best among full evaluations) or "in_hand" (at any budget).
+    ``evaluation`` is empty for the default. ``regret`` and ``normalised_regret`` are empty where
+    there is no reference, or no test metric yet. ``zero_tolerance``: what counts as zero regret.
     """
-    losses = np.asarray(losses, dtype=float)
-    eligible = np.ones(len(losses), bool) if eligible is None else np.asarray(eligible, bool)
-    candidates = np.where(eligible & ~np.isnan(losses), losses, np.inf)
-    best_before = np.concatenate([[np.inf], np.minimum.accumulate(candidates)[:-1]])
-    return np.flatnonzero(candidates < best_before)
+    begun = cells[cells["status"] != "missing"]
+    rows = _changes(begun["cell"].tolist(), evaluations)
+    cell = begun.iloc[rows["place"]].reset_index(drop=True)
+    table = pd.concat([rows, cell[["task", "searcher", "seed", "cell", "status"]]], axis=1)
+    tested = tests[["cell", "evaluation", "test_loss", "test_accuracy"]]
+    tested = tested.drop_duplicates(["cell", "evaluation"], keep="last")
+    table = table.merge(tested, on=["cell", "evaluation"], how="left")
+
+    splits = splits_of(yardsticks, references)
+    worth = {task: worth_of(task, splits) for task in references}
+    split = [splits.get(key, UNMEASURED) for key in zip(table["task"], table["seed"], strict=True)]
+    at_default = table["evaluation"].isna()
+    for name in _MEASURES:
+        default = pd.Series([s.default[name] for s in split], index=table.index, dtype=float)
+        table[name] = table[name].where(~at_default, default)
+    reference = np.array([s.reference_loss for s in split], dtype=float)
+    table["regret"] = regret(table["test_loss"], reference)
+    table["normalised_regret"] = normalised(table["regret"], table["task"].map(worth))
+    table["zero_tolerance"] = np.array([s.tolerance for s in split], dtype=float)
+    return table[list(COLUMNS)]
 
 
-def regret(test_loss: ArrayLike, reference: ArrayLike) -> Array:
-    """Test loss minus the reference's mean test loss on the same split; shapes broadcast."""
-    return np.asarray(test_loss, dtype=float) - np.asarray(reference, dtype=float)
+def splits_of(
+    yardsticks: pd.DataFrame, references: Mapping[str, Record | None]
+) -> dict[tuple[str, int], Split]:
+    """The yardsticks of each task and cell seed that has any; see `UNMEASURED` for the others."""
+    drawn = yardsticks.drop_duplicates(["task", "seed", "row", "draw"], keep="last")
+    rows: dict[tuple[str, int], dict[str, pd.DataFrame]] = {}
+    for key, draws in drawn.groupby(["task", "seed", "row"], sort=False):
+        task, seed, row = cast(tuple[str, int, str], key)
+        rows.setdefault((task, int(seed)), {})[row] = draws
+    return {key: _split(of_key, references.get(key[0])) for key, of_key in rows.items()}
 
 
-def normalised(regret: ArrayLike, default_regret: ArrayLike) -> Array:
-    """Regret ÷ the default's regret, shapes broadcast; NaN where the default does not lose."""
-    lost = np.asarray(default_regret, dtype=float)
-    return np.asarray(regret, dtype=float) / np.where(lost > 0, lost, np.nan)
+def _split(rows: Mapping[str, pd.DataFrame], reference: Record | None) -> Split:
+    default, measured = UNMEASURED.default, rows.get("default")
+    if measured is not None:
+        default = {name: float(measured[name].mean(skipna=False)) for name in _MEASURES}
+    if reference is None or "reference" not in rows:
+        return Split(default, reference_loss=math.nan, tolerance=math.nan)
+    draws = rows["reference"]["test_loss"].to_numpy()
+    return Split(default, float(draws.mean()), zero_tolerance(draws))
 
 
-def zero_tolerance(reference_draws: ArrayLike) -> float:
-    """How far above the reference still counts as zero regret: the reference's standard error.
+def worth_of(task: str, splits: Mapping[tuple[str, int], Split]) -> float:
+    """What a task's reference is worth: default − reference, the mean over its splits.
 
-    That of the mean of its draws on the split, shape (k,): a regret is measured from that mean. (A
-    reference's own standard error is over splits, which a regret on one split does not have.) A
-    single draw has none.
+    One number for all of a task's seeds: on a single split the difference can be as small as its
+    own noise, and a ratio by it says nothing.
     """
-    draws = np.asarray(reference_draws, dtype=float)
-    return float(standard_error(draws)) if len(draws) > 1 else 0.0
+    mine = [split for (name, _), split in splits.items() if name == task]
+    gaps = [split.default["test_loss"] - split.reference_loss for split in mine]
+    known = [gap for gap in gaps if not math.isnan(gap)]
+    return sum(known) / len(known) if known else math.nan
 
 
-def time_to_target(curve: StepCurve, target: float) -> float | None:
-    """When the curve came to at or below the target to stay; None if it ends above (censored).
+def step_curves(
+    table: pd.DataFrame, clock: Clock = "seconds", value: str = "regret"
+) -> dict[int, StepCurve]:
+    """Rows of the regret frame, of one task, searcher and curve, as a step curve for each seed."""
+    seeds, times, values = (table[name].to_numpy() for name in ("seed", clock, value))
+    return {
+        int(seed): StepCurve(times[mine], values[mine])
+        for seed in dict.fromkeys(seeds.tolist())
+        for mine in [seeds == seed]
+    }
 
-    A target that was reached and lost again counts from the last crossing.
+
+def _changes(cells: Sequence[str], evaluations: pd.DataFrame) -> pd.DataFrame:
+    """For each cell and curve the default, then each evaluation that was better than all before.
+
+    Columns: place (the cell's in ``cells``), curve, and of the evaluation its number, clocks and
+    validation_loss; the default has no number, and its clocks are 0.
     """
-    above = np.flatnonzero(~(curve.values <= target))  # NaN is not below anything
-    if len(above) == 0:
-        return float(curve.times[0])
-    if above[-1] == len(curve.values) - 1:
-        return None
-    return float(curve.times[above[-1] + 1])
+    where = evaluations.groupby("cell", sort=False).indices
+    losses = evaluations["validation_loss"].to_numpy()
+    ok = (evaluations["status"] == "ok").to_numpy()
+    eligible = {"incumbent": ok & evaluations["full"].to_numpy(), "in_hand": ok}
+    nothing = np.empty(0, dtype=np.int64)
+    found = [
+        np.append(-1, mine[incumbents(losses[mine], may[mine])])
+        for mine in (where.get(cell, nothing) for cell in cells)
+        for may in eligible.values()
+    ]
+    lengths = [len(rows) for rows in found]
+    rows = np.concatenate([nothing, *found])
+    table = {
+        "place": np.repeat(np.repeat(np.arange(len(cells)), len(eligible)), lengths),
+        "curve": np.repeat(np.array([*eligible] * len(cells), dtype=object), lengths),
+        "evaluation": _at(evaluations["evaluation"].astype("Int64"), rows),
+        "validation_loss": _at(evaluations["validation_loss"], rows),
+    }
+    table |= {clock: np.where(rows < 0, 0.0, _at(evaluations[clock], rows)) for clock in CLOCKS}
+    return pd.DataFrame(table)
 
 
-def median_time(times: Sequence[float | None]) -> float | None:
-    """The time by which at least half of the seeds had reached a target; None if fewer did.
-
-    ``times``: one for each seed, None where the target was not reached (censored, and counted).
-    """
-    if not times:
-        return None
-    ordered = sorted(math.inf if time is None else time for time in times)
-    median = ordered[math.ceil(len(ordered) / 2) - 1]
-    return median if math.isfinite(median) else None
-
-
-def estimate(values: ArrayLike) -> Estimate:
-    """Mean and standard error of one number per seed, shape (n,)."""
-    values = np.asarray(values, dtype=float)
-    mean = float(values.mean()) if len(values) else math.nan
-    return Estimate(mean, float(standard_error(values)), len(values))
-
-
-def standard_error(values: ArrayLike) -> Array:
-    """Standard error of the mean over the first axis (seeds): (n, …) → (…); NaN for n < 2."""
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
-        return np.full(values.shape[1:], np.nan)
-    return np.asarray(values.std(axis=0, ddof=1) / math.sqrt(len(values)))
-
-
-def t_quantile(n: int) -> float:
-    """How many standard errors a two-sided 95 % interval of a mean over n ≥ 2 seeds reaches."""
-    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
-
-
-class MeanCurve(NamedTuple):
-    """The mean over seeds, and the ends of its 95 % t-interval at each time.
-
-    The interval is None below five seeds.
-    """
-
-    mean: StepCurve
-    band: tuple[StepCurve, StepCurve] | None
-
-
-def mean_curve(curves: Sequence[StepCurve]) -> MeanCurve:
-    """The mean over seeds, exact: it steps wherever one of the curves does."""
-    start = max(curve.times[0] for curve in curves)
-    grid = np.unique(np.concatenate([curve.times for curve in curves]))
-    grid = grid[grid >= start]
-    values = np.array([curve.at(grid) for curve in curves])
-    mean = values.mean(axis=0)
-    if len(curves) < FEWEST_SEEDS_FOR_A_BAND:
-        return MeanCurve(StepCurve(grid, mean), None)
-    reach = t_quantile(len(curves)) * standard_error(values)
-    band = StepCurve(grid, mean - reach), StepCurve(grid, mean + reach)
-    return MeanCurve(StepCurve(grid, mean), band)
+def _at(column: pd.Series, rows: NDArray[np.int64]) -> Any:
+    """The values in rows by number; empty at -1."""
+    return pd.api.extensions.take(column.array, rows, allow_fill=True)

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from hpobench.results.ends import when_ended
-from hpobench.results.regret import Array
 from hpobench.results.replayed import of_incumbents
+from hpobench.statistics.curves import Array
 from hpobench.statistics.times import SpeedUp, Times, median_time, speed_up
 
 if TYPE_CHECKING:

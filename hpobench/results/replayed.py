@@ -19,8 +19,8 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from hpobench.results.records import Record
-from hpobench.results.regret import estimate, regret
+from hpobench.results.json_files import Record
+from hpobench.statistics.curves import estimate, regret
 
 END = "end"
 """The end of the budget, as a time."""
@@ -69,7 +69,7 @@ def label(at: float) -> str:
 def incumbents_at(changes: pd.DataFrame, at: Sequence[float]) -> pd.DataFrame:
     """Who was the incumbent of each cell at each time.
 
-    ``changes``: the regret frame (see `hpobench.results.curves.regret_frame`). Columns: cell; at,
+    ``changes``: the regret frame (see `hpobench.results.regret.regret_frame`). Columns: cell; at,
     as `label` has it; evaluation, empty while the incumbent is the task's default; search_regret,
     the regret of the weights that the search itself had trained.
     """

@@ -21,9 +21,8 @@ import pandas as pd
 
 from hpobench.errors import RunError
 from hpobench.results.csv_text import csv_of
-from hpobench.results.curves import UNMEASURED, Clock, Split, regret_frame, splits_of
 from hpobench.results.evaluations import read_evaluations
-from hpobench.results.fields import CELL, CLOCKS, TEST, YARDSTICK
+from hpobench.results.json_files import Record, write_whole
 from hpobench.results.loading import (
     cell_row,
     frame,
@@ -38,9 +37,10 @@ from hpobench.results.loading import (
     unplanned,
 )
 from hpobench.results.parquet import write_parquet
-from hpobench.results.records import Record, write_whole
+from hpobench.results.regret import UNMEASURED, Clock, Split, regret_frame, splits_of
 from hpobench.results.replay_times import replay_sooner
 from hpobench.results.replayed import Replays, replay_frame, summarise_replay
+from hpobench.results.schema import CELL, CLOCKS, TEST, YARDSTICK
 from hpobench.results.summary import summarise
 
 
@@ -133,7 +133,7 @@ class Results:
         return self._splits.get((task, seed), UNMEASURED)
 
     def regret(self) -> pd.DataFrame:
-        """Regret over time; see `hpobench.results.curves.regret_frame`."""
+        """Regret over time; see `hpobench.results.regret.regret_frame`."""
         return self._regret
 
     def changes(self, task: str, searcher: str) -> pd.DataFrame:

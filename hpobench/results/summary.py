@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from hpobench.results.curves import Clock
-from hpobench.results.records import Record
-from hpobench.results.regret import estimate, median_time
+from hpobench.results.json_files import Record
+from hpobench.results.regret import Clock
 from hpobench.results.targets import approaches
+from hpobench.statistics.curves import estimate, median_time
 
 
 def summarise(

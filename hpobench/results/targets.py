@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from hpobench.results.curves import Clock, step_curves
-from hpobench.results.regret import StepCurve, time_to_target
+from hpobench.results.regret import Clock, step_curves
+from hpobench.statistics.curves import StepCurve, time_to_target
 
 TARGETS = {"10_percent": 0.1, "1_percent": 0.01, "zero": 0.0}
 """Of normalised regret; zero is regret itself, within the reference's standard error."""

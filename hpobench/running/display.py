@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from hpobench.report.wording import plural
-from hpobench.running.attempts import CellRun
+from hpobench.running.cell_run import CellRun
 from hpobench.study import Study
+from hpobench.text import plural
 
 FRAME_LINES = 10
 """What the live table takes of a terminal beside its rows: title, head, borders, caption."""

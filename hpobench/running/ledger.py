@@ -12,22 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-PARTS = (
-    "search",
-    "train",
-    "hypergradient",
-    "validation",
-    "checkpoint",
-    "observing",
-    "orchestration",
-    "idle",
-    "unfinished",
-    "lost",
-)
-"""In words, in order: thinking; forward and backward passes of trainings; differentiating them;
-measuring the validation loss; keeping and loading unfinished trainings; keeping weights for the
-test; the framework's own time; slots without work; the evaluations that the budget cut off;
-trainings that failed."""
+from hpobench.results.schema import PARTS
 
 
 @dataclass

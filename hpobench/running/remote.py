@@ -12,13 +12,13 @@ from typing import Any
 from ray import cloudpickle
 
 
-class RemoteController:
+class RemoteCellActor:
     """A controller as an actor."""
 
     def __init__(self, order: bytes, name: str) -> None:
-        from hpobench.running.controller import Controller
+        from hpobench.running.actor import CellActor
 
-        self._controller = Controller(cloudpickle.loads(order), name)
+        self._controller = CellActor(cloudpickle.loads(order), name)
 
     def run(self) -> None:
         self._controller.run()

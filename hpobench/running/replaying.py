@@ -38,20 +38,20 @@ from hpobench.budget import Budget
 from hpobench.errors import StudyError
 from hpobench.provenance import commit, hardware, versions
 from hpobench.report.publishing import publish
-from hpobench.results.curves import Clock
-from hpobench.results.fields import REPLAY, REPLAYED
+from hpobench.results.json_files import Record, read_json, read_lines, write_json
 from hpobench.results.loading import read_study
-from hpobench.results.records import Record, read_json, read_lines, write_json
+from hpobench.results.regret import Clock
 from hpobench.results.replayed import END, Replays, incumbents_at
 from hpobench.results.run import Results
-from hpobench.running.crew import Crew, Interrupted
+from hpobench.results.schema import REPLAY, REPLAYED
 from hpobench.running.display import Display, Plan
-from hpobench.running.measuring import FRESH_DRAWS
 from hpobench.running.progress import Progress
 from hpobench.running.runner import held
+from hpobench.running.scheduler import Interrupted, SliceScheduler
+from hpobench.running.test_metrics import FRESH_DRAWS
 from hpobench.running.trainings import Training
-from hpobench.specification import SCHEMA, rebuild
 from hpobench.study import Study
+from hpobench.study_file import SCHEMA, rebuild
 from searchers.hypergradients.schedules import frozen_schedule
 from searchers.hypergradients.training import start, train
 from searchers.space import Flat
@@ -267,13 +267,13 @@ def _carry_out(
     clock: Clock,
     display: Display | None,
 ) -> None:
-    from hpobench.running.on_ray import cluster
+    from hpobench.running.ray_backend import cluster
 
     plan = Plan(study, folder, [])
     display = display or Progress(work, "replays")
     with cluster(study, address, source) as slices, display.showing(plan):
         try:
-            Crew(slices, display, plan).work(work)
+            SliceScheduler(slices, display, plan).work(work)
         except Interrupted:
             publish(Results.load(folder), clock)  # what is there; a second interrupt ends this, too
             raise

@@ -16,17 +16,17 @@ from pathlib import Path
 
 from hpobench.errors import RunError, StudyError
 from hpobench.references.known import known_reference
-from hpobench.results.curves import Clock
+from hpobench.results.json_files import is_draft, make_folder, write_json
 from hpobench.results.loading import read_study
-from hpobench.results.records import is_draft, make_folder, write_json
+from hpobench.results.regret import Clock
 from hpobench.results.run import Results
-from hpobench.running.attempts import SETTLED, CellRun
-from hpobench.running.crew import Crew, Interrupted
+from hpobench.running.baseline_runs import missing_yardsticks
+from hpobench.running.cell_run import SETTLED, CellRun
 from hpobench.running.display import Display, Plan, make_display
-from hpobench.running.slices import Cluster
-from hpobench.running.yardsticks import missing_yardsticks
-from hpobench.specification import check_same, describe, rebuild
+from hpobench.running.interfaces import Cluster
+from hpobench.running.scheduler import Interrupted, SliceScheduler
 from hpobench.study import Study
+from hpobench.study_file import check_same, describe, rebuild
 
 
 def run(
@@ -128,7 +128,7 @@ def cell_runs(study: Study, folder: Path) -> list[CellRun]:
 def _cluster(
     study: Study, address: str | None, source: Path | None
 ) -> AbstractContextManager[Cluster]:
-    from hpobench.running.on_ray import cluster
+    from hpobench.running.ray_backend import cluster
 
     return cluster(study, address, source)
 
@@ -141,7 +141,7 @@ def _carry_out(
     display = display or make_display()
     plan = Plan(study, folder, runs)
     with display.showing(plan):
-        crew = Crew(cluster, display, plan)
+        crew = SliceScheduler(cluster, display, plan)
         try:
             crew.work([*missing_yardsticks(study, folder, runs), *waiting])
             crew.work(missing_yardsticks(study, folder, runs))
@@ -154,7 +154,7 @@ def _finish(folder: Path, wandb: str, clock: Clock) -> Results:
     """Everything that can be rebuilt from the records: tables, figures, the page, W&B."""
     results = _publish(folder, clock)
     if wandb != "off":
-        from hpobench.tracking.track import track
+        from hpobench.tracking.wandb.track import track
 
         track(results, wandb)
     return results

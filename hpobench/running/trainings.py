@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hpobench.results.records import append_lines
-from hpobench.running.measuring import Measuring
-from hpobench.running.slices import Slice
-from hpobench.specification import SCHEMA
+from hpobench.results.json_files import append_lines
+from hpobench.running.interfaces import Slice
+from hpobench.running.test_metrics import Measuring
 from hpobench.study import Study
+from hpobench.study_file import SCHEMA
 
 
 class Training:
@@ -41,7 +41,7 @@ class Training:
         self._call = (train, *arguments, study.device, study.cpus)
         self.done = False
 
-    def carry_out(self, piece: Slice, stop: object) -> bool:
+    def run(self, piece: Slice, stop: object) -> bool:
         """Train it on a slice; False if its machines failed, and it is to be tried again.
 
         Raises Fault if that happened time and again.

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from hpobench.budget import Budget
-from hpobench.running.causes import Fault
-from hpobench.running.slices import News
+from hpobench.running.faults import Fault
+from hpobench.running.interfaces import AttemptUpdate
 
 GRACE_SECONDS = 30.0
 """How long after a budget of seconds a cell may take to end."""
@@ -31,10 +31,10 @@ class Watchdog:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._budget, self._patience, self._searcher, self._now = budget, patience, searcher, now
-        self._last: News = News()
+        self._last: AttemptUpdate = AttemptUpdate()
         self._answered = now()
 
-    def look(self, news: News | None) -> None:
+    def look(self, news: AttemptUpdate | None) -> None:
         """Take what the controller answered; Fault if the attempt has to be ended."""
         if news is None:
             self._mute()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from hpobench.results.regret import (
+from hpobench.statistics.curves import (
     CONFIDENCE,
     FEWEST_SEEDS_FOR_A_BAND,
     Array,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hpobench.results.regret import CONFIDENCE, Array
+from hpobench.statistics.curves import CONFIDENCE, Array
 from hpobench.statistics.shares import exact_interval
 
 

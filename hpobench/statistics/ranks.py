@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import fdtrc
 
-from hpobench.results.regret import CONFIDENCE, Array
+from hpobench.statistics.curves import CONFIDENCE, Array
 from hpobench.statistics.signed_rank import p_value
 from hpobench.statistics.verdicts import holm
 

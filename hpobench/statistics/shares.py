@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv
 
-from hpobench.results.regret import CONFIDENCE
+from hpobench.statistics.curves import CONFIDENCE
 
 
 class Share(NamedTuple):

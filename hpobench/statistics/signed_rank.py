@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from hpobench.results.regret import Array
+from hpobench.statistics.curves import Array
 
 
 def p_value(differences: ArrayLike, groups: ArrayLike | None = None) -> float:

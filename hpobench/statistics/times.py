@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, stdtrit
 
-from hpobench.results.regret import CONFIDENCE, FEWEST_SEEDS_FOR_A_BAND, Array, standard_error
+from hpobench.statistics.curves import CONFIDENCE, FEWEST_SEEDS_FOR_A_BAND, Array, standard_error
 from hpobench.statistics.signed_rank import hodges_lehmann, lower_limit
 
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import stdtr, stdtrit
 
-from hpobench.results.regret import CONFIDENCE, Array, standard_error
+from hpobench.statistics.curves import CONFIDENCE, Array, standard_error
 
 FAMILY_ERROR = 0.05
 MOST_SEEDS = 1000  # nobody runs more to separate two searchers

@@ -1,1 +1,1 @@
-"""Weights & Biases runs of a finished study."""
+"""Where a finished study is handed to: one folder a service."""

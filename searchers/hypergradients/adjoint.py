@@ -16,8 +16,8 @@ from searchers.hypergradients.derivatives import pull_back
 from searchers.hypergradients.scaled import Scaled
 from searchers.hypergradients.schedules import Schedule
 from searchers.hypergradients.training import Row, layout
-from searchers.hypergradients.update_rules import State
-from searchers.inner import Buffers, Draw, InnerProblem
+from searchers.inner_problem import Buffers, Draw, InnerProblem
+from searchers.update_rules import State
 
 LARGE, SMALL = 2.0**32, 2.0**-32
 """An adjoint outside is rescaled: its products with a Hessian stay inside float32."""

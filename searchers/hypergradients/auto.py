@@ -8,7 +8,7 @@ from searchers.hypergradients.engines import Engine, Hypergradient
 from searchers.hypergradients.forward import Directions, Forward
 from searchers.hypergradients.reverse import Checkpointed, Graphs, Stored, step_bytes
 from searchers.hypergradients.schedules import Schedule
-from searchers.inner import Draw, InnerProblem
+from searchers.inner_problem import Draw, InnerProblem
 from searchers.settings import whole
 
 GRAPHS, REPEATED, FORWARD = 3.0, 4.4, 2.5

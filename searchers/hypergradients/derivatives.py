@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from searchers.hypergradients.update_rules import (
+from searchers.update_rules import (
     SGD,
     Maclaurin,
     State,

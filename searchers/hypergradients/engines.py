@@ -17,7 +17,7 @@ from torch import Tensor
 from searchers.hypergradients.scaled import Scaled
 from searchers.hypergradients.schedules import Schedule
 from searchers.hypergradients.training import Trained, clone
-from searchers.inner import Draw, InnerProblem
+from searchers.inner_problem import Draw, InnerProblem
 
 
 @dataclass(frozen=True)

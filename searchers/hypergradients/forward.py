@@ -29,10 +29,10 @@ from searchers.hypergradients.training import (
     rows,
     started,
 )
-from searchers.hypergradients.update_rules import State
-from searchers.inner import Batch, Buffers, Draw, InnerProblem, Theta
+from searchers.inner_problem import Batch, Buffers, Draw, InnerProblem, Theta
 from searchers.settings import number, whole
 from searchers.stopwatch import Stopwatch
+from searchers.update_rules import State
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from searchers.hypergradients.checkpoints import (
 from searchers.hypergradients.engines import Hypergradient, validation_gradient
 from searchers.hypergradients.schedules import Schedule
 from searchers.hypergradients.training import Row, Trained, clone, rows, started, train
-from searchers.hypergradients.update_rules import State
-from searchers.inner import Buffers, Draw, InnerProblem
+from searchers.inner_problem import Buffers, Draw, InnerProblem
 from searchers.settings import whole
 from searchers.stopwatch import Stopwatch
+from searchers.update_rules import State
 
 
 @dataclass(frozen=True)

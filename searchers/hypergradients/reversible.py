@@ -29,9 +29,9 @@ from searchers.hypergradients.reversible_arithmetic import (
 )
 from searchers.hypergradients.schedules import Schedule
 from searchers.hypergradients.training import Row, Trained, clone, gradient, rows, started
-from searchers.hypergradients.update_rules import SGD, Maclaurin, State, UpdateRule, Value
-from searchers.inner import Buffers, Draw, InnerProblem
+from searchers.inner_problem import Buffers, Draw, InnerProblem
 from searchers.stopwatch import Stopwatch
+from searchers.update_rules import SGD, Maclaurin, State, UpdateRule, Value
 
 
 @dataclass(frozen=True)

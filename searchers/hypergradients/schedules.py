@@ -15,14 +15,14 @@ import numpy as np
 from scipy.sparse import block_array, csr_array, eye_array
 from torch import Tensor
 
-from searchers.bases import Windows, window_of_step
 from searchers.errors import SearcherError
 from searchers.hypergradients.scaled import Scaled, pulled_back, scaled, total
-from searchers.hypergradients.update_rules import UpdateRule
-from searchers.inner import InnerProblem
+from searchers.inner_problem import InnerProblem
 from searchers.protocols import Brief
+from searchers.schedule_bases import Windows, window_of_step
 from searchers.settings import whole
 from searchers.space import Flat, Float, Space, Vector
+from searchers.update_rules import UpdateRule
 
 
 @dataclass(frozen=True)

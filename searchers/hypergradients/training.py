@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from searchers.hypergradients.schedules import Schedule, check_schedule
-from searchers.hypergradients.update_rules import State, UpdateRule, Value, check_rule
-from searchers.inner import NO_THETA, Batch, Buffers, Draw, InnerProblem, Theta, Weights
+from searchers.inner_problem import NO_THETA, Batch, Buffers, Draw, InnerProblem, Theta, Weights
+from searchers.update_rules import State, UpdateRule, Value, check_rule
 
 
 class Trained(NamedTuple):

@@ -18,7 +18,7 @@ from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from searchers.errors import SearcherError
 from searchers.online.arithmetic import Arithmetic, Vector
-from searchers.online.raw import UNIT, Raw
+from searchers.online.transforms import UNIT, Raw
 
 Memory: TypeAlias = Mapping[str, Vector]
 Values: TypeAlias = Mapping[str, float]

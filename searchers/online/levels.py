@@ -21,7 +21,7 @@ from typing import ClassVar
 from searchers.errors import SearcherError
 from searchers.online.arithmetic import Arithmetic, Vector
 from searchers.online.level import UNBOUNDED, Combination, Memory, Values, check
-from searchers.online.raw import PLAIN, SQUARE, UNIT, Raw
+from searchers.online.transforms import PLAIN, SQUARE, UNIT, Raw
 
 TINY = 1e-30
 """Added to the root of a square that can be zero; less than any such root in float32."""

@@ -14,12 +14,12 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from searchers.errors import SearcherError
-from searchers.online import storeys
+from searchers.online import level_state
 from searchers.online.arithmetic import Tensors
-from searchers.online.bunches import Bunch, gather
 from searchers.online.level import Level
+from searchers.online.level_state import Hypergradient
 from searchers.online.levels import SGD, AdaGrad, Adam, Multiplicative, RMSProp
-from searchers.online.storeys import Hypergradient
+from searchers.online.tensor_groups import Bunch, gather
 
 GROUP_KEYS = {"params", "param_names", "weight_decay", "clip", "initial_lr"}
 torch.serialization.add_safe_globals([SGD, Multiplicative, AdaGrad, RMSProp, Adam])
@@ -84,7 +84,7 @@ class Tower(Optimizer):
         rates = group.pop("hyper_lr", None)
         fields = {name: group.pop(name) for name in list(group) if name not in GROUP_KEYS}
         levels = group["levels"] = _levels(given, fields, rates)
-        group["storeys"] = storeys.build(levels)
+        group["storeys"] = level_state.build(levels)
         group["lr"] = levels[0].lr
         group["hypergradient"] = [0.0] * len(levels[0].learned)
         group["skipped"] = 0
@@ -163,16 +163,16 @@ class Tower(Optimizer):
             found = _hypergradient(levels[0], floors[0], bunches, levels[1].relative)
             group["hypergradient"] = found.values
         if group["lr"] != floors[0]["at"]["lr"]:
-            floors = [storeys.overridden(levels[0], floors[0], float(group["lr"])), *floors[1:]]
+            floors = [level_state.overridden(levels[0], floors[0], float(group["lr"])), *floors[1:]]
         if len(levels) > 1:
-            after = storeys.adjusted(levels, floors, found, group["clip"])
+            after = level_state.adjusted(levels, floors, found, group["clip"])
             group["skipped"] += after is None
             floors = after or floors
         at = floors[0]["at"]
         group["storeys"], group["lr"] = floors, at["lr"]
         for bunch in bunches:
             gradients, step = bunch.gradients, bunch.made + 1
-            storeys.move(levels[0], Tensors, bunch.params, bunch.memory, gradients, at, step)
+            level_state.move(levels[0], Tensors, bunch.params, bunch.memory, gradients, at, step)
             bunch.remember()
 
     def _bunches(self, index: int, group: dict[str, Any]) -> list[Bunch]:
@@ -292,12 +292,12 @@ def _levels(given: Any, fields: dict[str, Any], rates: Any) -> tuple[Level, ...]
 
 
 def _hypergradient(
-    base: Level, storey: storeys.Storey, bunches: Sequence[Bunch], relative: bool
+    base: Level, storey: level_state.Storey, bunches: Sequence[Bunch], relative: bool
 ) -> Hypergradient:
     """The base's hypergradient, from the tensors that moved at the last step; waits for them."""
     parts = []
     for bunch in bunches:
         if bunch.just_moved:
-            combinations = storeys.combinations(base, storey["at"], bunch.made)
-            parts.append((combinations, bunch.dots(storeys.wanted(combinations, relative))))
-    return storeys.hypergradient(base, storey, parts, relative)
+            combinations = level_state.combinations(base, storey["at"], bunch.made)
+            parts.append((combinations, bunch.dots(level_state.wanted(combinations, relative))))
+    return level_state.hypergradient(base, storey, parts, relative)

@@ -6,7 +6,7 @@ disk filled, and is resumed until it is complete. Its final tables must be those
 run. A line for each fault; the last line is JSON. The exit status is 1 if anything was lost,
 duplicated or hung, if the tables differ, or if a promise was broken.
 
-    python tests/chaos/chaos.py --seed 7 --faults 100 --minutes 18
+    python -m tests.chaos.chaos --seed 7 --faults 100 --minutes 18
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from comparing import Comparison, compare
-from disturbing import MOMENT, Disturbance
-from faults import ENDING, TORN, WITHIN, Fault, Kind, data_faults
-from processes import adopting, below, kill_all
-from raylets import Raylets
-from scene import Scene
+from tests.chaos.comparing import Comparison, compare
+from tests.chaos.disturbing import MOMENT, Disturbance
+from tests.chaos.faults import ENDING, TORN, WITHIN, Fault, Kind, data_faults
+from tests.chaos.processes import adopting, below, kill_all
+from tests.chaos.raylets import Raylets
+from tests.chaos.scene import Scene
 
 PLAN: dict[str, Any] = {
     "tasks": ["smooth", "poor"],

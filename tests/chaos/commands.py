@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from processes import below, kill_all
+from tests.chaos.processes import below, kill_all
 
 COMMAND = (sys.executable, "-m", "hpobench.cli")
 

@@ -6,7 +6,6 @@ Counts are taken from the files themselves, tables from what hpobench makes of t
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,10 +16,7 @@ from typing import Any
 import pandas as pd
 
 from hpobench import Results, RunError
-
-sys.path.append(str(Path(__file__).resolve().parent.parent / "hpobench"))
-
-from wandb_file import WandbFile
+from tests.hpobench.tracking.wandb.wandb_file import WandbFile
 
 MEASURED = {
     "evaluations": {"seconds", "slot_seconds", "parts", "attempt", "slot", "began", "ended"},

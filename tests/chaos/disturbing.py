@@ -15,11 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from random import Random
 
-from commands import Driver
-from comparing import lines_of
-from faults import DAMAGED, KINDS, NODES, Fault, Kind, damage_line, free_disk
-from processes import kill_all, until
-from scene import SETTLED, Scene, Somebody
+from tests.chaos.commands import Driver
+from tests.chaos.comparing import lines_of
+from tests.chaos.faults import DAMAGED, KINDS, NODES, Fault, Kind, damage_line, free_disk
+from tests.chaos.processes import kill_all, until
+from tests.chaos.scene import SETTLED, Scene, Somebody
 
 ATTEMPTS = 3
 STALL_SECONDS = 120.0

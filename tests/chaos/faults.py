@@ -18,9 +18,9 @@ from pathlib import Path
 from random import Random
 from typing import TypeAlias
 
-from comparing import lines_of
-from processes import catches, send
-from scene import SETTLED, Scene, Somebody
+from tests.chaos.comparing import lines_of
+from tests.chaos.processes import catches, send
+from tests.chaos.scene import SETTLED, Scene, Somebody
 
 
 @dataclass

@@ -23,7 +23,7 @@ import torch
 from hpobench import Study, evaluations
 from searchers import FDS, RandomSearch
 from searchers.catalog import find_searcher
-from searchers.inner import Metrics
+from searchers.inner_problem import Metrics
 from searchers.protocols import Brief, Chain, Evaluation, Job
 from trainables.task import Instance
 from trainables.tasks import find_task

@@ -15,8 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from processes import below, until
+from tests.chaos.processes import below, until
 
+ROOT = Path(__file__).resolve().parents[2]
 MEMORY = 100 * 1024**2
 SECONDS_TO_END = 30.0
 ENVIRONMENT = {
@@ -38,7 +39,8 @@ class Raylets:
         self._log = temporary / "raylets.log"
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, __file__],
+                [sys.executable, "-m", __name__],
+                cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

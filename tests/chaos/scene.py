@@ -13,9 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from commands import Driver
-from processes import Process, below
-from raylets import Raylets
+from tests.chaos.commands import Driver
+from tests.chaos.processes import Process, below
+from tests.chaos.raylets import Raylets
 
 PATIENT = Path(__file__).resolve().parent / "patient.py"
 BUSY_SECONDS = 0.5

@@ -10,11 +10,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from comparing import compare, lines_of_cells
-from disturbing import Disturbance
-from processes import adopting
-from raylets import Raylets
-from scene import Scene
+
+from tests.chaos.comparing import compare, lines_of_cells
+from tests.chaos.disturbing import Disturbance
+from tests.chaos.processes import adopting
+from tests.chaos.raylets import Raylets
+from tests.chaos.scene import Scene
 
 pytestmark = pytest.mark.ray
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comparing import compare
-from fake_run import write_run
 
 from hpobench import Results
-from hpobench.tracking.track import track
+from hpobench.tracking.wandb.track import track
+from tests.chaos.comparing import compare
+from tests.hpobench.fake_run import write_run
 
 CELL = "digits__random__s0"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hpobench.results.records import append_lines, write_json
+from hpobench.results.json_files import append_lines, write_json
 from hpobench.results.replayed import incumbents_at
 from hpobench.results.run import Results
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from hpobench.results.records import Record, append_line, write_json
-from hpobench.running.causes import MACHINES
-from hpobench.running.ledger import PARTS
+from hpobench.results.json_files import Record, append_line, write_json
+from hpobench.results.schema import PARTS
+from hpobench.running.faults import MACHINES
 
 GRADIENT_BASED = {"hd", "fds", "rmd", "fds_published"}
 

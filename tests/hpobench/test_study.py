@@ -8,7 +8,7 @@ import json
 import pytest
 
 from hpobench import Budget, RunError, Study, StudyError, evaluations, steps
-from hpobench.specification import check_same, describe, rebuild, task_hash
+from hpobench.study_file import check_same, describe, rebuild, task_hash
 from searchers import FDS, GridSearch, SearcherError, SignDescent
 from searchers.hypergradients.forward import Forward
 from trainables.tasks import TASKS, find_task

@@ -12,7 +12,7 @@ from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Binomial, Checkpointed, Stored
 from searchers.hypergradients.reversible import Reversible
-from searchers.hypergradients.update_rules import SGD
+from searchers.update_rules import SGD
 
 NONSENSE: list[tuple[Callable[[], object], str]] = [
     (lambda: FDS(engine="stored"), "engine is Auto"),

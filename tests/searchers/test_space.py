@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from space_strategies import categoricals, floats, ints, scalars, spaces
 
 import searchers.space
 from searchers.space import Categorical, Float, Int, Scalar, Space, SpaceError, Vector
+from tests.searchers.space_strategies import categoricals, floats, ints, scalars, spaces
 
 units = st.floats(0, 1)
 points = st.integers(0, 2**32 - 1).map(np.random.default_rng)

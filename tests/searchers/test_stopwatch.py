@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from searchers import stopwatch
 from searchers.catalog import SEARCHERS
 from searchers.errors import SearcherError
-from searchers.evaluations import evaluate, measure
-from searchers.fds import FDS
-from searchers.greedy import Greedy
+from searchers.gradient.fds import FDS
+from searchers.gradient.greedy import Greedy
+from searchers.gradient.measured_points import evaluate, measure
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Binomial, Checkpointed, Graphs, Stored
@@ -25,7 +25,7 @@ from searchers.hypergradients.reversible import Reversible
 from searchers.hypergradients.reversible_arithmetic import OutOfRange
 from searchers.protocols import BlackBoxSearcher, Chain, checked_evaluation
 from searchers.stopwatch import Stopwatch, clock, wait_for
-from searchers.testing_gradient import Valley, check_gradient, example_brief
+from searchers.testing.gradient import Valley, check_gradient, example_brief
 
 CPU = torch.device("cpu")
 GRADIENT_BASED = [s for s in SEARCHERS.values() if not isinstance(s, BlackBoxSearcher)]

@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-from hpobench.finding import find_study, study_names
+from hpobench.discovery import find_study, study_names
 from searchers.catalog import SEARCHERS
 
 

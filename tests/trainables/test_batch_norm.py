@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.batch_norm import hasten
+from trainables.batch_norm import patch_batch_norm
 
 MODULES = [
     (nn.BatchNorm1d(4), (9, 4)),
@@ -23,7 +23,7 @@ def pair(module: nn.Module) -> tuple[nn.Module, nn.Module]:
     plain = deepcopy(module).double()
     for parameter in plain.parameters():
         nn.init.uniform_(parameter, 0.5, 1.5)
-    return plain, hasten(deepcopy(plain))
+    return plain, patch_batch_norm(deepcopy(plain))
 
 
 def curvature(module: nn.Module, inputs: Tensor) -> list[Tensor]:
@@ -68,4 +68,4 @@ def test_other_settings_too(module: nn.Module) -> None:
 
 def test_a_wrong_shape_is_still_refused() -> None:
     with pytest.raises(ValueError, match="4D"):
-        hasten(nn.BatchNorm2d(3))(torch.zeros(2, 3))
+        patch_batch_norm(nn.BatchNorm2d(3))(torch.zeros(2, 3))

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from real_data import needs_cifar10_jpeg, needs_fashion_mnist, needs_mnist
 
+from tests.trainables.real_data import needs_cifar10_jpeg, needs_fashion_mnist, needs_mnist
 from trainables import data
 from trainables.images import Images
 from trainables.task import TaskError

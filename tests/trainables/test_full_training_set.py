@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from searchers.inner import InnerProblem
-from trainables.digits import DIGITS, _images
+from searchers.inner_problem import InnerProblem
 from trainables.images import Images, instance
 from trainables.network import Examples, NetworkProblem, joined
-from trainables.synthetic import QUADRATIC
 from trainables.task import Instance, Task
+from trainables.tasks.digits import DIGITS, _images
+from trainables.tasks.synthetic import QUADRATIC
 from trainables.testing import check_task
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ from torch import Tensor
 from trainables.images import Images, crop_and_flip, instance
 from trainables.models import mlp
 from trainables.network import Examples, NetworkProblem
-from trainables.seeds import generator
+from trainables.rng import generator
 
 CPU = torch.device("cpu")
 MODEL = partial(mlp, (1, 4, 4), 2)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from searchers.inner import Buffers
+from searchers.inner_problem import Buffers
 from trainables.network import EVALUATION_BATCH, Examples, NetworkProblem, seeded
-from trainables.seeds import derive
+from trainables.rng import derive
 from trainables.task import TaskError
 
 CPU = torch.device("cpu")

@@ -16,13 +16,13 @@ import pytest
 from ray._raylet import raise_sys_exit_with_custom_error_message
 
 from searchers.catalog import find_searcher
-from searchers.inner import Metrics
+from searchers.inner_problem import Metrics
 from searchers.protocols import Chain, Job
 from trainables.task import Instance
 from trainables.tasks import find_task
 from trainables.trainable import (
     REPORT,
-    Post,
+    SlotContext,
     SlotTrainable,
     chain_work,
     job_work,
@@ -55,7 +55,7 @@ def slot(tmp_path: Path, searcher: str = "random", losses: Iterable[float] | Non
             return Instance(Losses(instance.inner, losses), instance.test)
 
         task = dataclasses.replace(QUADRATIC, build=build)
-    post = Post(task, find_searcher(searcher), seed=0, width=1, scratch=tmp_path)
+    post = SlotContext(task, find_searcher(searcher), seed=0, width=1, scratch=tmp_path)
     made = SlotTrainable.__new__(SlotTrainable)  # without Ray's own construction
     made.setup(warm_up_work(), post)
     return made

@@ -16,7 +16,7 @@ from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Binomial, Graphs, Stored
 from searchers.hypergradients.schedules import per_step
-from searchers.hypergradients.update_rules import SGD
+from searchers.update_rules import SGD
 from trainables.network import Examples, NetworkProblem
 from trainables.task import TaskError
 

@@ -18,14 +18,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from hpobench.report.figures.bars import WIDTH, shortened
-from hpobench.report.figures.labels import text_width
-from hpobench.report.figures.scale import tick_text
-from hpobench.report.figures.style import StyleName, line_style, themed
-from hpobench.report.figures.thinning import rounded
-from hpobench.report.wording import number
+from hpobench.report.drawing.bars import WIDTH, shortened
+from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.labels import text_width
+from hpobench.report.drawing.scale import tick_text
+from hpobench.report.drawing.style import StyleName, line_style, themed
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.statistics.ranks import CriticalDifference, critical_difference
+from hpobench.text import number
 
 COLUMNS = ("line", "searcher", "other", "group", "rank", "p")
 MOST_WORK = 2e9

@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from hpobench.report.figures.bars import shortened
-from hpobench.report.figures.evaluated import Evaluated
-from hpobench.report.figures.priors import Prior, priors_of
-from hpobench.report.figures.scale import log_ticks, tick_text
+from hpobench.report.drawing.bars import shortened
+from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.evaluated import Evaluated
+from hpobench.report.drawing.priors import Prior, priors_of
+from hpobench.report.drawing.scale import log_ticks, tick_text
+from hpobench.report.drawing.style import LineStyle, StyleName, line_style, themed
 from hpobench.report.figures.schedules import AXES, begin_at_zero
-from hpobench.report.figures.style import LineStyle, StyleName, line_style, themed
-from hpobench.report.figures.thinning import rounded
-from hpobench.results.records import Record
+from hpobench.results.json_files import Record
 
 COLUMNS = ("searcher", "seed", "evaluation", "seconds", "hyperparameter", "norm")
 Across: TypeAlias = Literal["evaluation", "seconds"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from hpobench.report.figures.evaluated import Evaluated
+from hpobench.report.drawing.evaluated import Evaluated
 from hpobench.report.figures.hypergradients import hypergradient_data, hypergradient_figure
 from hpobench.report.figures.parallel import parallel_data, parallel_figure, shown_priors
 from hpobench.report.figures.schedules import moving, scales_of, schedule_data, schedule_figure

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from hpobench.report.figures.bars import THICK, filling, rows_of_bars
-from hpobench.report.figures.style import StyleName, themed
-from hpobench.report.figures.thinning import rounded
-from hpobench.running.ledger import PARTS
+from hpobench.report.drawing.bars import THICK, filling, rows_of_bars
+from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.style import StyleName, themed
+from hpobench.results.schema import PARTS
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

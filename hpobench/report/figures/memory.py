@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hpobench.report.figures.bars import THICK, filling, rows_of_bars
-from hpobench.report.figures.style import StyleName, themed
-from hpobench.report.figures.thinning import rounded
+from hpobench.report.drawing.bars import THICK, filling, rows_of_bars
+from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.style import StyleName, themed
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

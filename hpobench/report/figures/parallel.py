@@ -13,14 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from hpobench.report.figures.bars import shortened
-from hpobench.report.figures.evaluated import Evaluated
-from hpobench.report.figures.labels import text_width
-from hpobench.report.figures.priors import Prior, priors_of
-from hpobench.report.figures.scale import Scale, loss_scale, tick_text
-from hpobench.report.figures.style import StyleName, line_style, themed
-from hpobench.report.figures.thinning import rounded
-from hpobench.results.records import Record
+from hpobench.report.drawing.bars import shortened
+from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.evaluated import Evaluated
+from hpobench.report.drawing.labels import text_width
+from hpobench.report.drawing.priors import Prior, priors_of
+from hpobench.report.drawing.scale import Scale, loss_scale, tick_text
+from hpobench.report.drawing.style import StyleName, line_style, themed
+from hpobench.results.json_files import Record
 
 MOST_LINES = 2000
 PAGE_LINES = 4000

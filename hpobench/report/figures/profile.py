@@ -11,12 +11,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from hpobench.report.figures.labels import Entry, draw_labels, height_of, width_of
-from hpobench.report.figures.scale import log_ticks, tick_text
-from hpobench.report.figures.style import StyleName, line_style, themed
-from hpobench.report.figures.thinning import MOST_STEPS, rounded
+from hpobench.report.drawing.downsampling import MOST_STEPS, rounded
+from hpobench.report.drawing.labels import Entry, draw_labels, height_of, width_of
+from hpobench.report.drawing.scale import log_ticks, tick_text
+from hpobench.report.drawing.style import StyleName, line_style, themed
 from hpobench.results.flat_curves import FlatCurves
-from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND, Array
+from hpobench.statistics.curves import FEWEST_SEEDS_FOR_A_BAND, Array
 from hpobench.statistics.profiles import performance_profile
 
 if TYPE_CHECKING:

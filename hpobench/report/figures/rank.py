@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.report.figures.labels import Entry, draw_labels, height_of, width_of
-from hpobench.report.figures.panel import Panel
-from hpobench.report.figures.scale import log_ticks, tick_text
-from hpobench.report.figures.style import StyleName, line_style, themed
-from hpobench.report.figures.thinning import MOST_STEPS, kept_steps, rounded
-from hpobench.results.curves import Clock
+from hpobench.report.drawing.downsampling import MOST_STEPS, kept_steps, rounded
+from hpobench.report.drawing.labels import Entry, draw_labels, height_of, width_of
+from hpobench.report.drawing.panel import Panel
+from hpobench.report.drawing.scale import log_ticks, tick_text
+from hpobench.report.drawing.style import StyleName, line_style, themed
+from hpobench.results.regret import Clock
 from hpobench.statistics.ranks import mean_ranks
 
 COLUMNS = ("searcher", "time", "rank")

@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.report.figures.labels import Entry, draw_labels, height_of, width_of
-from hpobench.report.figures.panel import Drawn, Panel, panel_of
-from hpobench.report.figures.scale import Scale, log_ticks, loss_scale, regret_scale, tick_text
-from hpobench.report.figures.style import LineStyle, Style, StyleName, line_style, themed
-from hpobench.report.figures.thinning import thinned
-from hpobench.results.curves import Clock, Curve
-from hpobench.results.regret import Array, StepCurve
+from hpobench.report.drawing.downsampling import thinned
+from hpobench.report.drawing.labels import Entry, draw_labels, height_of, width_of
+from hpobench.report.drawing.panel import Drawn, Panel, panel_of
+from hpobench.report.drawing.scale import Scale, log_ticks, loss_scale, regret_scale, tick_text
+from hpobench.report.drawing.style import LineStyle, Style, StyleName, line_style, themed
+from hpobench.results.regret import Clock, Curve
+from hpobench.statistics.curves import Array, StepCurve
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

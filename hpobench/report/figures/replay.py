@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 
-from hpobench.report.figures.panel import Panel, panels_from
-from hpobench.results.curves import Clock
+from hpobench.report.drawing.panel import Panel, panels_from
 from hpobench.results.ends import ends_of
-from hpobench.results.regret import zero_tolerance
+from hpobench.results.regret import Clock
 from hpobench.results.replay_times import replayed_losses
+from hpobench.statistics.curves import zero_tolerance
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

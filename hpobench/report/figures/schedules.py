@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from hpobench.report.figures.bars import shortened
-from hpobench.report.figures.evaluated import Cell, Evaluated, Rows
-from hpobench.report.figures.priors import Prior, priors_of
-from hpobench.report.figures.scale import Scale, log_ticks, tick_text
-from hpobench.report.figures.style import StyleName, line_style, themed
-from hpobench.report.figures.thinning import rounded
-from hpobench.results.records import Record
+from hpobench.report.drawing.bars import shortened
+from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.evaluated import Cell, Evaluated, Rows
+from hpobench.report.drawing.priors import Prior, priors_of
+from hpobench.report.drawing.scale import Scale, log_ticks, tick_text
+from hpobench.report.drawing.style import StyleName, line_style, themed
+from hpobench.results.json_files import Record
 
 COLUMNS: dict[str, type] = {
     **{"line": object, "searcher": object, "seed": int, "evaluation": int, "seconds": float},

@@ -9,13 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.report.figures.bars import THICK, filling, rows_of_bars
-from hpobench.report.figures.panel import Panel
-from hpobench.report.figures.style import StyleName, themed
-from hpobench.report.figures.thinning import rounded
-from hpobench.results.curves import Clock, worth_of
-from hpobench.results.regret import StepCurve, median_time, normalised, time_to_target
+from hpobench.report.drawing.bars import THICK, filling, rows_of_bars
+from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.panel import Panel
+from hpobench.report.drawing.style import StyleName, themed
+from hpobench.results.regret import Clock, worth_of
 from hpobench.results.targets import TARGETS
+from hpobench.statistics.curves import StepCurve, median_time, normalised, time_to_target
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

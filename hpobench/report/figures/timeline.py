@@ -14,7 +14,7 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from hpobench.report.figures.bars import (
+from hpobench.report.drawing.bars import (
     BOTTOM,
     PALE,
     RIGHT,
@@ -24,10 +24,10 @@ from hpobench.report.figures.bars import (
     filling,
     shortened,
 )
-from hpobench.report.figures.labels import text_width
-from hpobench.report.figures.scale import tick_text
-from hpobench.report.figures.style import StyleName, themed
-from hpobench.report.figures.thinning import rounded
+from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.labels import text_width
+from hpobench.report.drawing.scale import tick_text
+from hpobench.report.drawing.style import StyleName, themed
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

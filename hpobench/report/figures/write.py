@@ -13,6 +13,8 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from hpobench.report.drawing.panel import panel_of
+from hpobench.report.drawing.style import StyleName, themed
 from hpobench.report.figures.critical_difference import (
     critical_difference_data,
     critical_difference_figure,
@@ -22,17 +24,15 @@ from hpobench.report.figures.critical_difference import (
 from hpobench.report.figures.learned import learned_drawings
 from hpobench.report.figures.ledger import ledger_data, ledger_figure
 from hpobench.report.figures.memory import memory_data, memory_figure
-from hpobench.report.figures.panel import panel_of
 from hpobench.report.figures.profile import profile_data, profile_figure
 from hpobench.report.figures.rank import rank_data, rank_figure
 from hpobench.report.figures.regret import figure_of
 from hpobench.report.figures.replay import replay_panels
-from hpobench.report.figures.style import StyleName, themed
 from hpobench.report.figures.time_to_target import time_to_target_data, time_to_target_figure
 from hpobench.report.figures.timeline import timeline_data, timeline_figure
-from hpobench.results.curves import Clock
 from hpobench.results.flat_curves import FlatCurves
-from hpobench.results.records import make_folder, write_whole
+from hpobench.results.json_files import make_folder, write_whole
+from hpobench.results.regret import Clock
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

@@ -15,25 +15,28 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from hpobench.report.answer import answers
 from hpobench.report.clocks import CLOCKS
-from hpobench.report.disturbances import disturbance_table, incomplete
-from hpobench.report.figures.inline import colour_variables
-from hpobench.report.figures.panel import panels_of
-from hpobench.report.figures.style import STYLES
+from hpobench.report.conclusions import answers
+from hpobench.report.drawing.inline import colour_variables
+from hpobench.report.drawing.panel import panels_of
+from hpobench.report.drawing.style import STYLES
 from hpobench.report.hardware import hardware_note, sharing_note
-from hpobench.report.ledger_table import ledger_note, ledger_table
-from hpobench.report.page.across_table import across_table
-from hpobench.report.page.cell_table import cell_table
 from hpobench.report.page.figure import PageFigure, packed_plotly
 from hpobench.report.page.learned import learned_figures
 from hpobench.report.page.others import other_figures
-from hpobench.report.page.pairs_table import pairs_tables
 from hpobench.report.page.regret import regret_figures, shown_curves, whole_regret
 from hpobench.report.page.replay import replay_figures, replay_section
 from hpobench.report.page.standings import standing_figures
-from hpobench.report.terminal_table import TARGETS, reached
-from hpobench.report.wording import (
+from hpobench.report.tables.across import across_table
+from hpobench.report.tables.cells import cell_table
+from hpobench.report.tables.faults import disturbance_table, incomplete
+from hpobench.report.tables.ledger import ledger_note, ledger_table
+from hpobench.report.tables.pairs import pairs_tables
+from hpobench.report.tables.summary import TARGETS, reached
+from hpobench.results.flat_curves import FlatCurves
+from hpobench.results.json_files import Record, write_whole
+from hpobench.results.regret import Clock
+from hpobench.text import (
     UNKNOWN,
     budget,
     configuration,
@@ -47,9 +50,6 @@ from hpobench.report.wording import (
     plural,
     plus_minus,
 )
-from hpobench.results.curves import Clock
-from hpobench.results.flat_curves import FlatCurves
-from hpobench.results.records import Record, write_whole
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

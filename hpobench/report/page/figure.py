@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from hpobench.report.figures.inline import inline_svg
-from hpobench.report.figures.style import DASHES, PLOTLY_DASHES, PLOTLY_MARKERS, STYLES
-from hpobench.results.records import Record
+from hpobench.report.drawing.inline import inline_svg
+from hpobench.report.drawing.style import DASHES, PLOTLY_DASHES, PLOTLY_MARKERS, STYLES
+from hpobench.results.json_files import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from hpobench.report.drawing.evaluated import Evaluated
+from hpobench.report.drawing.priors import Prior, priors_of
+from hpobench.report.drawing.scale import loss_scale
 from hpobench.report.figures import hypergradients, parallel, schedules
-from hpobench.report.figures.evaluated import Evaluated
-from hpobench.report.figures.priors import Prior, priors_of
-from hpobench.report.figures.scale import loss_scale
 from hpobench.report.page.figure import Drawing, PageFigure, control, look, page_figure
 from hpobench.results.csv_text import csv_of
-from hpobench.results.records import Record
+from hpobench.results.json_files import Record
 from hpobench.results.run import Results
 
 DRAWN_LINES = 100

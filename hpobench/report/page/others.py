@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hpobench.report.clocks import CLOCKS
+from hpobench.report.drawing.panel import Panel
+from hpobench.report.drawing.regret_table import steps_for
+from hpobench.report.drawing.style import STYLES
 from hpobench.report.figures.ledger import ledger_data, ledger_figure
 from hpobench.report.figures.memory import memory_data, memory_figure
-from hpobench.report.figures.panel import Panel
 from hpobench.report.figures.rank import rank_data, rank_figure
-from hpobench.report.figures.regret_table import steps_for
-from hpobench.report.figures.style import STYLES
 from hpobench.report.figures.time_to_target import (
     WORDS,
     time_to_target_data,
     time_to_target_figure,
 )
-from hpobench.report.ledger_table import MEANING
 from hpobench.report.page.figure import Drawing, PageFigure, control, look, page_figure
-from hpobench.report.terminal_table import TARGETS
+from hpobench.report.tables.ledger import MEANING
+from hpobench.report.tables.summary import TARGETS
 from hpobench.results.csv_text import csv_of
-from hpobench.results.curves import Clock
-from hpobench.results.records import Record
+from hpobench.results.json_files import Record
+from hpobench.results.regret import Clock
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

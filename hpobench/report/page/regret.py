@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.report.figures.panel import Panel
+from hpobench.report.drawing.panel import Panel
+from hpobench.report.drawing.regret_table import Panels, changes_of, regret_table, steps_for
+from hpobench.report.drawing.scale import tick_text
 from hpobench.report.figures.regret import NOTHING, figure_of, regret_figure, scale_of
-from hpobench.report.figures.regret_table import Panels, changes_of, regret_table, steps_for
-from hpobench.report.figures.scale import tick_text
 from hpobench.report.page.figure import Drawing, PageFigure, control, look, page_figure
 from hpobench.results.csv_text import csv_of
-from hpobench.results.curves import Clock, Curve
-from hpobench.results.records import Record
+from hpobench.results.json_files import Record
+from hpobench.results.regret import Clock, Curve
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

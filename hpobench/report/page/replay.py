@@ -6,17 +6,17 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hpobench.report.figures.panel import Panel
+from hpobench.report.drawing.panel import Panel
+from hpobench.report.drawing.regret_table import regret_table
 from hpobench.report.figures.regret import figure_of
-from hpobench.report.figures.regret_table import regret_table
 from hpobench.report.figures.replay import replay_panel, replayed_changes
 from hpobench.report.page.figure import Drawing, PageFigure, page_figure
 from hpobench.report.page.regret import regret_plot
-from hpobench.report.sooner import factor_of
-from hpobench.report.wording import UNKNOWN, number, plus_minus, seconds
+from hpobench.report.tables.speedup import factor_of
 from hpobench.results.csv_text import csv_of
-from hpobench.results.records import Record
+from hpobench.results.json_files import Record
 from hpobench.results.replayed import END, lowest_replayed
+from hpobench.text import UNKNOWN, number, plus_minus, seconds
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from hpobench.report.drawing.regret_table import steps_for
 from hpobench.report.figures.critical_difference import (
     MOST_GROUPS,
     Standing,
@@ -17,7 +18,6 @@ from hpobench.report.figures.critical_difference import (
     standing_of,
 )
 from hpobench.report.figures.profile import FEW, log_span, profile_data, profile_figure
-from hpobench.report.figures.regret_table import steps_for
 from hpobench.report.figures.timeline import (
     MOST_CELLS,
     timed_cells,
@@ -26,11 +26,11 @@ from hpobench.report.figures.timeline import (
     unit_of,
 )
 from hpobench.report.page.figure import Drawing, PageFigure, control, look, page_figure
-from hpobench.report.wording import number, plural
 from hpobench.results.csv_text import csv_of
 from hpobench.results.flat_curves import FlatCurves
-from hpobench.results.records import Record
-from hpobench.results.regret import FEWEST_SEEDS_FOR_A_BAND
+from hpobench.results.json_files import Record
+from hpobench.statistics.curves import FEWEST_SEEDS_FOR_A_BAND
+from hpobench.text import number, plural
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results

@@ -21,7 +21,7 @@ from searchers.hypergradients.tangents import (  # noqa: F401  they register rul
     rules_of_convolution,
     rules_of_layers,
 )
-from searchers.hypergradients.tangents.shadows import Region
+from searchers.hypergradients.tangents.tangent_storage import Region
 from searchers.hypergradients.tangents.tape import Tape
 from searchers.stopwatch import clock
 

@@ -28,7 +28,7 @@ from searchers.hypergradients.tangents.rules import (
     refused,
     rule_of,
 )
-from searchers.hypergradients.tangents.shadows import Region, Shadows
+from searchers.hypergradients.tangents.tangent_storage import Region, TangentStorage
 
 RANDOM = {
     getattr(torch.ops.aten, name)
@@ -84,7 +84,7 @@ class Tape(TorchDispatchMode):
 
     def sweep(self, tangents: Sequence[tuple[Region, Tensor]], wanted: Region) -> Tensor:
         """The tangents of a region, (K, *size), from those of the moving tensors."""
-        shadows = Shadows(tangents)
+        shadows = TangentStorage(tangents)
         for step, finished in self._plan(wanted):
             self._push(step, shadows, finished)
             shadows.forget(finished)
@@ -102,7 +102,7 @@ class Tape(TorchDispatchMode):
         return max(most, moving.bytes)
 
     @staticmethod
-    def _push(step: Step, shadows: Shadows, finished: set[int]) -> None:
+    def _push(step: Step, shadows: TangentStorage, finished: set[int]) -> None:
         tangents = [shadows.read(region) for region in step.reads]
         if isinstance(step.push, Scaling) and shadows.alone(step.reads[0]):
             source, target = step.reads[0], step.writes[0]

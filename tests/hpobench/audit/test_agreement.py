@@ -9,7 +9,6 @@ from functools import cache
 import pytest
 import torch
 from rich.console import Console
-from unrolled_engine import Broken, Refusing, Short, Unrolled
 
 from hpobench.audit import online
 from hpobench.audit.agreement import FINITE, STORED, compared, expect, fourth_order
@@ -21,7 +20,8 @@ from hpobench.audit.subjects import (
 )
 from hpobench.audit.table import agreement_table, failure_lines
 from searchers.hypergradients.auto import Auto
-from searchers.hypergradients.update_rules import SGD
+from searchers.update_rules import SGD
+from tests.hpobench.audit.unrolled_engine import Broken, Refusing, Short, Unrolled
 
 CPU = torch.device("cpu")
 CLAMPED = RULES[-1]

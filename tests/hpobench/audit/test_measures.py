@@ -15,7 +15,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from unrolled_engine import Broken, Refusing, Unrolled
 
 from hpobench.audit import cost as costing
 from hpobench.audit import memory
@@ -28,6 +27,7 @@ from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Checkpointed, Stored
 from searchers.hypergradients.scaled import Scaled
+from tests.hpobench.audit.unrolled_engine import Broken, Refusing, Unrolled
 from trainables.tasks import find_task
 
 CPU = torch.device("cpu")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from unrolled_engine import Unrolled
 
 from hpobench.audit import run
 from hpobench.audit.subjects import (
@@ -23,6 +22,7 @@ from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Checkpointed, Graphs, Stored
 from searchers.hypergradients.reversible import Reversible
 from searchers.protocols import BlackBoxSearcher
+from tests.hpobench.audit.unrolled_engine import Unrolled
 
 HERE = Path(__file__).parent / "unrolled_engine.py"
 

@@ -12,7 +12,7 @@ from searchers.errors import SearcherError
 from searchers.hypergradients.engines import Hypergradient
 from searchers.hypergradients.scaled import scaled
 from searchers.hypergradients.training import Trained, clone, grouped, layout, start
-from searchers.hypergradients.update_rules import State
+from searchers.update_rules import State
 
 
 @dataclass(frozen=True)

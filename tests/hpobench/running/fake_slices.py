@@ -13,12 +13,12 @@ from typing import Any
 import torch
 
 from hpobench import Study, evaluations
-from hpobench.running.attempts import CellRun, Stop
-from hpobench.running.causes import Fault
+from hpobench.running.cell_run import CellRun, Stop
+from hpobench.running.faults import Fault
+from hpobench.running.interfaces import AttemptSpec, AttemptUpdate, Outcome
 from hpobench.running.ledger import Ledger
-from hpobench.running.slices import News, Order, Outcome
-from trainables.evaluation import save_weights
 from trainables.tasks import find_task
+from trainables.training_job import save_weights
 
 STARTED = "2026-01-02T03:04:05.123+00:00"
 LOSSES = (0.5, 0.7, 0.2, 0.4)
@@ -36,7 +36,7 @@ class Script:
     losses: tuple[float, ...] = LOSSES
     fault: Fault | None = None
     gone: Fault | None = None
-    last: list[News | None] | None = None
+    last: list[AttemptUpdate | None] | None = None
     no_weights: Fault | None = None
     meanwhile: Callable[[], Any] = lambda: None
 
@@ -44,7 +44,7 @@ class Script:
 class FakeAttempt:
     """An attempt as its script has it."""
 
-    def __init__(self, order: Order, script: Script, piece: FakeSlice) -> None:
+    def __init__(self, order: AttemptSpec, script: Script, piece: FakeSlice) -> None:
         self._script = script
         self.ended = False
         self._lines = [line(order, number, loss) for number, loss in enumerate(script.losses)]
@@ -58,17 +58,17 @@ class FakeAttempt:
             log=("Traceback …",) if script.fault else (),
         )
 
-    def news(self, seen: int) -> News | None:
+    def news(self, seen: int) -> AttemptUpdate | None:
         assert not self.ended
         if seen < len(self._lines):
-            return News(self._lines[seen : seen + 2], clock=1.0, doing="training")
+            return AttemptUpdate(self._lines[seen : seen + 2], clock=1.0, doing="training")
         self._script.meanwhile()
         if self._script.gone is not None:
             raise self._script.gone
         if self._script.last is not None:
             time.sleep(0.005)
             return self._script.last[0]
-        return News(outcome=self._outcome)
+        return AttemptUpdate(outcome=self._outcome)
 
     def weights(self, training: int, epochs: int) -> bytes:
         assert not self.ended
@@ -93,9 +93,9 @@ class FakeSlice:
     there: bool = True
     returned: bool = False
     attempts: list[FakeAttempt] = field(default_factory=list)
-    orders: list[Order] = field(default_factory=list)
+    orders: list[AttemptSpec] = field(default_factory=list)
 
-    def start(self, order: Order) -> FakeAttempt:
+    def start(self, order: AttemptSpec) -> FakeAttempt:
         assert not self.returned
         script = self.scripts[min(len(self.attempts), len(self.scripts) - 1)]
         self.orders.append(order)
@@ -145,7 +145,7 @@ def small_study(**changes: Any) -> Study:
     return Study("small", ["quadratic"], ["random"], **{**settings, **changes})
 
 
-def cell_run(folder: Path, **changes: Any) -> CellRun:
+def cell_run_in(folder: Path, **changes: Any) -> CellRun:
     """The one cell of a small study, as it is in the folder of its run."""
     study = small_study(**changes)
     [cell] = study.cells()
@@ -157,7 +157,7 @@ def never() -> Stop:
     return Stop()
 
 
-def line(order: Order, number: int, loss: float) -> dict[str, Any]:
+def line(order: AttemptSpec, number: int, loss: float) -> dict[str, Any]:
     """A line of ``evaluations.jsonl``."""
     cell, steps = order.cell, order.cell.task.horizon * (number + 1)
     return {

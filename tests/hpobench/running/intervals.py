@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hpobench.results.records import read_json, read_lines
+from hpobench.results.json_files import read_json, read_lines
 
 
 class Interval(NamedTuple):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from hpobench import RunError, Study
-from hpobench.running.on_ray import cluster
+from hpobench.running.ray_backend import cluster
 
 STUDY = Study("small", ["quadratic"], ["random"], 1, 1.0)
 

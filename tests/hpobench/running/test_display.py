@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hpobench import Study, evaluations
 from hpobench.budget import Budget
-from hpobench.running import measuring
+from hpobench.running import test_metrics
 from hpobench.running.display import LiveTable, PlainLines, Plan
 from hpobench.study import Cell
 from trainables.tasks import find_task
@@ -155,4 +155,4 @@ def test_more_cells_than_a_terminal_has_lines_are_counted(tmp_path: Path) -> Non
 
 def test_a_cell_without_an_evaluation_has_nothing_to_test() -> None:
     task = find_task("quadratic")
-    assert measuring.test_cell(task, 0, [], [], "cpu", 1) == []
+    assert test_metrics.test_cell(task, 0, [], [], "cpu", 1) == []

@@ -16,25 +16,25 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from fake_slices import FakeCluster, FakeSlice, never, small_study
 
 from hpobench import Results, RunError, StudyError, seconds
-from hpobench.results.records import read_json, read_lines, write_json, write_lines
-from hpobench.running import on_ray, replaying
-from hpobench.running.causes import Fault
-from hpobench.running.crew import Interrupted
+from hpobench.results.json_files import read_json, read_lines, write_json, write_lines
+from hpobench.running import ray_backend, replaying
+from hpobench.running.baseline_runs import missing_yardsticks
 from hpobench.running.display import Plan, Silent
-from hpobench.running.measuring import FRESH_DRAWS
+from hpobench.running.faults import Fault
 from hpobench.running.replaying import REPLAY_DRAWS, Frozen, replay, train_again, training_of
 from hpobench.running.runner import cell_runs, held
-from hpobench.running.yardsticks import missing_yardsticks
-from hpobench.specification import describe
+from hpobench.running.scheduler import Interrupted
+from hpobench.running.test_metrics import FRESH_DRAWS
 from hpobench.study import Study
-from searchers.hd import HD
+from hpobench.study_file import describe
+from searchers.gradient.hd import HD
 from searchers.protocols import Chain
-from trainables.digits import DIGITS
-from trainables.synthetic import QUADRATIC
+from tests.hpobench.running.fake_slices import FakeCluster, FakeSlice, never, small_study
 from trainables.task import Task
+from trainables.tasks.digits import DIGITS
+from trainables.tasks.synthetic import QUADRATIC
 
 CPU = torch.device("cpu")
 SHORT = dataclasses.replace(DIGITS, budgets=(1,))
@@ -47,9 +47,9 @@ def run_of(study: Study, folder: Path) -> Path:
     write_json(folder / "study.json", describe(study, None))
     runs = cell_runs(study, folder)
     for run in runs:
-        assert run.carry_out(FakeSlice(), never())
+        assert run.run(FakeSlice(), never())
     for yardstick in missing_yardsticks(study, folder, runs):
-        assert yardstick.carry_out(FakeSlice(), never())
+        assert yardstick.run(FakeSlice(), never())
     return folder
 
 
@@ -67,7 +67,7 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
     def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[FakeCluster]:
         yield FakeCluster([dataclasses.replace(piece, returned=False) for piece in there])
 
-    monkeypatch.setattr(on_ray, "cluster", cluster)
+    monkeypatch.setattr(ray_backend, "cluster", cluster)
     return there
 
 
@@ -390,7 +390,7 @@ def test_a_training_that_raises_is_one_line(folder: Path) -> None:
     what = Frozen("incumbent", {"learning_rate_0": 1.0}, {}, {"cell": "quadratic__random__s0"})
     piece = training_of(study, folder, QUADRATIC, 0, what, 0)
     with pytest.raises(StudyError, match=r"replaying quadratic__random__s0: KeyError"):
-        piece.carry_out(FakeSlice(), never())
+        piece.run(FakeSlice(), never())
     assert not piece.done
     assert not (folder / "replay.jsonl").exists()
 

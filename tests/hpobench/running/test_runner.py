@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 
 from hpobench import Results, RunError, Study, StudyError, evaluations
-from hpobench.results.records import read_json, read_lines
+from hpobench.results.json_files import read_json, read_lines
 from hpobench.running.display import Silent
-from hpobench.running.on_ray import check_room
+from hpobench.running.ray_backend import check_room
 from hpobench.running.runner import resume, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]  # a machine may be shared with others
@@ -263,8 +263,8 @@ def test_a_cell_killed_from_outside_leaves_no_orphans_and_is_run_again(tmp_path:
     until(lambda: file.exists() and file.stat().st_size > 0)
     # Ray's agents, which do nothing without it, take a minute to see that it is gone.
     processes = [process for process in below(runner.pid) if not called(process, "Agent")]
-    assert {"Controller", "SlotTrainable"} <= {
-        name for name in ("Controller", "SlotTrainable") for p in processes if called(p, name)
+    assert {"CellActor", "SlotTrainable"} <= {
+        name for name in ("CellActor", "SlotTrainable") for p in processes if called(p, name)
     }
     os.kill(runner.pid, signal.SIGKILL)
     runner.wait()

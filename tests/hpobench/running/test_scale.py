@@ -11,12 +11,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from intervals import by_process, clashes
 from rich.console import Console
 
-from hpobench.results.records import read_json, read_lines
-from hpobench.running import runner, yardsticks
+from hpobench.results.json_files import read_json, read_lines
+from hpobench.running import baseline_runs, runner
 from hpobench.running.display import LiveTable
+from tests.hpobench.running.intervals import by_process, clashes
 
 FILE = Path(__file__).resolve().parents[3] / "benchmarks" / "scale.py"
 
@@ -67,10 +67,10 @@ def test_yardsticks_of_many_slices_at_once_are_all_there(scale: ModuleType, tmp_
     study = dataclasses.replace(scale.study_of(10), seeds=tuple(range(128)), yardstick_draws=40)
     (tmp_path / "cells").mkdir()
     runs = runner.cell_runs(study, tmp_path)
-    pieces = yardsticks.missing_yardsticks(study, tmp_path, runs)
+    pieces = baseline_runs.missing_yardsticks(study, tmp_path, runs)
     piece = scale.SimulatedSlice("slice 0", 0.0, scale.Controllers())
     with ThreadPoolExecutor(64) as pool:
-        assert all(pool.map(lambda yardstick: yardstick.carry_out(piece, None), pieces))
+        assert all(pool.map(lambda yardstick: yardstick.run(piece, None), pieces))
     lines = read_lines(tmp_path / "yardsticks.jsonl").records
     assert len(lines) == 128 * 40 * 2
-    assert yardsticks.missing_yardsticks(study, tmp_path, runs) == []
+    assert baseline_runs.missing_yardsticks(study, tmp_path, runs) == []

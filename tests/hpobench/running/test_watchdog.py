@@ -9,8 +9,8 @@ import pytest
 
 from hpobench.budget import Budget, evaluations
 from hpobench.running import watchdog
-from hpobench.running.causes import Fault
-from hpobench.running.slices import News
+from hpobench.running.faults import Fault
+from hpobench.running.interfaces import AttemptUpdate
 from hpobench.running.watchdog import GRACE_SECONDS, Watchdog
 
 PATIENCE = 60.0
@@ -31,7 +31,7 @@ class Watch:
 
     def sees(self, after: float = 0.0, **news: Any) -> None:
         self.time += after
-        self.dog.look(News(**news))
+        self.dog.look(AttemptUpdate(**news))
 
     def hears_nothing(self, after: float) -> None:
         self.time += after

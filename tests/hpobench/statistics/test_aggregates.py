@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hpobench.results.regret import StepCurve
 from hpobench.statistics.aggregates import area_under, interquartile_mean, jackknife_interval
+from hpobench.statistics.curves import StepCurve
 
 numbers = st.floats(-100, 100)
 lists = st.lists(numbers, min_size=1, max_size=30)

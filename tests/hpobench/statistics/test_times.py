@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpobench.results.regret import median_time as plain_median_time
+from hpobench.statistics.curves import median_time as plain_median_time
 from hpobench.statistics.times import Times, crossover, median_time, speed_up
 
 moments = st.floats(0.01, 1e4)

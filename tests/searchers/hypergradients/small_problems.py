@@ -10,10 +10,10 @@ from torch import nn
 
 from searchers.hypergradients.schedules import Schedule, per_step
 from searchers.hypergradients.training import start, train
-from searchers.hypergradients.update_rules import UpdateRule
-from searchers.inner import Buffers
+from searchers.inner_problem import Buffers
+from searchers.update_rules import UpdateRule
 from trainables.network import Examples, NetworkProblem
-from trainables.objectives import Objective
+from trainables.training_losses import Objective
 
 CPU = torch.device("cpu")
 

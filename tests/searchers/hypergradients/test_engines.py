@@ -7,7 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_problems import (
+
+from searchers.errors import SearcherError
+from searchers.hypergradients.auto import Auto
+from searchers.hypergradients.engines import Engine
+from searchers.hypergradients.forward import Forward
+from searchers.hypergradients.reverse import Binomial, Checkpointed, Graphs, Stored
+from searchers.hypergradients.schedules import Schedule, per_step, schedule
+from searchers.hypergradients.training import start, train
+from searchers.protocols import Brief
+from searchers.schedule_bases import Cosine, Linear
+from searchers.space import Float, Space, Vector
+from searchers.testing.gradient import Valley
+from searchers.update_rules import SGD, UPDATE_RULES, Adam, UpdateRule
+from tests.searchers.hypergradients.small_problems import (
     NETS,
     differences,
     dropout_net,
@@ -18,20 +31,13 @@ from small_problems import (
     usual,
     varied,
 )
-
-from searchers.bases import Cosine, Linear
-from searchers.errors import SearcherError
-from searchers.hypergradients.auto import Auto
-from searchers.hypergradients.engines import Engine
-from searchers.hypergradients.forward import Forward
-from searchers.hypergradients.reverse import Binomial, Checkpointed, Graphs, Stored
-from searchers.hypergradients.schedules import Schedule, per_step, schedule
-from searchers.hypergradients.training import start, train
-from searchers.hypergradients.update_rules import SGD, UPDATE_RULES, Adam, UpdateRule
-from searchers.protocols import Brief
-from searchers.space import Float, Space, Vector
-from searchers.testing_gradient import Valley
-from trainables.objectives import InputNoise, LabelSmoothing, LearnedInputs, Ridge, WeightedExamples
+from trainables.training_losses import (
+    InputNoise,
+    LabelSmoothing,
+    LearnedInputs,
+    Ridge,
+    WeightedExamples,
+)
 
 STEPS = 15
 ENGINES: list[Engine] = [
@@ -280,7 +286,7 @@ def test_float32_does_not_overflow_where_the_weights_do_not() -> None:
 
     class Still:
         def initial(self):
-            from searchers.inner import Weights
+            from searchers.inner_problem import Weights
 
             return Weights(torch.zeros(4), {})
 

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from searchers.errors import SearcherError
-from searchers.evaluations import measure
-from searchers.greedy import Greedy
-from searchers.hd import HD
+from searchers.gradient.greedy import Greedy
+from searchers.gradient.hd import HD
+from searchers.gradient.measured_points import measure
+from searchers.gradient.rmd import RMD
 from searchers.hypergradients.schedules import frozen_schedule, schedule
 from searchers.hypergradients.training import start, train
-from searchers.inner import InnerProblem, Weights
+from searchers.inner_problem import InnerProblem, Weights
 from searchers.protocols import Brief, Chain, Evaluation, GradientSearcher
-from searchers.rmd import RMD
-from trainables.digits import DIGITS
+from trainables.tasks.digits import DIGITS
 
 CPU = torch.device("cpu")
 BRIEF, FULL = DIGITS.brief(0, 1), DIGITS.build(0, CPU).full()  # type: ignore[misc]

@@ -8,14 +8,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from small_problems import (
-    NETS,
-    differences,
-    normalised_net,
-    plain_net,
-    problem_of,
-    varied,
-)
 
 from searchers.errors import SearcherError
 from searchers.hypergradients.engines import Engine, Hypergradient
@@ -31,11 +23,19 @@ from searchers.hypergradients.reversible import (
 from searchers.hypergradients.reversible_arithmetic import OutOfRange
 from searchers.hypergradients.schedules import Schedule, per_step
 from searchers.hypergradients.training import clone, rows
-from searchers.hypergradients.update_rules import SGD, Adam, Maclaurin, UpdateRule
-from searchers.inner import Weights
+from searchers.inner_problem import Weights
+from searchers.update_rules import SGD, Adam, Maclaurin, UpdateRule
+from tests.searchers.hypergradients.small_problems import (
+    NETS,
+    differences,
+    normalised_net,
+    plain_net,
+    problem_of,
+    varied,
+)
 from trainables.models import lenet, mlp
 from trainables.network import Examples, NetworkProblem
-from trainables.objectives import LabelSmoothing, WeightedExamples
+from trainables.training_losses import LabelSmoothing, WeightedExamples
 
 STEPS = 15
 RULES = [SGD(), SGD(clamp=0.05), Maclaurin()]

@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from small_problems import plain_net, problem_of
 
-from searchers.bases import Basis, Cosine, Differentiated, Linear, Windows, window_of_step
 from searchers.errors import SearcherError
 from searchers.hypergradients.reverse import Graphs, Stored
 from searchers.hypergradients.scaled import scaled
@@ -21,11 +19,20 @@ from searchers.hypergradients.schedules import (
     schedule_values,
     window_means,
 )
-from searchers.hypergradients.update_rules import SGD, Adam
 from searchers.protocols import Brief
+from searchers.schedule_bases import (
+    Basis,
+    Cosine,
+    Differentiated,
+    Linear,
+    Windows,
+    window_of_step,
+)
 from searchers.space import Categorical, Float, Space, Vector
-from searchers.testing_gradient import Valley
-from trainables.objectives import LabelSmoothing
+from searchers.testing.gradient import Valley
+from searchers.update_rules import SGD, Adam
+from tests.searchers.hypergradients.small_problems import plain_net, problem_of
+from trainables.training_losses import LabelSmoothing
 
 SPACE = Space(
     {

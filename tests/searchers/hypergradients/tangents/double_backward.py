@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from searchers.hypergradients.tangents.products import gradient_tangents
-from trainables.batch_norm import hasten
+from trainables.batch_norm import patch_batch_norm
 
 DOUBLE = torch.float64
 Loss = Callable[..., Tensor]
@@ -99,7 +99,7 @@ def normalised_net() -> Net:
 
 
 def hastened_net() -> Net:
-    return Net(hasten(built(normalised)), normal(5, 2, 8, 8))
+    return Net(patch_batch_norm(built(normalised)), normal(5, 2, 8, 8))
 
 
 def grouped_net() -> Net:

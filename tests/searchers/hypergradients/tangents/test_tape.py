@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from double_backward import (
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from searchers.errors import SearcherError
+from searchers.hypergradients.tangents import rules_of_convolution
+from searchers.hypergradients.tangents.products import Folded, OneByOne, fastest, gradient_tangents
+from tests.searchers.hypergradients.tangents.double_backward import (
     DOUBLE,
     NETS,
     OPERATORS,
@@ -22,12 +28,6 @@ from double_backward import (
     small_lenet,
     tanh_net,
 )
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from searchers.errors import SearcherError
-from searchers.hypergradients.tangents import rules_of_convolution
-from searchers.hypergradients.tangents.products import Folded, OneByOne, fastest, gradient_tangents
 from trainables.models import lenet
 
 

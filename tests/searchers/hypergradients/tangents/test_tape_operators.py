@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from double_backward import (
+from torch import Tensor
+from torch.nn import functional as F
+
+from searchers.errors import SearcherError
+from searchers.hypergradients.tangents.products import gradient_tangents
+from tests.searchers.hypergradients.tangents.double_backward import (
     DOUBLE,
     OPERATORS,
     A,
@@ -12,11 +17,6 @@ from double_backward import (
     agrees,
     normal,
 )
-from torch import Tensor
-from torch.nn import functional as F
-
-from searchers.errors import SearcherError
-from searchers.hypergradients.tangents.products import gradient_tangents
 
 
 @pytest.mark.parametrize("name", OPERATORS)

@@ -1,0 +1,1 @@
+"""`hpobench reference`: how the hyperparameters that regret is measured from are found."""

@@ -1,0 +1,245 @@
+"""Is everything that a run's folder says derived from its records? Each number is computed again.
+
+A difference is either in what was derived (a table or the page was edited, or made by another
+version), or in a record that has changed since; both are named.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import html
+import io
+import itertools
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from hpobench.report.page.document import render_report
+from hpobench.results.csv_text import csv_of
+from hpobench.results.json_files import encoded, read_bytes, read_json, read_lines
+from hpobench.results.parquet import parts_of
+from hpobench.results.regret import Clock
+from hpobench.results.run import Results
+from hpobench.results.schema import NAMES
+
+MOST = 20
+"""Differences of a file that are said one by one."""
+
+LONGEST = 80
+"""Characters of a saying."""
+
+
+def differences(path: Path) -> list[str]:
+    """What in a run's folder is not what its records come to, a line each; none if all is well.
+
+    RunError if the folder is no run, or its records are damaged.
+    """
+    results = Results.load(path)
+    checks: dict[str, Callable[[Results, Path], Iterator[str]]] = {
+        "evaluations.parquet": _of_evaluations,
+        "regret.csv": lambda results, file: _of_table(results.regret(), file),
+        "summary.csv": lambda results, file: _of_table(results.summary(), file),
+        "report.html": _of_page,
+    }
+    if results.replays is not None:
+        checks["replay.csv"] = lambda results, file: _of_table(results.replay_summary(), file)
+        checks["replay_times.csv"] = lambda results, file: _of_table(results.replay_times(), file)
+    found = _some(_of_records(results), "the records")
+    for name, check in checks.items():
+        file = results.path / name
+        if not file.exists():
+            found.append(f"{name} is not there; hpobench report {path} makes it")
+            continue
+        try:
+            found += _some(check(results, file), name)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # Records that were changed so that they contradict each other: nothing can come of it.
+            kind = type(error).__name__
+            found.append(f"{name}: the records do not fit together any more ({kind}: {error})")
+    return found
+
+
+def _some(found: Iterator[str], name: str) -> list[str]:
+    """The first of them, and that there are more."""
+    said = list(itertools.islice(found, MOST))
+    more = f"{name}: and more of the same kind"
+    return [*said, more] if next(found, None) is not None else said
+
+
+def _of_records(results: Results) -> Iterator[str]:
+    """Records that are not as they were written: a digit too many to matter, another's line."""
+    for name in (
+        "study.json",
+        "references.json",
+        "yardsticks.jsonl",
+        "replay.json",
+        "replay.jsonl",
+    ):
+        yield from _as_written(results.path, name)
+    for cell in results.cells[list(NAMES)].to_dict("records"):
+        for name in ("cell.json", "tests.jsonl", "evaluations.jsonl"):
+            yield from _as_written(results.path, f"cells/{cell['cell']}/{name}", cell)
+
+
+def _as_written(path: Path, name: str, names: Mapping[Any, Any] | None = None) -> Iterator[str]:
+    """``names``: what a record says of whose it is, if it says it."""
+    if not (path / name).exists():
+        return
+    content = read_bytes(path / name)
+    if name.endswith(".json"):
+        whole = read_json(path / name)
+        for key, value in (names or {}).items():
+            if whole.get(key, value) != value:
+                yield f"{name}: {key} is {whole[key]!r}, and its folder's is {value!r}"
+        if encoded(whole, indent=1) + b"\n" != content:
+            yield f"{name}: it is not written as hpobench writes"
+        return
+    lines = content.splitlines()
+    for number, record in enumerate(read_lines(path / name).records, start=1):
+        place = f"{name}, line {number}"
+        for key, value in (names or {}).items():
+            if record.get(key, value) != value:
+                yield f"{place}: {key} is {record[key]!r}, and its cell's is {value!r}"
+        if encoded(record) != lines[number - 1]:
+            yield f"{place}: it is not written as hpobench writes"
+
+
+def _of_evaluations(results: Results, file: Path) -> Iterator[str]:
+    table = results.evaluations
+    schema, parts = parts_of(table)
+    try:
+        stored = pyarrow.parquet.ParquetFile(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        yield f"{file.name} cannot be read: {error}"
+        return
+    if stored.schema_arrow.names != schema.names:
+        yield from _of_new_columns(table, parts, {*schema.names} - {*stored.schema_arrow.names})
+        yield _columns_differ(file.name, stored.schema_arrow.names, schema.names)
+    elif stored.metadata.num_rows != len(table):
+        yield f"{file.name} has {stored.metadata.num_rows} rows, and the records {len(table)}"
+    else:
+        start = 0
+        for part in parts:
+            yield from _of_part(table, part, _slice(stored, start, part.num_rows), start)
+            start += part.num_rows
+
+
+def _of_new_columns(
+    table: pd.DataFrame, parts: Iterator[pa.Table], names: set[str]
+) -> Iterator[str]:
+    """The evaluations that say something of which the table knows nothing."""
+    start = 0
+    for part in parts:
+        for name in sorted(names):
+            for row in np.flatnonzero(part[name].is_valid().to_numpy()):
+                cell, number = (
+                    table["cell"].iloc[start + row],
+                    table["evaluation"].iloc[start + row],
+                )
+                yield (
+                    f"cells/{cell}/evaluations.jsonl, evaluation {number}: {name} is"
+                    f" {part[name][int(row)].as_py()!r}, and evaluations.parquet has no such column"
+                )
+        start += part.num_rows
+
+
+def _slice(stored: pyarrow.parquet.ParquetFile, start: int, rows: int) -> pa.Table:
+    """Rows of a stored table; its row groups are read as they are needed."""
+    begin, groups, first = 0, [], None
+    for group in range(stored.num_row_groups):
+        count = stored.metadata.row_group(group).num_rows
+        if begin < start + rows and begin + count > start:
+            first = begin if first is None else first
+            groups.append(group)
+        begin += count
+    return stored.read_row_groups(groups).slice(start - (first or 0), rows)
+
+
+def _of_part(table: pd.DataFrame, now: pa.Table, then: pa.Table, start: int) -> Iterator[str]:
+    for column in now.column_names:
+        if now[column].equals(then[column]):
+            continue
+        pairs = zip(now[column].to_pylist(), then[column].to_pylist(), strict=True)
+        for row, (value, stored) in enumerate(pairs, start=start):
+            if value != stored:
+                cell, number = table["cell"].iloc[row], table["evaluation"].iloc[row]
+                yield (
+                    f"cells/{cell}/evaluations.jsonl, evaluation {number}: {column} is {value!r},"
+                    f" and evaluations.parquet has {stored!r}"
+                )
+
+
+def _of_table(table: pd.DataFrame, file: Path) -> Iterator[str]:
+    (names, *now), (then_names, *then) = _rows(csv_of(table)), _rows(read_bytes(file)) or [[]]
+    if names != then_names:
+        yield _columns_differ(file.name, then_names, names)
+    elif len(now) != len(then):
+        yield f"{file.name} has {len(then)} rows, and the records give {len(now)}"
+    else:
+        for number, (mine, stored) in enumerate(zip(now, then, strict=True), start=2):
+            for column, value, said in zip_longest(names, mine, stored, fillvalue=""):
+                if value != said:
+                    yield (
+                        f"{file.name}, line {number}: {column} is {said or 'empty'}, and the"
+                        f" records give {value or 'nothing'}"
+                    )
+
+
+def _rows(content: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(content.decode(errors="replace"))))
+
+
+def _columns_differ(name: str, then: Sequence[str], now: Sequence[str]) -> str:
+    others = sorted({*then} ^ {*now}) or ["their order"]
+    return (
+        f"{name}: its columns are not those that this version writes ({', '.join(others)});"
+        " if the records are right, hpobench report makes it again"
+    )
+
+
+def _of_page(results: Results, file: Path) -> Iterator[str]:
+    """Against the page over the clock that it is nearest to: what it says, then how it is drawn."""
+    stored = read_bytes(file).decode(errors="replace")
+    found: list[str] | None = None
+    for clock in get_args(Clock):
+        page = render_report(results, clock)
+        if page == stored:
+            return
+        said = list(_sayings(_said(stored), _said(page)))
+        found = said if found is None or len(said) < len(found) else found
+    yield from found or ["report.html: a figure is not what the records give"]
+
+
+def _sayings(then: list[str], now: list[str]) -> Iterator[str]:
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, then, now, False).get_opcodes():
+        if kind != "equal":
+            stored, mine = _excerpts(" ".join(then[a:b]), " ".join(now[c:d]))
+            yield f"report.html says {stored}, and the records give {mine}"
+
+
+def _said(page: str) -> list[str]:
+    """The lines of text that a reader sees."""
+    text = re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
+    lines = html.unescape(re.sub(r"<[^>]*>", "\n", text)).splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _excerpts(then: str, now: str) -> list[str]:
+    """Of each, the part from a little before where they are no longer the same."""
+    differ = (place for place, (a, b) in enumerate(zip(then, now, strict=False)) if a != b)
+    same = next(differ, min(len(then), len(now)))
+    start = then.rfind(" ", 0, max(same - LONGEST // 2, 0)) + 1
+    found = []
+    for text in (then, now):
+        part = textwrap.shorten(text[start:], LONGEST, placeholder=" …")
+        found.append(repr(f"… {part}" if start else part) if part else "nothing")
+    return found

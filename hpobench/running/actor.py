@@ -1,0 +1,181 @@
+"""One attempt at a cell: an actor in the cell's slice, driving one Ray Tune experiment.
+
+It is a process of its own, on the slice's node and cores, so that a searcher's thinking slows no
+other cell. It answers what is new while the experiment runs; nothing that it keeps on its node is
+needed once it has ended.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import traceback
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from hpobench.running.cell_loop import CellLoop, Header
+from hpobench.running.cores import own_cores
+from hpobench.running.faults import Fault
+from hpobench.running.interfaces import AttemptSpec, AttemptUpdate, Outcome
+from trainables.processes import alive, end_with
+from trainables.trainable import SlotContext, kept_weights
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+FORGOTTEN_SECONDS = 120.0
+"""After how long without a question for news a controller ends itself."""
+
+NEWS_SECONDS = 1.0
+"""How long news are gathered: every answer costs the cell's cores, and the runner, a little."""
+
+
+class CellActor:
+    """Runs an attempt in one thread, and answers in another. Ray makes it an actor."""
+
+    def __init__(self, order: AttemptSpec, name: str) -> None:
+        self._order, self._name = order, name
+        cell = order.cell
+        header = Header(cell.name, cell.task.name, cell.searcher.name, cell.seed, order.attempt)
+        self._control = CellLoop(header, cell.task, cell.searcher, order.budget, order.width)
+        self._began = time.monotonic()
+        self._started: str | None = None
+        self._outcome: Outcome | None = None
+        self._finished = threading.Event()
+        self._scratch = own_scratch()
+        self._asked = time.monotonic()
+        end_with(os.getppid())  # its node's raylet
+        threading.Thread(target=self._end_if_forgotten, daemon=True).start()
+
+    def run(self) -> None:
+        """Run the attempt to its end."""
+        order, control = self._order, self._control
+        with own_cores(order.width * order.cpus) as cores:
+            try:
+                self._prepare()
+                self._tune(cores)
+                control.close()
+            except BaseException as error:
+                control.log.append(traceback.format_exc())
+                control.fault = control.fault or _fault(error)
+            self._outcome = self._settle(cores)
+            self._finished.set()
+
+    def news(self, seen: int) -> AttemptUpdate:
+        """What happened after the first ``seen`` evaluations."""
+        self._asked = time.monotonic()
+        self._finished.wait(NEWS_SECONDS)
+        control, outcome = self._control, self._outcome
+        return AttemptUpdate(
+            lines=control.lines[seen:],
+            clock=control.clock(),
+            quiet=control.now() - control.stirred,
+            doing=control.doing,
+            outcome=outcome,
+        )
+
+    def weights(self, training: int, epochs: int) -> bytes:
+        """The weights kept of an evaluation, as the content of a file."""
+        try:
+            return kept_weights(self._scratch, training, epochs).read_bytes()
+        except OSError as error:
+            raise Fault(f"weights that were kept are gone: {error}", "damaged file") from None
+
+    def tidy(self) -> None:
+        """Remove what it kept on its node."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _end_if_forgotten(self) -> None:
+        """Ray ends what a runner started when that is gone, but may wait for a worker forever."""
+        while time.monotonic() - self._asked < FORGOTTEN_SECONDS:
+            time.sleep(1)
+        self.tidy()
+        os._exit(1)
+
+    def _prepare(self) -> None:
+        """Load, before the clock starts, what the searcher needs, whatever the task."""
+        warm_up = getattr(self._order.cell.searcher, "warm_up", None)
+        if warm_up is not None:
+            warm_up()
+
+    def _tune(self, cores: tuple[int, ...]) -> None:
+        from hpobench.running.tune_adapter import tune_cell
+
+        order = self._order
+        post = SlotContext(
+            task=order.cell.task,
+            searcher=order.cell.searcher,
+            seed=order.cell.seed,
+            width=order.width,
+            scratch=self._scratch,
+            threads=order.cpus,
+            cores=cores,
+            device="cuda" if order.gpus else "cpu",
+            controller=os.getpid(),
+        )
+        tune_cell(self._control, post, order.cpus, order.gpus, self._scratch)
+
+    def _settle(self, cores: tuple[int, ...]) -> Outcome:
+        control = self._control
+        now = datetime.now(timezone.utc).timestamp()
+        started = control.started
+        start = None if started is None else now - (control.now() - started)
+        warm = control.now() if started is None else started
+        return Outcome(
+            ended=control.ended,
+            fault=control.fault,
+            started=None
+            if start is None
+            else datetime.fromtimestamp(start, timezone.utc).isoformat(timespec="milliseconds"),
+            slice=self._where(cores),
+            ledger=control.ledger.as_json(warm - self._began),
+            memory=control.memory,
+            log=tuple(control.log),
+        )
+
+    def _where(self, cores: tuple[int, ...]) -> dict[str, Any]:
+        """The slice: its node, what that is, and which cores and GPUs of it."""
+        slots = sorted(self._control.slots.values(), key=lambda slot: slot["slot"])
+        return {
+            "name": self._name,
+            "node": socket.gethostname(),
+            "processor": processor(),
+            "gpu": next((slot["gpu"] for slot in slots), None),
+            "cores": list(cores),
+            "gpus": [gpu for slot in slots for gpu in slot["gpus"]],
+            "processes": [slot["process"] for slot in slots],
+        }
+
+
+def _fault(error: BaseException) -> Fault:
+    line = f"{type(error).__name__}: {error}".splitlines()[0]
+    full = getattr(error, "errno", None) in DISK_FULL
+    return Fault(line, "disk full" if full else "scheduler stall")
+
+
+def processor() -> str:
+    """The processor's name."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def own_scratch() -> Path:
+    """A folder on this node for what lives no longer than this process; of dead ones, none stay."""
+    base = Path(tempfile.gettempdir()) / f"hpobench-{os.getuid()}"
+    for folder in base.glob("*"):
+        if folder.name.isdigit() and not alive(int(folder.name)):
+            shutil.rmtree(folder, ignore_errors=True)
+    scratch = base / str(os.getpid())
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    return scratch

@@ -1,0 +1,301 @@
+"""Slices on Ray: placement groups, in a Ray of the study's own or in a cluster that is there.
+
+A slice is a placement group of one bundle: so it lies on one node. The runner asks for them one by
+one; the last request stays open while there is work, so that nodes that join, or that an autoscaler
+starts for it, are used.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+import ray
+from ray import cloudpickle
+from ray.exceptions import ActorUnavailableError, RayError
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from hpobench.errors import RunError, StudyError
+from hpobench.running import remote
+from hpobench.running.cores import available_cores
+from hpobench.running.interfaces import AttemptSpec, AttemptUpdate
+from hpobench.running.ray_errors import fault_of
+from hpobench.running.remote import value_of
+from hpobench.running.scheduler import Interrupted
+from hpobench.study import Study
+from hpobench.text import plural
+
+T = TypeVar("T")
+
+cloudpickle.register_pickle_by_value(remote)
+
+ANSWER_SECONDS = 2.0
+KNOCK_SECONDS = 10.0
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # cells are rerun, not restored
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "1",  # what the budget cut off need not finish
+    "TUNE_WARN_THRESHOLD_S": "1000000",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",  # else Tune would train a lost trial again
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # else everything else on the machine goes before the cells
+    "PYTHONWARNINGS": "ignore",
+}
+"""Environment of every process that runs Tune: no chatter, nothing that costs the cell time."""
+
+
+class RayAttempt:
+    """A controller actor."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+        self._actor.run.remote()
+        self._asked: Any = None
+
+    def news(self, seen: int) -> AttemptUpdate | None:
+        self._asked = self._asked or self._actor.news.remote(seen)
+        ready, _ = ray.wait([self._asked], timeout=ANSWER_SECONDS)
+        if not ready:
+            return None
+        asked, self._asked = self._asked, None
+        try:
+            return value_of(ray.get(asked))
+        except ActorUnavailableError:  # Ray does not know yet whether it will come back
+            time.sleep(ANSWER_SECONDS)
+            return None
+        except RayError as error:
+            raise fault_of(error, "its controller") from error
+
+    def weights(self, training: int, epochs: int) -> bytes:
+        return _value(self._actor.weights.remote(training, epochs), "its controller")
+
+    def end(self) -> None:
+        with suppress(RayError):
+            ray.wait([self._actor.tidy.remote()], timeout=ANSWER_SECONDS)
+            ray.kill(self._actor)
+
+
+class RaySlice:
+    """A placement group that is there."""
+
+    def __init__(self, name: str, group: PlacementGroup, study: Study) -> None:
+        self.name = name
+        self._group, self._study = group, study
+        self._node = _node_of(group)
+
+    def start(self, order: AttemptSpec) -> RayAttempt:
+        make = ray.remote(num_cpus=0, max_concurrency=4)(remote.RemoteCellActor)
+        where = PlacementGroupSchedulingStrategy(
+            self._group, placement_group_capture_child_tasks=True
+        )
+        made = make.options(scheduling_strategy=where)
+        return RayAttempt(made.remote(cloudpickle.dumps(order), self.name))
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        study = self._study
+        needs = {"num_cpus": study.cpus, "num_gpus": study.gpus, "max_retries": 0}
+        task = ray.remote(**needs)(remote.call_on_own_cores)
+        where = PlacementGroupSchedulingStrategy(self._group)
+        cores, question = study.slice_cpus, cloudpickle.dumps((function, arguments))
+        return _value(task.options(scheduling_strategy=where).remote(cores, question), "a worker")
+
+    def alive(self) -> bool:
+        return any(node["Alive"] and node["NodeID"] == self._node for node in ray.nodes())
+
+    def give_back(self) -> None:
+        with suppress(RayError):
+            remove_placement_group(self._group)
+
+
+class RayCluster:
+    """A Ray that this process is connected to."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._asked: PlacementGroup | None = None
+        self._count = 0
+
+    def take(self) -> RaySlice | None:
+        study = self._study
+        if self._asked is None:
+            bundle = {"CPU": float(study.slice_cpus)}
+            if study.gpus:
+                bundle["GPU"] = float(study.slice_gpus)
+            self._asked = placement_group([bundle])
+        if not self._asked.wait(0):
+            return None
+        group, self._asked = self._asked, None
+        self._count += 1
+        return RaySlice(f"slice {self._count - 1}", group, study)
+
+    def wanting(self) -> str | None:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        if any(_holds(resources, self._study) for resources in nodes):
+            return None
+        cpus = max((node.get("CPU", 0) for node in nodes), default=0)
+        gpus = max((node.get("GPU", 0) for node in nodes), default=0)
+        return (
+            f"a cell needs {demand(self._study)} on one node; the largest node now has"
+            f" {cpus:g} cores and {gpus:g} GPUs"
+        )
+
+    def stop_asking(self) -> None:
+        if self._asked is not None:
+            remove_placement_group(self._asked)
+            self._asked = None
+
+
+def _value(told: Any, whose: str) -> Any:
+    """A remote call's value; its own exceptions as they are, lost machines as a Fault."""
+    try:
+        answered = ray.get(told)
+    except RayError as error:
+        raise fault_of(error, whose) from error
+    return value_of(answered)
+
+
+def _node_of(group: PlacementGroup) -> str:
+    table: Any = ray.util.placement_group_table(group)
+    return next(iter(table["bundles_to_node_id"].values()))
+
+
+def check_room(study: Study, cores: int, gpus: int) -> int:
+    """How many slices this machine has; StudyError if it is too small for one."""
+    count = cores // study.slice_cpus
+    if study.gpus:
+        count = min(count, gpus // study.slice_gpus)
+    if count < 1:
+        raise StudyError(
+            f"study {study.name}: a cell needs {demand(study)}; this machine has {cores} cores"
+            f" and {gpus} GPUs; lower the width, or the resources of a slot"
+        )
+    return count
+
+
+def demand(study: Study) -> str:
+    """What a cell needs, in words."""
+    wanted = f"{study.width} × {study.cpus} cores"
+    return wanted + (f" and {plural(study.slice_gpus, 'GPU')}" if study.gpus else "")
+
+
+def room_here(study: Study) -> tuple[int, int]:
+    """This machine's slices for a study, and its GPUs."""
+    gpus = _gpus() if study.gpus else 0
+    return check_room(study, len(available_cores()), gpus), gpus
+
+
+@contextmanager
+def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[RayCluster]:
+    """A Ray of this study's own, stopped at the end; or the one at ``address``."""
+    if ray.is_initialized():
+        raise StudyError(
+            f"study {study.name}: this process is already connected to a Ray, and a study makes"
+            " its own connection; call ray.shutdown() first"
+        )
+    before = dict(os.environ)
+    threads = {name: str(study.cpus) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    environment = {name: os.environ.get(name, value) for name, value in QUIET.items()} | threads
+    os.environ.update(environment)
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for name in ("ray", "ray.tune", "ray.data", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Ray's listener would print what happens to nodes, and their logs, into the study's output.
+    silenced = patch.object(ray._private.worker, "print_to_stdstream", lambda *_, **__: None)
+    at_once = False
+    try:
+        silenced.start()
+        if address is None:
+            _start(study)
+        else:
+            _connect(study, address, source, environment)
+        _restore(signals)
+        yield RayCluster(study)
+    except KeyboardInterrupt as interrupt:
+        if not isinstance(interrupt, Interrupted):  # at once: what Ray started ends without us
+            at_once = True
+        raise
+    finally:
+        if not at_once:
+            ray.shutdown()
+        silenced.stop()
+        settled = {name: os.environ[name] for name in ("RAY_AUTH_MODE",) if name in os.environ}
+        os.environ.clear()
+        os.environ.update(before | settled)  # Ray settles that once, for the process's whole life
+
+
+def _start(study: Study) -> None:
+    slices, gpus = room_here(study)
+    ray.init(
+        address="local",
+        num_cpus=slices * study.slice_cpus,
+        num_gpus=gpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+
+
+def _connect(
+    study: Study, address: str, source: Path | None, environment: Mapping[str, str]
+) -> None:
+    data = {k: v for k, v in os.environ.items() if k.startswith("HPOBENCH_")}
+    runtime: dict[str, Any] = {"env_vars": {**environment, **data}}
+    if source is not None and address.startswith("ray://"):
+        # What lies beside the user's file may be imported there; only code is sent.
+        runtime["working_dir"] = str(source.resolve().parent)
+        runtime["excludes"] = ["*", "!*/", "!*.py"]
+    os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"  # a submitted job has one already
+    try:
+        _knock(address)
+        ray.init(address, runtime_env=runtime, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RayError, RuntimeError, ValueError, OSError) as error:
+        why = str(error).strip().partition("\n")[0].rstrip(".:")
+        raise RunError(
+            f"no Ray answers at {address} ({why}); start one with `ray start --head`, set"
+            " RAY_AUTH_MODE=token if it asks for a token, or leave --address out to run on this"
+            " machine"
+        ) from None
+
+
+def _knock(address: str) -> None:
+    """Whether anybody is there: Ray itself would try for minutes. RunError if it is no address."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise RunError(f"an address is auto, HOST:PORT or ray://HOST:PORT, not {address!r}")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_SECONDS).close()
+
+
+def _holds(resources: Mapping[str, float], study: Study) -> bool:
+    cpus, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
+    return cpus >= study.slice_cpus and gpus >= study.slice_gpus
+
+
+def _restore(signals: Mapping[signal.Signals, Any]) -> None:
+    """Undo what `ray.init` does to signals: SIGTERM would abort without a word to the runner."""
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in signals.items():
+            signal.signal(number, handler)
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()

@@ -1,0 +1,47 @@
+"""What Ray's errors mean: which cause a lost process or node has."""
+
+from __future__ import annotations
+
+from ray.exceptions import (
+    NodeDiedError,
+    OutOfDiskError,
+    OutOfMemoryError,
+    RayActorError,
+)
+
+from hpobench.running.faults import Cause, Fault
+
+NO_MEMORY = "low on memory"
+RAISED = "error raised in its creation task"
+NODE_DIED = ("node has died", "node died", "node failure", "node was removed")
+
+
+def fault_of(error: BaseException, whose: str = "a worker") -> Fault:
+    """The fault behind an error that Ray raised for a process that did not answer any more."""
+    return Fault(f"{whose} was lost: {_reason(error)}", cause_of(error))
+
+
+def cause_of(error: BaseException) -> Cause:
+    text = str(error).lower()
+    if isinstance(error, RayActorError) and error.preempted:
+        return "pre-empted"
+    if isinstance(error, OutOfMemoryError) or NO_MEMORY in text:
+        return "out of memory"
+    if isinstance(error, OutOfDiskError):
+        return "disk full"
+    if isinstance(error, NodeDiedError) or any(words in text for words in NODE_DIED):
+        return "node lost"
+    return "worker lost"
+
+
+def _reason(error: BaseException) -> str:
+    """The line of Ray's message that says something, without its identifiers."""
+    dull = ("class_name:", "actor_id:", "pid:", "name:", "namespace:", "ip:", "the actor died")
+    lines = [line.strip() for line in str(error).splitlines()]
+    if RAISED in str(error):  # a task that cannot be built there: a traceback, and what was raised
+        return next(line for line in reversed(lines) if line)[:160]
+    telling = [line for line in lines if line and not line.lower().startswith(dull)]
+    first = (telling or lines or [""])[0]
+    for end in (". There are", ". ", ":"):
+        first = first.partition(end)[0]
+    return (first or type(error).__name__)[:160].rstrip(".")

@@ -1,0 +1,134 @@
+"""Ray Tune's view of a cell: a search algorithm, a stopper and a callback around its control.
+
+Everything that decides something is in `hpobench.running.cell_loop`. Tune asks for a trial whenever
+it has room for one (also ahead of time, which is refused: a searcher sees every result it can
+before it proposes again), and hands each result to the stopper, and then, by whether its trial is
+done, to one of two methods of the search algorithm.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ray import cloudpickle, tune
+from ray.air._internal import usage as air_usage
+from ray.air.execution.resources import FixedResourceManager
+from ray.tune.execution import tune_controller
+from ray.tune.search import Searcher as TuneSearcher
+
+from hpobench.running.cell_loop import CellLoop
+from hpobench.running.faults import Fault
+from hpobench.running.ray_errors import fault_of
+from trainables.trainable import REPORT, SlotContext, SlotTrainable
+
+NOT_SAVED: dict[str, Any] = {}
+"""Tune pickles its parts to restore an experiment; a cell that was cut short is run again."""
+
+
+def tune_cell(control: CellLoop, post: SlotContext, cpus: int, gpus: float, storage: Path) -> None:
+    """Run a cell's trials to its end, inside the placement group of the calling actor."""
+    # Tune would ask the cluster for a placement group of each trial's own; the slots are here.
+    slots = {"CPU": float(post.width * cpus), "GPU": post.width * gpus}
+    tune_controller.PlacementGroupResourceManager = partial(FixedResourceManager, slots)
+    # Tune counts who uses W&B's callback, and imports W&B for it, which leaves folders behind.
+    air_usage.tag_callbacks = lambda callbacks: False
+    trainable = tune.with_parameters(SlotTrainable, post=post)
+    # All cells of a Ray job share Tune's registry: by the name of its class, a cell would now and
+    # then be given another's.
+    name = f"slot-{uuid4().hex}"
+    tune.register_trainable(name, tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}))
+    tune.Tuner(
+        name,
+        tune_config=tune.TuneConfig(
+            search_alg=CellSearch(control), num_samples=-1, reuse_actors=True
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(storage),
+            stop=CellStopper(control),
+            callbacks=[CellCallback(control)],
+            verbose=0,
+        ),
+    ).fit()
+
+
+class CellSearch(TuneSearcher):
+    """Hands out the cell's work as trials."""
+
+    def __init__(self, control: CellLoop) -> None:
+        super().__init__()
+        self._control = control
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._control.over:
+            return TuneSearcher.FINISHED
+        return self._control.next_work(trial_id)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        self._take(trial_id, result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        if error or result is None:
+            return  # the callback is told why
+        self._take(trial_id, result)
+        self._control.done(trial_id)
+
+    def _take(self, trial_id: str, result: dict[str, Any]) -> None:
+        report = json.loads(result[REPORT])
+        if "warm" not in report and "end" not in report:
+            self._control.report(trial_id, report)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return NOT_SAVED
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing to save."""
+
+
+class CellStopper(tune.Stopper):
+    """Ends warm-ups once every slot is warm, and the experiment once the cell is over."""
+
+    def __init__(self, control: CellLoop) -> None:
+        self._control = control
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        report = json.loads(result[REPORT])
+        return "warm" in report and self._control.warm(trial_id, report["slot"])
+
+    def stop_all(self) -> bool:
+        return self._control.over
+
+    def __getstate__(self) -> dict[str, Any]:
+        return NOT_SAVED
+
+
+class CellCallback(tune.Callback):
+    """Learns why a trial's process is gone, which Tune does not tell the search algorithm."""
+
+    def __init__(self, control: CellLoop) -> None:
+        self._control = control
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._control.lost(trial.trial_id, _why(trial))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return NOT_SAVED
+
+
+def _why(trial: Any) -> Fault:
+    file = trial.pickled_error_file
+    if file is None or not Path(file).exists():
+        return Fault("Ray Tune gave up a trial without a reason", "scheduler stall")
+    return fault_of(cloudpickle.loads(Path(file).read_bytes()))

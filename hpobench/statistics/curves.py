@@ -1,0 +1,176 @@
+"""Regret and its statistics, as pure functions of arrays.
+
+Words: the *incumbent* is the best validation loss so far; *regret* is its test loss minus the
+reference's on the same split, signed and never clipped; *normalised regret* divides by what the
+default loses to the reference, so 1 is the default and 0 the reference.
+
+NaN stands for "not measured" and is carried along: no function here skips it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+FEWEST_SEEDS_FOR_A_BAND = 5
+CONFIDENCE = 0.95
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class StepCurve:
+    """A right-continuous step function: ``values[i]`` holds from ``times[i]`` until the next time.
+
+    ``times``: shape (k,), k ≥ 1, ascending; of equal times the last one counts. ``values``: (k,).
+    """
+
+    times: Array
+    values: Array
+
+    def __post_init__(self) -> None:
+        times, values = (np.asarray(a, dtype=float) for a in (self.times, self.values))
+        if times.ndim != 1 or times.shape != values.shape or len(times) == 0:
+            raise ValueError(f"times {times.shape} and values {values.shape} are not both (k,)")
+        if not (times[1:] > times[:-1]).all():
+            if not (times[1:] >= times[:-1]).all():
+                raise ValueError("times are not ascending")
+            last_of_equals = np.append(times[1:] > times[:-1], True)
+            times, values = times[last_of_equals], values[last_of_equals]
+        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "values", values)
+
+    def at(self, grid: ArrayLike) -> Array:
+        """The values at the points of a grid, same shape; NaN before the first time."""
+        index = np.searchsorted(self.times, np.asarray(grid, dtype=float), side="right") - 1
+        return np.where(index < 0, np.nan, self.values[np.maximum(index, 0)])
+
+    @property
+    def last(self) -> float:
+        return float(self.values[-1])
+
+
+class Estimate(NamedTuple):
+    """A mean over n seeds with its standard error, which is NaN for fewer than two."""
+
+    mean: float
+    standard_error: float
+    n: int
+
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % t-interval, from five seeds on; None below."""
+        if self.n < FEWEST_SEEDS_FOR_A_BAND:
+            return None
+        reach = t_quantile(self.n) * self.standard_error
+        return self.mean - reach, self.mean + reach
+
+
+def incumbents(losses: ArrayLike, eligible: ArrayLike | None = None) -> NDArray[np.int64]:
+    """Which evaluations of a sequence became the incumbent when they arrived.
+
+    ``losses``: validation losses in order of arrival, shape (n,). ``eligible``: shape (n,), which
+    of them may (all, unless told). An equal loss does not replace the incumbent. Returns
+    ascending indices, shape (m,), m ≤ n; their losses fall strictly.
+    """
+    losses = np.asarray(losses, dtype=float)
+    eligible = np.ones(len(losses), bool) if eligible is None else np.asarray(eligible, bool)
+    candidates = np.where(eligible & ~np.isnan(losses), losses, np.inf)
+    best_before = np.concatenate([[np.inf], np.minimum.accumulate(candidates)[:-1]])
+    return np.flatnonzero(candidates < best_before)
+
+
+def regret(test_loss: ArrayLike, reference: ArrayLike) -> Array:
+    """Test loss minus the reference's mean test loss on the same split; shapes broadcast."""
+    return np.asarray(test_loss, dtype=float) - np.asarray(reference, dtype=float)
+
+
+def normalised(regret: ArrayLike, default_regret: ArrayLike) -> Array:
+    """Regret ÷ the default's regret, shapes broadcast; NaN where the default does not lose."""
+    lost = np.asarray(default_regret, dtype=float)
+    return np.asarray(regret, dtype=float) / np.where(lost > 0, lost, np.nan)
+
+
+def zero_tolerance(reference_draws: ArrayLike) -> float:
+    """How far above the reference still counts as zero regret: the reference's standard error.
+
+    That of the mean of its draws on the split, shape (k,): a regret is measured from that mean. (A
+    reference's own standard error is over splits, which a regret on one split does not have.) A
+    single draw has none.
+    """
+    draws = np.asarray(reference_draws, dtype=float)
+    return float(standard_error(draws)) if len(draws) > 1 else 0.0
+
+
+def time_to_target(curve: StepCurve, target: float) -> float | None:
+    """When the curve came to at or below the target to stay; None if it ends above (censored).
+
+    A target that was reached and lost again counts from the last crossing.
+    """
+    above = np.flatnonzero(~(curve.values <= target))  # NaN is not below anything
+    if len(above) == 0:
+        return float(curve.times[0])
+    if above[-1] == len(curve.values) - 1:
+        return None
+    return float(curve.times[above[-1] + 1])
+
+
+def median_time(times: Sequence[float | None]) -> float | None:
+    """The time by which at least half of the seeds had reached a target; None if fewer did.
+
+    ``times``: one for each seed, None where the target was not reached (censored, and counted).
+    """
+    if not times:
+        return None
+    ordered = sorted(math.inf if time is None else time for time in times)
+    median = ordered[math.ceil(len(ordered) / 2) - 1]
+    return median if math.isfinite(median) else None
+
+
+def estimate(values: ArrayLike) -> Estimate:
+    """Mean and standard error of one number per seed, shape (n,)."""
+    values = np.asarray(values, dtype=float)
+    mean = float(values.mean()) if len(values) else math.nan
+    return Estimate(mean, float(standard_error(values)), len(values))
+
+
+def standard_error(values: ArrayLike) -> Array:
+    """Standard error of the mean over the first axis (seeds): (n, …) → (…); NaN for n < 2."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return np.full(values.shape[1:], np.nan)
+    return np.asarray(values.std(axis=0, ddof=1) / math.sqrt(len(values)))
+
+
+def t_quantile(n: int) -> float:
+    """How many standard errors a two-sided 95 % interval of a mean over n ≥ 2 seeds reaches."""
+    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
+
+
+class MeanCurve(NamedTuple):
+    """The mean over seeds, and the ends of its 95 % t-interval at each time.
+
+    The interval is None below five seeds.
+    """
+
+    mean: StepCurve
+    band: tuple[StepCurve, StepCurve] | None
+
+
+def mean_curve(curves: Sequence[StepCurve]) -> MeanCurve:
+    """The mean over seeds, exact: it steps wherever one of the curves does."""
+    start = max(curve.times[0] for curve in curves)
+    grid = np.unique(np.concatenate([curve.times for curve in curves]))
+    grid = grid[grid >= start]
+    values = np.array([curve.at(grid) for curve in curves])
+    mean = values.mean(axis=0)
+    if len(curves) < FEWEST_SEEDS_FOR_A_BAND:
+        return MeanCurve(StepCurve(grid, mean), None)
+    reach = t_quantile(len(curves)) * standard_error(values)
+    band = StepCurve(grid, mean - reach), StepCurve(grid, mean + reach)
+    return MeanCurve(StepCurve(grid, mean), band)

@@ -1,0 +1,1 @@
+"""Weights & Biases: a run for each cell, and a report of the study."""

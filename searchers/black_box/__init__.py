@@ -1,0 +1,1 @@
+"""Searchers that see a training's validation loss and nothing else of it."""

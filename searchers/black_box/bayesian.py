@@ -1,0 +1,105 @@
+"""Bayesian optimisation with Optuna's samplers: a Gaussian process, and tree-structured Parzen.
+
+Snoek et al., Practical Bayesian Optimization of Machine Learning Algorithms, NeurIPS 2012;
+Bergstra et al., Algorithms for Hyper-Parameter Optimization, NeurIPS 2011.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from searchers.black_box.warm_up import warm_up
+from searchers.converters import from_library, to_optuna
+from searchers.errors import SearcherError
+from searchers.protocols import Brief, Job
+from searchers.rng import library_seed
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+
+@dataclass(frozen=True)
+class BayesianOptimization:
+    """A Gaussian process with log expected improvement (Optuna's GPSampler), full trainings.
+
+    ``startup_trials``: trainings, the initial configurations among them, before the first model.
+    """
+
+    startup_trials: int = 10
+    name: str = "bo"
+
+    def __post_init__(self) -> None:
+        _check_startup(self.name, self.startup_trials)
+
+    def suggester(self, brief: Brief) -> StudySuggester:
+        from optuna.samplers import GPSampler
+
+        seed = library_seed(brief.seed, "gaussian process")
+        return StudySuggester(brief, GPSampler(seed=seed, n_startup_trials=self.startup_trials))
+
+    def warm_up(self) -> None:
+        """Load the Gaussian-process stack (seconds of imports) before a clock runs."""
+        warm_up(self, self.startup_trials + 2)
+
+
+@dataclass(frozen=True)
+class TPE:
+    """Tree-structured Parzen estimators over all dimensions jointly, full trainings.
+
+    ``startup_trials``: as for `BayesianOptimization`. ``candidates``: how many points are drawn
+    from the good ones' density to choose a suggestion from.
+    """
+
+    startup_trials: int = 10
+    candidates: int = 24
+    name: str = "tpe"
+
+    def __post_init__(self) -> None:
+        _check_startup(self.name, self.startup_trials)
+        if self.candidates < 1:
+            raise SearcherError(f"{self.name}: needs at least 1 candidate, not {self.candidates}")
+
+    def suggester(self, brief: Brief) -> StudySuggester:
+        from optuna.samplers import TPESampler
+
+        sampler = TPESampler(
+            n_startup_trials=self.startup_trials,
+            n_ei_candidates=self.candidates,
+            seed=library_seed(brief.seed, "parzen estimators"),
+            multivariate=True,
+            group=False,
+            constant_liar=brief.width > 1,
+        )
+        return StudySuggester(brief, sampler)
+
+    def warm_up(self) -> None:
+        """Load Optuna before a clock runs."""
+        warm_up(self, self.startup_trials + 2)
+
+
+class StudySuggester:
+    """An Optuna study asked and told: the initial configurations, then what the sampler says."""
+
+    def __init__(self, brief: Brief, sampler: BaseSampler) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._brief = brief
+        self._distributions = to_optuna(brief.space)
+        self._study = optuna.create_study(sampler=sampler)
+        for configuration in brief.initial:
+            self._study.enqueue_trial(configuration)
+
+    def ask(self) -> Job:
+        trial = self._study.ask(self._distributions)
+        configuration = from_library(self._brief.space, trial.params)
+        return Job(trial.number, configuration, self._brief.horizon)
+
+    def tell(self, job: Job, loss: float) -> None:
+        self._study.tell(job.training, loss)
+
+
+def _check_startup(name: str, startup_trials: int) -> None:
+    if startup_trials < 1:
+        raise SearcherError(f"{name}: needs at least 1 startup trial, not {startup_trials}")

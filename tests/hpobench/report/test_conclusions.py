@@ -1,0 +1,175 @@
+import re
+
+import pytest
+
+from hpobench.report.conclusions import answer
+from hpobench.results.run import Results
+from tests.hpobench.fake_replay import write_replay
+from tests.hpobench.fake_run import (
+    Point,
+    write_cell,
+    write_references,
+    write_run,
+    write_study,
+    write_yardsticks,
+)
+
+
+def results_of(folder, finals, **study):
+    """A run whose cells end at these test losses; the reference is at 0.1, the default at 0.3."""
+    seeds = range(max(map(len, finals.values())))
+    write_study(folder, searchers=tuple(finals), seeds=tuple(seeds), **study)
+    for seed in seeds:
+        write_yardsticks(folder, "digits", seed)
+    for searcher, losses in finals.items():
+        for seed, loss in enumerate(losses):
+            if loss is not None:
+                write_cell(folder, "digits", searcher, seed, [Point(1.0, loss, loss)])
+    return Results.load(folder)
+
+
+def test_few_seeds_separate_nobody(tmp_path):
+    found = answer(results_of(tmp_path, {"a": [0.2, 0.22], "b": [0.15, 0.13]}), "digits")
+    assert found == (
+        "On digits, b ended lowest, with a regret of 0.04 (2 seeds, from 0.03 to 0.05);"
+        " next is a, with 0.11 (2 seeds, from 0.1 to 0.12)."
+        " 2 seeds are too few to separate searchers; it takes at least 5."
+    )
+
+
+def test_one_seed(tmp_path):
+    found = answer(results_of(tmp_path, {"a": [0.2], "b": [0.15]}), "digits")
+    assert "b ended lowest, with a regret of 0.05 (1 seed)" in found
+    assert "One seed is too few" in found
+
+
+def test_five_seeds_separate_what_is_far(tmp_path):
+    wide = [0.12, 0.14, 0.16, 0.18, 0.2]
+    shifts = (0.03, -0.02, 0.03, -0.01, 0.01)
+    near = [loss + shift for loss, shift in zip(wide, shifts, strict=True)]
+    far = [loss + 0.1 + 0.001 * seed for seed, loss in enumerate(wide)]
+    found = answer(results_of(tmp_path, {"far": far, "low": wide, "near": near}), "digits")
+    assert "low ended lowest, with a regret of 0.06 (95 % interval 0.0207 to 0.0993" in found
+    assert "with Holm's correction for 3 pairs, it is lower than far (p < 0.001), and not" in found
+    assert "not separated from near (p = " in found
+    assert re.search(
+        r"Some \d+ more seeds would separate it from near with a power of 80 % if the difference"
+        r" seen is the true one; as it may be larger or smaller, \d+ to more than 1000\.",
+        found,
+    )
+
+
+def test_five_seeds_that_separate(tmp_path):
+    """Pairs tell what the seeds' own spread would hide."""
+    losses = [0.12, 0.14, 0.16, 0.18, 0.2]
+    finals = {"low": losses, "high": [loss + 0.01 + 1e-4 * n for n, loss in enumerate(losses)]}
+    found = answer(results_of(tmp_path, finals), "digits")
+    assert "Seed by seed, it is lower than high (p < 0.001)." in found
+
+
+def test_equals_are_not_separated_by_any_number_of_seeds(tmp_path):
+    found = answer(results_of(tmp_path, {"a": [0.2] * 5, "b": [0.2] * 5}), "digits")
+    assert (
+        "not separated from b (p = 1). If the difference seen is the true one, more than" in found
+    )
+
+
+def test_how_many_times_sooner(tmp_path):
+    """Planted: twice to eight times as soon, by seed; one never came there."""
+    write_study(tmp_path, searchers=("fast", "slow", "never"), seeds=range(8))
+    for seed in range(8):
+        write_yardsticks(tmp_path, "digits", seed)
+        times = {"fast": 2.0, "slow": 2.0 * (2, 3, 4, 4, 4, 4, 6, 8)[seed], "never": None}
+        for searcher, time in times.items():
+            points = [Point(1.0, 0.25, 0.25)]
+            points += [] if time is None else [Point(time, 0.101, 0.101 - 1e-4 * seed)]
+            write_cell(tmp_path, "digits", searcher, seed, points)
+    found = answer(Results.load(tmp_path), "digits")
+    assert (
+        "To 1 % of the default's regret it came sooner by these factors of seconds (95 %" in found
+    )
+    sooner = re.search(r": ([\d.]+) \[([\d.]+) to ([\d.]+)\] than slow, (.*?)\.", found)
+    estimate, low, high = (float(sooner[place]) for place in (1, 2, 3))
+    assert estimate == pytest.approx(4, rel=0.05)
+    assert 2 < low < 4 < high < 8
+    assert sooner[4] == "at least 30 [30 to ∞] than never"  # the budget is 60 s
+
+
+def test_replays_have_the_last_word(tmp_path):
+    """The longer its name, the higher its replayed loss."""
+    results_of(tmp_path, {"longer": [0.11, 0.11], "long": [0.12, 0.12]})
+    said = answer(write_replay(tmp_path), "digits")
+    assert said.startswith("On digits, longer ended lowest")
+    again = (
+        "Trained again on 2 fresh draws, long is lowest, with a replay regret of 0.06050 ± 0.00050"
+    )
+    assert said.endswith(f"{again}; longer comes to 0.08050 ± 0.00050.")
+    results_of(tmp_path / "same", {"a": [0.11, 0.11], "long": [0.12, 0.12]})
+    said = answer(write_replay(tmp_path / "same"), "digits")
+    assert "Trained again on 2 fresh draws, a is lowest, with a replay regret of 0.03050" in said
+    assert said.endswith("0.00050.")
+
+
+def test_only_a_searcher_with_all_of_its_cells_is_called_lowest(tmp_path):
+    found = answer(results_of(tmp_path, {"a": [0.2, 0.22], "b": [0.11, None]}), "digits")
+    assert found.startswith("On digits, a ended lowest")
+    assert found.endswith("b is lower still on the seeds that are complete, but not all are.")
+
+
+def test_a_beaten_reference_is_said(tmp_path):
+    found = answer(results_of(tmp_path, {"a": [0.05], "b": [0.2]}), "digits")
+    assert "a regret of −0.05 (1 seed), below the reference" in found
+    five = {"a": [0.05, 0.051, 0.049, 0.05, 0.05], "b": [0.2] * 5}
+    found = answer(results_of(tmp_path / "five", five), "digits")
+    assert "below the reference (by an interval" in found  # its interval is below zero
+
+
+def test_a_regret_within_the_references_error_is_said(tmp_path):
+    results_of(tmp_path, {"a": [0.095], "b": [0.2]})
+    assert ", below the reference;" in answer(Results.load(tmp_path), "digits")
+    (tmp_path / "yardsticks.jsonl").unlink()
+    write_yardsticks(tmp_path, "digits", 0, (0.09, 0.11))
+    found = answer(Results.load(tmp_path), "digits")
+    assert "a regret of −0.005 (1 seed), within the reference's standard error;" in found
+
+
+def test_without_a_reference(tmp_path):
+    results_of(tmp_path, {"a": [0.05], "b": [0.2]})
+    write_references(tmp_path, ["digits"], without=["digits"])
+    found = answer(Results.load(tmp_path), "digits")
+    assert found.startswith("digits has no reference, so no regret; a ended with the lowest test")
+
+
+def test_a_searcher_that_trained_nothing_in_full_is_said_and_never_lowest(tmp_path):
+    """Its regret is the default's; here the only other is worse."""
+    results_of(tmp_path, {"a": [0.4], "idle": [None]})
+    write_cell(tmp_path, "digits", "idle", 0, [Point(1.0, 0.2, 0.2, full=False)])
+    found = answer(Results.load(tmp_path), "digits")
+    assert found.startswith("On digits, a ended lowest, with a regret of 0.3")
+    assert found.endswith("idle, with 0.2, stands at the default: nothing trained in full.")
+
+
+def test_nobody_beyond_the_default_is_lowest(tmp_path):
+    results_of(tmp_path, {"idle": [None]})
+    write_cell(tmp_path, "digits", "idle", 0)
+    found = answer(Results.load(tmp_path), "digits")
+    assert found.startswith("On digits, no searcher got beyond the default, so none is called")
+    assert found.endswith("idle, with 0.2, stands at the default: nothing trained in full.")
+
+
+def test_nothing_complete(tmp_path):
+    found = answer(Results.load(write_study(tmp_path)), "digits")
+    assert "none is called lowest" in found
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 6])
+def test_the_answer_does_not_depend_on_the_order_of_searchers(tmp_path, seeds):
+    one = write_run(tmp_path / "a", searchers=("fds", "random"), seeds=range(seeds))
+    study = one / "study.json"
+    before = answer(Results.load(one), "digits")
+    record = Results.load(one).study
+    record["searchers"].reverse()
+    from hpobench.results.json_files import write_json
+
+    write_json(study, record)
+    assert answer(Results.load(one), "digits") == before

@@ -1,0 +1,143 @@
+"""A digit that is changed anywhere is found, and named."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hpobench.cli import app
+from hpobench.report.publishing import publish
+from hpobench.report.verification import differences
+from hpobench.results.run import Results
+from tests.hpobench.fake_run import write_run
+
+CELL = "digits__fds__s0"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = write_run(tmp_path_factory.mktemp("published") / "run", seeds=range(3))
+    publish(Results.load(run), "slot_seconds")
+    return run
+
+
+@pytest.fixture
+def run(published: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(published, tmp_path / "run")
+
+
+def change_a_digit(file: Path, after: str) -> None:
+    """The last digit of the first number after a text becomes another."""
+    text = file.read_text()
+    place = re.search(rf"{re.escape(after)}[-\d.]*\d", text)
+    assert place is not None
+    end = place.end()
+    file.write_text(text[: end - 1] + str((int(text[end - 1]) + 1) % 10) + text[end:])
+
+
+def test_what_was_published_is_verified(run: Path) -> None:
+    assert differences(run) == []
+    shown = CliRunner().invoke(app, ["verify", str(run)])
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("verified")
+
+
+@pytest.mark.parametrize(
+    "key", ["validation_loss", "seconds", "learning_rate_0", "slot_seconds", "steps", "seed"]
+)
+def test_a_digit_of_an_evaluation(run: Path, key: str) -> None:
+    change_a_digit(run / "cells" / CELL / "evaluations.jsonl", f'"{key}": ')
+    shown = CliRunner().invoke(app, ["verify", str(run)])
+    assert shown.exit_code in (1, 2)  # 2: the clocks go back, a line that cannot be read
+    said = shown.stdout if shown.exit_code == 1 else str(shown.exception)
+    assert f"{CELL}/evaluations.jsonl" in said
+    assert key in said or "go back" in said or "not written as" in said
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "regret.csv"])
+def test_a_digit_of_a_table(run: Path, name: str) -> None:
+    text = (run / name).read_text()
+    numbers = re.findall(r"\d\.\d+", text)
+    for number in numbers[:: len(numbers) // 3]:
+        (run / name).write_text(text)
+        change_a_digit(run / name, number[:-1])
+        found = differences(run)
+        assert found
+        assert [line for line in found if not line.startswith(f"{name}, line ")] == []
+
+
+def test_a_digit_of_the_page(run: Path) -> None:
+    text = (run / "report.html").read_text()
+    (run / "report.html").write_text(text.replace("3 of 3", "3 of 4", 1))
+    assert differences(run) == [
+        "report.html says '3 of 4', and the records give '3 of 3'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "after"),
+    [
+        (f"cells/{CELL}/tests.jsonl", '"test_loss": '),
+        (f"cells/{CELL}/cell.json", '"wall": '),
+        ("yardsticks.jsonl", '"test_loss": '),
+        ("references.json", '"learning_rate_0": '),
+        ("study.json", '"learning_rate_0": '),
+    ],
+)
+def test_a_digit_of_another_record_shows_in_what_is_derived(
+    run: Path, file: str, after: str
+) -> None:
+    change_a_digit(run / file, after)
+    assert differences(run)
+
+
+def test_a_changed_key_is_named_with_its_evaluation(run: Path) -> None:
+    file = run / "cells" / CELL / "evaluations.jsonl"
+    file.write_text(file.read_text().replace('"learning_rate_0"', '"learning_rate_8"', 1))
+    found = differences(run)
+    assert re.match(rf"cells/{CELL}/evaluations.jsonl, evaluation \d+: hyperparameters\.", found[0])
+    assert "learning_rate_8 is" in found[0]
+
+
+def test_what_differs_late_in_a_long_sentence_is_shown(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    sentence = re.search(r"On digits, [^<]{150,}", page)[0]
+    place = max(match.start() for match in re.finditer(r"\d", sentence))
+    changed = f"{sentence[:place]}{(int(sentence[place]) + 1) % 10}{sentence[place + 1 :]}"
+    (run / "report.html").write_text(page.replace(sentence, changed))
+    (said,) = differences(run)
+    stored, mine = re.match(r"report.html says (.+), and the records give (.+)", said).groups()
+    assert stored != mine
+    assert stored.startswith("'… ")
+
+
+def test_a_cell_that_says_to_be_another_is_named(run: Path) -> None:
+    file = run / "cells" / CELL / "cell.json"
+    file.write_text(file.read_text().replace('"seed": 0', '"seed": 2'))
+    assert f"cells/{CELL}/cell.json: seed is 2, and its folder's is 0" in differences(run)
+
+
+def test_records_that_contradict_each_other_are_said_to(run: Path) -> None:
+    """Two cells of one seed, whose curves go back in time where they meet."""
+    file = run / "study.json"
+    file.write_text(file.read_text().replace('"seed": 1', '"seed": 0'))
+    said = "\n".join(differences(run))
+    assert "seed is 1, and its folder's is 0" in said
+    assert "the records do not fit together any more (" in said
+
+
+def test_what_is_not_there_or_of_another_version_is_named(run: Path) -> None:
+    (run / "report.html").unlink()
+    (run / "evaluations.parquet").write_bytes(b"nothing")
+    rows = (run / "summary.csv").read_text().splitlines()
+    (run / "summary.csv").write_text("\n".join(row.partition(",")[2] for row in rows))
+    (run / "regret.csv").write_text("".join((run / "regret.csv").open().readlines()[:-1]))
+    said = "\n".join(differences(run))
+    assert "evaluations.parquet cannot be read" in said
+    assert "summary.csv: its columns are not those" in said
+    assert re.search(r"regret.csv has \d+ rows, and the records give \d+", said)
+    assert "report.html is not there; hpobench report" in said

@@ -1,0 +1,442 @@
+"""The cell's control, driven by hand on a clock of the test's own: no Ray."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from hpobench.budget import Budget
+from hpobench.running.cell_loop import CellLoop, Header
+from hpobench.running.faults import Fault
+from searchers.catalog import find_searcher
+from searchers.protocols import Brief, Job
+from trainables.tasks import find_task
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@dataclasses.dataclass(frozen=True)
+class Scripted:
+    """A black-box searcher that proposes the default, and may raise or stop."""
+
+    name: str = "scripted"
+    jobs: int = 1000
+    raises_at: int | None = None
+
+    def suggester(self, brief: Brief) -> ScriptedSuggester:
+        return ScriptedSuggester(self, brief)
+
+
+class ScriptedSuggester:
+    def __init__(self, settings: Scripted, brief: Brief) -> None:
+        self.settings, self.brief, self.asked, self.told = settings, brief, 0, []
+
+    def ask(self) -> Job | None:
+        if self.settings.raises_at == self.asked:
+            raise RuntimeError("no more ideas\nsecond line")
+        if self.asked == self.settings.jobs:
+            return None
+        self.asked += 1
+        return Job(self.asked - 1, dict(self.brief.default), self.brief.horizon)
+
+    def tell(self, job: Job, loss: float) -> None:
+        self.told.append((job.training, loss))
+
+
+def control(
+    clock: Clock, searcher: Any = None, budget: Budget | None = None, width: int = 1
+) -> CellLoop:
+    searcher = searcher or Scripted()
+    task = find_task("quadratic")
+    return CellLoop(
+        Header("c", task.name, searcher.name, 0, 1),
+        task,
+        searcher,
+        budget or Budget(10),
+        width,
+        clock,
+    )
+
+
+def slot(process: int, host: int = 100, device: int | None = None) -> dict[str, Any]:
+    """What a slot's process says of itself."""
+    memory = {"host": host, "device": device}
+    return {"process": f"here:{process}", "gpus": [], "gpu": None, "memory": memory}
+
+
+def warm_up(cell: CellLoop) -> None:
+    for i in range(cell.width):
+        assert cell.next_work(f"w{i}") == {"work": "warm-up"}
+    assert cell.next_work("too many") is None
+    for i in range(cell.width):
+        assert cell.warm(f"w{i}", slot(i)) == (i == cell.width - 1)
+
+
+def report(
+    clock: Clock, training: int, loss: float = 1.0, since: float | None = None, **more: Any
+) -> dict[str, Any]:
+    """What a slot says of a training that it has worked on ``since`` then, until now."""
+    return {
+        "slot": slot(0),
+        "worked": (clock.time if since is None else since, clock.time),
+        "training": training,
+        "budget": 9,
+        "full": True,
+        "hyperparameters": {},
+        "validation_loss": loss,
+        "validation_accuracy": None,
+        "steps": 9,
+        "status": "ok",
+        "parts": {"train": 0.5},
+        **more,
+    }
+
+
+def failure(clock: Clock, why: str, cause: str = "searcher error") -> dict[str, Any]:
+    """What a slot says of a training that raised."""
+    worked = {"slot": slot(0), "worked": (clock.time, clock.time), "parts": {"lost": 0.0}}
+    return {"failed": why, "cause": cause, "trace": "Traceback …", **worked}
+
+
+def test_the_clock_starts_when_the_last_slot_is_warm() -> None:
+    clock = Clock()
+    cell = control(clock, width=2)
+    cell.next_work("w0")
+    cell.next_work("w1")
+    clock.time += 50
+    assert not cell.warm("w0", slot(0))
+    assert not cell.warm("w0", slot(0))  # a slot that reports twice is one slot
+    assert cell.clock() == 0
+    assert cell.warm("w1", slot(1))
+    clock.time += 2
+    assert cell.clock() == 2
+
+
+def test_never_more_under_way_than_slots() -> None:
+    clock = Clock()
+    cell = control(clock, width=2)
+    warm_up(cell)
+    assert cell.next_work("a") is not None
+    assert cell.next_work("b") is not None
+    assert cell.next_work("c") is None
+    cell.report("a", report(clock, 0))
+    assert cell.next_work("c") is None  # until its trial has ended
+    cell.done("a")
+    assert cell.next_work("c")["training"] == 2
+
+
+def test_a_report_after_the_budget_is_discarded() -> None:
+    clock = Clock()
+    cell = control(clock)
+    warm_up(cell)
+    cell.next_work("a")
+    clock.time += 9.999
+    cell.report("a", report(clock, 0))
+    cell.done("a")
+    cell.next_work("b")
+    clock.time += 0.002
+    cell.report("b", report(clock, 1, loss=0.0))
+    assert cell.over
+    assert cell.ended == "budget"
+    lines = cell.lines
+    assert [line["evaluation"] for line in lines] == [0]
+    assert lines[0]["seconds"] == pytest.approx(9.999)
+
+
+def test_a_budget_in_evaluations_is_met_exactly() -> None:
+    clock = Clock()
+    cell = control(clock, budget=Budget(3, "evaluations"), width=2)
+    warm_up(cell)
+    cell.next_work("a")
+    cell.next_work("b")
+    cell.report("a", report(clock, 0))
+    cell.done("a")
+    assert cell.next_work("c") is not None
+    cell.report("b", report(clock, 1))
+    cell.done("b")
+    assert cell.next_work("d") is None  # the third is under way
+    assert not cell.over
+    cell.report("c", report(clock, 2))
+    assert cell.over
+    assert len(cell.lines) == 3
+
+
+def test_a_budget_in_steps_discards_what_goes_beyond() -> None:
+    clock = Clock()
+    cell = control(clock, budget=Budget(20, "steps"))
+    warm_up(cell)
+    for n in range(3):
+        cell.next_work(str(n))
+        cell.report(str(n), report(clock, n))
+        cell.done(str(n))
+    assert cell.ended == "budget"
+    lines = cell.lines
+    assert [line["steps"] for line in lines] == [9, 18]
+
+
+def test_a_searcher_with_nothing_left_ends_its_cell() -> None:
+    clock = Clock()
+    cell = control(clock, Scripted(jobs=1))
+    warm_up(cell)
+    cell.next_work("a")
+    assert cell.next_work("b") is None
+    assert not cell.over  # the last job is under way
+    cell.report("a", report(clock, 0))
+    cell.done("a")
+    assert cell.next_work("b") is None
+    assert cell.ended == "nothing left to try"
+
+
+def test_a_searcher_that_raises_fails_its_cell_in_one_line() -> None:
+    clock = Clock()
+    cell = control(clock, Scripted(raises_at=1))
+    warm_up(cell)
+    cell.next_work("a")
+    cell.report("a", report(clock, 0))
+    cell.done("a")
+    assert cell.next_work("b") is None
+    assert cell.over
+    assert cell.fault is not None
+    assert cell.fault.why == "scripted failed: RuntimeError: no more ideas"
+    assert cell.fault.cause == "searcher error"
+    assert "second line" in cell.log[0]
+    assert len(cell.lines) == 1  # nothing is lost
+
+
+def test_a_failed_training_is_data_and_all_failed_is_a_fault() -> None:
+    clock = Clock()
+    cell = control(clock, Scripted(jobs=2))
+    warm_up(cell)
+    for name in "ab":
+        cell.next_work(name)
+        cell.report(name, failure(clock, "ValueError: bad layer"))
+        cell.done(name)
+    cell.next_work("c")
+    cell.close()
+    lines = cell.lines
+    assert [line["status"] for line in lines] == ["failed", "failed"]
+    assert [line["cause"] for line in lines] == ["searcher error", "searcher error"]
+    assert lines[0]["error"] == "ValueError: bad layer"
+    assert lines[0]["validation_loss"] == find_task("quadratic").loss_ceiling
+    assert cell.fault is not None
+    assert cell.fault.why == "every training failed, the last with ValueError: bad layer"
+    assert cell.fault.cause == "searcher error"
+    assert cell.log == ["Traceback …", "Traceback …"]
+
+
+def test_a_training_out_of_memory_is_data_that_says_so() -> None:
+    clock = Clock()
+    cell = control(clock, Scripted(jobs=1))
+    warm_up(cell)
+    cell.next_work("a")
+    cell.report("a", failure(clock, "OutOfMemoryError: CUDA", "out of memory"))
+    cell.done("a")
+    cell.next_work("b")
+    cell.close()
+    assert cell.lines[0]["cause"] == "out of memory"
+    assert cell.fault is not None
+    assert cell.fault.cause == "out of memory"
+
+
+def test_a_chain_that_raises_fails_its_cell_in_one_line() -> None:
+    clock = Clock()
+    cell = control(clock, find_searcher("fds"))
+    warm_up(cell)
+    cell.next_work("a")
+    cell.report("a", failure(clock, "ValueError: no gradient"))
+    assert cell.over
+    assert cell.fault is not None
+    assert cell.fault.why == "fds failed: ValueError: no gradient"
+    assert cell.fault.cause == "searcher error"
+    assert cell.lines == []
+
+
+def test_a_slot_whose_disk_is_full_ends_the_cell_and_blames_nobody() -> None:
+    clock = Clock()
+    cell = control(clock)
+    warm_up(cell)
+    cell.next_work("a")
+    worked = {"slot": slot(0), "worked": (clock.time, clock.time)}
+    cell.report("a", {"disk": "t0.npz: No space left on device", **worked})
+    assert cell.over
+    assert cell.fault is not None
+    assert cell.fault.cause == "disk full"
+    assert cell.lines == []
+
+
+def test_a_lost_worker_voids_the_attempt() -> None:
+    clock = Clock()
+    cell = control(clock)
+    warm_up(cell)
+    cell.next_work("a")
+    cell.lost("a", Fault("a worker was lost: killed", "worker lost"))
+    assert cell.over
+    assert cell.fault is not None
+    assert cell.fault.cause == "worker lost"
+
+
+def test_a_worker_lost_after_the_end_changes_nothing() -> None:
+    clock = Clock()
+    cell = control(clock)
+    warm_up(cell)
+    cell.next_work("a")
+    clock.time += 11
+    cell.lost("a", Fault("a worker was lost: killed", "worker lost"))
+    assert cell.ended == "budget"
+    assert cell.fault is None
+
+
+def test_gradient_based_searchers_get_a_chain_for_each_slot() -> None:
+    clock = Clock()
+    cell = control(clock, find_searcher("fds"), width=2)
+    warm_up(cell)
+    assert cell.next_work("a") == {"work": "chain", "index": 0, "of": 2}
+    assert cell.next_work("b") == {"work": "chain", "index": 1, "of": 2}
+    cell.report("a", report(clock, 0))
+    cell.report("b", report(clock, 1))
+    cell.report("a", report(clock, 2))
+    trials = [line["trial"] for line in cell.lines]
+    assert trials == [0, 1, 0]
+
+
+def test_the_books_add_up() -> None:
+    clock = Clock()
+    cell = control(clock, width=2)
+    warm_up(cell)
+    cell.next_work("a")
+    cell.next_work("b")
+    clock.time += 3
+    worked = {"train": 2.0, "validation": 0.5, "orchestration": 0.1}
+    cell.report("a", report(clock, 0, since=clock.time - 2.6, parts=worked))
+    cell.done("a")
+    clock.time += 1
+    cell.next_work("c")
+    clock.time += 20
+    assert cell.over
+    cell.close()
+    books = cell.ledger.as_json(startup=1.5)
+    assert books["wall"] == 10
+    assert books["residual"] == 0
+    assert sum(books["parts"].values()) == pytest.approx(2 * 10)
+    assert books["parts"]["train"] == 2
+    assert books["parts"]["unfinished"] == pytest.approx(10 + 6)
+    assert books["parts"]["orchestration"] == pytest.approx(0.5 + 1)
+
+
+def test_what_a_slot_leaves_out_shows_in_the_books() -> None:
+    clock = Clock()
+    cell = control(clock)
+    warm_up(cell)
+    cell.next_work("a")
+    clock.time += 5
+    cell.report("a", report(clock, 0, since=clock.time - 5, parts={"train": 4.0}))
+    cell.done("a")
+    cell.next_work("b")
+    clock.time += 5
+    assert cell.over
+    assert cell.ledger.as_json(0)["residual"] == pytest.approx(0.1)
+
+
+def test_whose_turn_it_is_and_since_when_is_known_from_outside() -> None:
+    clock = Clock()
+    seen = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Slow(Scripted):
+        def suggester(self, brief: Brief) -> ScriptedSuggester:
+            clock.time += 4
+            seen.append((cell.doing, cell.clock(), clock.time - cell.stirred))
+            return super().suggester(brief)
+
+    cell = control(clock, Slow())
+    warm_up(cell)
+    assert cell.doing == "nothing"
+    clock.time += 1
+    cell.next_work("a")
+    assert seen == [("thinking", 5, 5)]
+    assert cell.doing == "training"
+    clock.time += 2
+    assert clock.time - cell.stirred == 2
+    cell.report("a", report(clock, 0))
+    assert clock.time == cell.stirred
+    cell.done("a")
+    assert cell.doing == "nothing"
+
+
+def test_thinking_counts_up_to_the_end_of_the_budget_and_no_further() -> None:
+    clock = Clock()
+
+    @dataclasses.dataclass(frozen=True)
+    class Slow(Scripted):
+        def suggester(self, brief: Brief) -> ScriptedSuggester:
+            clock.time += 25
+            return super().suggester(brief)
+
+    cell = control(clock, Slow())
+    warm_up(cell)
+    assert cell.next_work("a") is None
+    assert cell.over
+    assert cell.lines == []
+    books = cell.ledger.as_json(0)
+    assert books["wall"] == books["parts"]["search"] == 10
+    assert books["residual"] == 0
+
+
+def test_lines_say_which_slot_worked_on_them_and_when() -> None:
+    clock = Clock()
+    cell = control(clock, width=2)
+    warm_up(cell)
+    for trial, process in (("a", 1), ("b", 0), ("c", 1)):
+        clock.time += 1
+        cell.next_work(trial)
+        clock.time += 1
+        said = report(clock, 0, since=clock.time - 0.75)
+        cell.report(trial, {**said, "slot": slot(process)})
+        cell.done(trial)
+    found = [(line["slot"], line["began"], line["ended"], line["seconds"]) for line in cell.lines]
+    assert found == [(1, 1.25, 2, 2), (0, 3.25, 4, 4), (1, 5.25, 6, 6)]
+    assert not {"worked", "trace"} & cell.lines[0].keys()
+
+
+def test_memory_is_the_peak_over_all_slots() -> None:
+    clock = Clock()
+    cell = control(clock, width=2)
+    warm_up(cell)
+    assert cell.memory == {"host": 100, "device": None}
+    for trial, host, device in (("a", 700, 5), ("b", 300, 9)):
+        cell.next_work(trial)
+        cell.report(trial, {**report(clock, 0), "slot": slot(0, host, device)})
+        cell.done(trial)
+    assert cell.memory == {"host": 700, "device": 9}
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ("surprise", "it asked for 'surprise', which is not a Job"),
+        (Job(0, {}, 9), "configuration: missing: learning_rate_0"),
+        (Job(0, None, 9), "a configuration is a flat dict"),  # type: ignore[arg-type]
+        (Job(-1, {}, 9), "trainings are numbered"),
+        (Job(0, {}, 5), "5 epochs are none of the task's budgets, 1, 3, 9"),
+    ],
+)
+def test_a_job_that_makes_no_sense_is_the_searchers_failure(job, said) -> None:
+    class Odd(Scripted):
+        def suggester(self, brief: Brief):
+            suggester = super().suggester(brief)
+            suggester.ask = lambda: job
+            return suggester
+
+    clock = Clock()
+    cell = control(clock, Odd())
+    warm_up(cell)
+    assert cell.next_work("a") is None
+    assert said in str(cell.fault)

@@ -1,0 +1,46 @@
+"""Tune's view of a cell, as far as it can be seen without Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.tune.execution import tune_controller
+from ray.tune.experiment import Experiment
+from ray.tune.registry import get_trainable_cls
+
+from hpobench import Budget
+from hpobench.running import tune_adapter
+from hpobench.running.cell_loop import CellLoop, Header
+from searchers.catalog import find_searcher
+from trainables.tasks import find_task
+from trainables.trainable import SlotContext
+
+
+def test_cells_of_one_ray_job_never_get_each_others_trainable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Tune keeps trainables by name, for all the controllers of a job."""
+    names = []
+
+    class Tuner:
+        def __init__(self, trainable: Any, **settings: Any) -> None:
+            names.append(trainable)
+
+        def fit(self) -> None:
+            pass
+
+    monkeypatch.setattr(tune_adapter.tune, "Tuner", Tuner)
+    manager = tune_controller.PlacementGroupResourceManager
+    monkeypatch.setattr(tune_controller, "PlacementGroupResourceManager", manager)
+    task = find_task("quadratic")
+    for name in ("random", "fds"):
+        searcher = find_searcher(name)
+        control = CellLoop(Header("c", task.name, name, 0, 1), task, searcher, Budget(1), 1)
+        tune_adapter.tune_cell(
+            control, SlotContext(task, searcher, 0, 1, tmp_path), 1, 0.0, tmp_path
+        )
+    one, other = map(Experiment.get_trainable_name, names)
+    assert one != other
+    assert get_trainable_cls(one) is not get_trainable_cls(other)

@@ -1,0 +1,5 @@
+"""The ready-made tasks, one file a kind of data, and the names that they go by."""
+
+from trainables.tasks.catalog import TASKS, find_task
+
+__all__ = ["TASKS", "find_task"]

@@ -1,0 +1,38 @@
+"""The tasks that can be named: on the command line, in a study, in a result file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from trainables.task import Task, TaskError
+from trainables.tasks import digits, synthetic, vision
+
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        task.name: task
+        for task in (
+            digits.DIGITS,
+            digits.DIGITS_WEAK_PRIOR,
+            vision.MNIST,
+            vision.MNIST_LOGISTIC,
+            vision.FASHION_MNIST,
+            vision.CIFAR10,
+            vision.CIFAR10_SMALL,
+            vision.CIFAR10_JPEG,
+            vision.CIFAR10_JPEG_SMALL,
+            synthetic.QUADRATIC,
+            synthetic.NOISY_QUADRATIC,
+        )
+    }
+)
+
+
+def find_task(name: str) -> Task:
+    """The task of that name, or a TaskError that lists the names there are."""
+    if name in TASKS:
+        return TASKS[name]
+    near = get_close_matches(name, TASKS, n=1)
+    guess = f" Did you mean {near[0]}?" if near else ""
+    raise TaskError(f"no task {name!r}.{guess} There are: {', '.join(TASKS)}")
