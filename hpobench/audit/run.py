@@ -35,7 +35,7 @@ from hpobench.audit.table import (
     time_table,
     trouble_lines,
 )
-from hpobench.report.figures.write import render
+from hpobench.report.drawing.render import render
 from hpobench.results.json_files import make_folder, write_json, write_whole
 from trainables.task import Task
 

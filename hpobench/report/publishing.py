@@ -12,14 +12,11 @@ from typing import Any
 from markupsafe import Markup
 
 from hpobench.report.drawing import inline
-from hpobench.report.figures.write import (
-    run_figures,
-    write_drawn,
-    write_figures,
-    write_task_figures,
-)
+from hpobench.report.drawing.source import FigureSource
+from hpobench.report.figure_files import files_of, files_of_large_run, write_drawn
+from hpobench.report.figures import figures_of
+from hpobench.report.figures.regret import whole_regret
 from hpobench.report.page.document import is_large, write_report
-from hpobench.report.page.regret import whole_regret
 from hpobench.report.subprocess_pool import carry_out_beside, start_beside
 from hpobench.results.regret import Clock
 from hpobench.results.run import Results
@@ -31,25 +28,26 @@ def publish(results: Results, clock: Clock = "seconds") -> None:
     Of a large run, the figures of each task by itself are on the page alone, and the others are
     drawn in a process of their own.
     """
+    source = FigureSource(results, clock)
     with _no_garbage(), ThreadPoolExecutor(1) as beside:
         if is_large(results):
-            drawn = _drawn_beside(results, clock, beside)
+            drawn = _drawn_beside(source, beside)
             results.write()
-            write_report(results, clock, drawn)
+            write_report(results, clock, drawn=drawn)
         else:
             results.write()
-            write_figures(results, clock)
-            write_task_figures(results, clock)
-            write_report(results, clock)
+            figures = figures_of(source)
+            write_drawn(results.path, files_of(source, figures))
+            write_report(results, clock, figures)
 
 
-def _drawn_beside(results: Results, clock: Clock, beside: Executor) -> Callable[[], Markup]:
+def _drawn_beside(source: FigureSource, beside: Executor) -> Callable[[], Markup]:
     """Has the run's figures written, and returns what waits for the drawing on the page."""
     process = start_beside(inline.__name__)
-    whole, svg = whole_regret(results, clock), results.path / "figures" / "regret.svg"
+    folder, whole = source.results.path, whole_regret(source)
     calls: list[Callable[[], Any]] = [
-        partial(write_drawn, results.path, run_figures(results, clock)),
-        partial(inline.inline_file, svg, whole.prefix, whole.spoken),
+        partial(write_drawn, folder, files_of_large_run(source)),
+        partial(inline.inline_file, folder / "figures" / "regret.svg", "regret-", whole.spoken),
     ]
     waiting = beside.submit(carry_out_beside, calls, process)
     return lambda: waiting.result()[1]

@@ -8,8 +8,8 @@ from pathlib import Path
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from hpobench.report.drawing.render import render
 from hpobench.report.drawing.style import STYLES, StyleName
-from hpobench.report.figures.write import render
 
 
 def inline_svg(figure: Figure, prefix: str, label: str) -> Markup:
@@ -23,7 +23,7 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> Markup:
 
 
 def inline_file(file: Path, prefix: str, label: str) -> Markup:
-    """The same of a figure that `write_figures` has written."""
+    """The same of a figure that `figure_files` has written."""
     return _inlined(file.read_text(encoding="utf-8"), prefix, label)
 
 

@@ -1,13 +1,46 @@
-"""Figures of a run, one file per kind of figure.
+"""The figures of a run, one file a kind, and the list of them.
 
-from hpobench.report.figures import regret_figure, write_figures
-
-regret_figure(results, style="dark").savefig("regret.png")
-write_figures(results)      # figures/*.png, *.svg and *.pdf in the run's folder
+A kind says what its data are, how it is drawn without scripts (by matplotlib, for files and for
+paper) and with them (by Plotly, on the page), and what is written below it. The files, the page and
+its HTML loop over `FIGURES`; to add a figure is to add its file here and its line below.
 """
 
-from hpobench.report.drawing.style import STYLES
-from hpobench.report.figures.regret import regret_figure
-from hpobench.report.figures.write import write_figures
+from typing import TypeAlias
 
-__all__ = ["STYLES", "regret_figure", "write_figures"]
+from hpobench.report.drawing.figure import FigureKind, RunFigure
+from hpobench.report.drawing.source import FigureSource
+from hpobench.report.figures.rank import RANK
+from hpobench.report.figures.regret import REGRET
+from hpobench.report.figures.replay import REPLAY
+from hpobench.report.figures.time_to_target import TIME_TO_TARGET
+
+FIGURES: tuple[FigureKind, ...] = (
+    REGRET,
+    REPLAY,
+    TIME_TO_TARGET,
+    RANK,
+)
+
+FiguresByKind: TypeAlias = dict[FigureKind, list[RunFigure]]
+
+
+def figures_of(source: FigureSource) -> FiguresByKind:
+    """Every figure of a run that has something to show, by its kind."""
+    return {kind: kind.figures(source) for kind in FIGURES}
+
+
+SECTIONS = {
+    "regret": "Regret over the clock",
+    "replays": "Trained again, on fresh draws",
+    "times": "Time to a target",
+    "ranks": "Rank over the clock",
+    "across": "Across tasks and seeds",
+    "learned": "Hyperparameters as they were learned",
+    "tried": "Hyperparameters that were tried",
+    "ledger": "Where the time went",
+    "timeline": "What each slot ran, and when",
+    "memory": "Peak memory",
+}
+"""The sections of the page that have figures, in order, and their headings."""
+
+__all__ = ["FIGURES", "SECTIONS", "FiguresByKind", "figures_of"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,33 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.drawing.downsampling import MOST_STEPS, kept_steps, rounded
+from hpobench.report.drawing.figure import FigureKind, RunFigure
+from hpobench.report.drawing.interactive import (
+    SCALES,
+    Control,
+    Interactive,
+    bold,
+    held,
+    line_look,
+    log_begin,
+    plot_of,
+    scale_layouts,
+    searcher_entry,
+    shown,
+    told,
+)
 from hpobench.report.drawing.labels import Entry, draw_labels, height_of, width_of
 from hpobench.report.drawing.panel import Panel
+from hpobench.report.drawing.regret_table import steps_for
 from hpobench.report.drawing.scale import log_ticks, tick_text
+from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import StyleName, line_style, themed
 from hpobench.results.regret import Clock
 from hpobench.statistics.ranks import mean_ranks
 
 COLUMNS = ("searcher", "time", "rank")
+PAGE_STEPS = 10_000
+"""Steps of mean ranks on a page."""
 
 
 def rank_data(panel: Panel, seeds: Sequence[int], at_most: int = MOST_STEPS) -> pd.DataFrame:
@@ -84,3 +104,59 @@ def rank_figure(
                 axes.plot(times, values, drawstyle="steps-post", **look.line(1.7))
         draw_labels(axes, entries, panel.end, (width, height))
     return figure
+
+
+def rank_plot(data: pd.DataFrame, panel: Panel, clock: Clock) -> Interactive:
+    """``data``: of `rank_data`; ``panel``: whose curves are ranked."""
+    lines = dict(iter(data.groupby("searcher", sort=False)))
+    unit, traces = CLOCKS[clock].unit, []
+    for drawn in panel.drawn:
+        if drawn.searcher in lines:
+            rows = lines[drawn.searcher]
+            times, ranks = rows["time"].tolist(), rows["rank"].tolist()
+            text = [
+                f"{bold(drawn.searcher)}<br>mean rank {told(rank)} at {told(time)} {unit}"
+                for time, rank in zip(times, ranks, strict=True)
+            ]
+            look = line_look(drawn.place, 2.0)
+            look["marker"] |= {"maxdisplayed": 6}
+            points = {"x": [*times, panel.end], "y": held(ranks), "text": held(text)}
+            traces.append(look | points | {"meta": shown(drawn.searcher)})
+    layout = {
+        "title": {"text": "mean rank over seeds, 1 is best"},
+        "xaxis": {"title": {"text": CLOCKS[clock].axis}},
+        "yaxis": {"range": [len(lines) + 0.3, 0.7], "fixedrange": True},
+    }
+    return Interactive(
+        plot_of(traces, layout),
+        (Control("across", "horizontal", SCALES, "log"),),
+        tuple(
+            searcher_entry(d.place, d.searcher, d.label, d.searcher in lines) for d in panel.drawn
+        ),
+        tuple(scale_layouts("across", log_begin(data["time"], panel.end), panel.end)),
+    )
+
+
+def rank_figures(source: FigureSource) -> list[RunFigure]:
+    """That of each task on which two searchers have complete cells."""
+    at_most = steps_for(len(source.tasks) * len(source.searchers), PAGE_STEPS)
+    seeds = source.results.study["seeds"]
+    ranked = [(panel, rank_data(panel, seeds, at_most)) for panel in source.incumbents]
+    return [_rank(panel, data, source.clock) for panel, data in ranked if len(data)]
+
+
+RANK = FigureKind(rank_figures)
+
+
+def _rank(panel: Panel, data: pd.DataFrame, clock: Clock) -> RunFigure:
+    return RunFigure(
+        section="ranks",
+        heading=panel.task,
+        name=f"rank-{panel.task}",
+        label=f"Figure: mean rank over {CLOCKS[clock].unit}, on {panel.task}",
+        caption="Mean rank of the incumbents over seeds: 1 is the lowest, ties share theirs. A cell"
+        " that is not complete ranks last.",
+        data=data,
+        static=partial(rank_figure, data, panel, clock),
+        interactive=partial(rank_plot, data, panel, clock),
+    )

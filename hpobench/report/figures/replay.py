@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 
+from hpobench.report.drawing.figure import Draw, FigureKind, RunFigure
 from hpobench.report.drawing.panel import Panel, panels_from
+from hpobench.report.drawing.regret_table import Panels, regret_table
+from hpobench.report.drawing.source import FigureSource
+from hpobench.report.figures.regret import figure_of, regret_plot
 from hpobench.results.ends import ends_of
 from hpobench.results.regret import Clock
 from hpobench.results.replay_times import replayed_losses
@@ -84,3 +89,43 @@ def replay_panels(results: Results) -> list[Panel]:
         for task, changes in found.items()
         if changes is not None
     ]
+
+
+def replay_figures(source: FigureSource) -> list[RunFigure]:
+    """Replay regret over seconds, task by task, if every incumbent was trained again."""
+    replayed = [
+        (replay_panel(source.results, task, changes), changes)
+        for task in source.tasks
+        if (changes := replayed_changes(source.results, task)) is not None
+    ]
+    return [_replay(panel, changes) for panel, changes in replayed if panel.has_curves]
+
+
+def _files(source: FigureSource) -> dict[str, Draw]:
+    """All tasks in one."""
+    panels = replay_panels(source.results)
+    return {"replay": partial(figure_of, panels)} if panels else {}
+
+
+REPLAY = FigureKind(replay_figures, _files, of_large_runs=True)
+
+
+def _replay(panel: Panel, changes: pd.DataFrame) -> RunFigure:
+    kind = "replay regret" if panel.regret else "replayed test loss"
+    words = f"{kind} of the incumbent over seconds, on {panel.task}"
+    rows = changes[changes["status"] == "complete"].assign(hyperparameters=None)
+    panels: Panels = {("incumbent", "seconds"): panel}
+    data = regret_table(panels, rows)
+    return RunFigure(
+        section="replays",
+        heading=panel.task,
+        name=f"replay-{panel.task}",
+        label=f"Figure: {words}",
+        caption=f"{words[0].upper()}{words[1:]}: every incumbent trained again. Like the search's"
+        " own, it may rise: incumbents are chosen by one validation loss, and each point has the"
+        " luck of its draws.",
+        data=data,
+        static=partial(figure_of, [panel], "seconds"),
+        interactive=partial(regret_plot, panels, data, "seconds", kind, ", trained again"),
+        spoken=f"Figure: {words}; the tables have the numbers",
+    )

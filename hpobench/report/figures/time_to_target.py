@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,8 +12,30 @@ from matplotlib.figure import Figure
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.drawing.bars import THICK, filling, rows_of_bars
 from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.figure import FigureKind, RunFigure
+from hpobench.report.drawing.interactive import (
+    CLEAR,
+    HOVER,
+    LIGHT,
+    SCALES,
+    Control,
+    Interactive,
+    Trace,
+    bold,
+    faded,
+    line_colour,
+    log_begin,
+    plot_of,
+    rows_layout,
+    scale_layouts,
+    searcher_entry,
+    shown,
+    told,
+)
 from hpobench.report.drawing.panel import Panel
+from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import StyleName, themed
+from hpobench.report.tables.summary import TARGETS as TARGET_NAMES
 from hpobench.results.regret import Clock, worth_of
 from hpobench.results.targets import TARGETS
 from hpobench.statistics.curves import StepCurve, median_time, normalised, time_to_target
@@ -99,3 +122,87 @@ def time_to_target_figure(
             axes.set_xlim(0, end)
             axes.set_xlabel(CLOCKS[clock].unit)
     return figure
+
+
+def time_to_target_plot(data: pd.DataFrame, panel: Panel, clock: Clock) -> Interactive:
+    """A row for each searcher: ``data``, of `time_to_target_data`; ``panel``: whose times."""
+    targets = list(dict.fromkeys(data["target"]))
+    layouts = scale_layouts("across", log_begin(data["time"], panel.end), panel.end)
+    layouts += [
+        ({"target": target}, {"title": {"text": f"{CLOCKS[clock].unit} to {WORDS[target]}"}})
+        for target in targets
+    ]
+    traces = []
+    for drawn in panel.drawn:
+        rows = data[data["searcher"] == drawn.searcher]
+        for target in targets:
+            of_target = rows[rows["target"] == target]
+            traces += _traces(drawn.searcher, drawn.place, of_target, clock)
+    known = set(data["searcher"])
+    layout = {**rows_layout(110), "xaxis": {"title": {"text": CLOCKS[clock].axis}}}
+    return Interactive(
+        plot_of(traces, layout),
+        (
+            Control("target", "target", tuple((t, TARGET_NAMES[t]) for t in targets), targets[0]),
+            Control("across", "horizontal", SCALES[::-1], "linear"),
+        ),
+        tuple(
+            searcher_entry(d.place, d.searcher, d.label, d.searcher in known) for d in panel.drawn
+        ),
+        tuple(layouts),
+    )
+
+
+def _traces(searcher: str, place: int, rows: pd.DataFrame, clock: Clock) -> list[Trace]:
+    """A bar until half of the seeds had reached the target, and a mark for each seed."""
+    colour, found = line_colour(place), []
+    for (line, reached), some in rows.groupby(["line", "reached"], sort=False):
+        when = {"target": some["target"].iloc[0]}
+        who = ["half of the seeds" if line == "median" else f"seed {seed}" for seed in some["seed"]]
+        text = [
+            f"{bold(searcher)}, {one}<br>{'at' if reached else 'not by'} {told(time)}"
+            f" {CLOCKS[clock].unit}"
+            for one, time in zip(who, some["time"], strict=True)
+        ]
+        trace: Trace = {"x": some["time"].tolist(), "y": [searcher] * len(some), "text": text}
+        trace |= {"hovertemplate": HOVER, "meta": shown(searcher, when)}
+        if line == "median":
+            fill = faded(colour, 0.5) if reached else CLEAR
+            look: Trace = {"color": fill, "line": {"width": 1.2, "color": colour}}
+            bar = {"type": "bar", "orientation": "h", "width": 0.62, "textposition": "none"}
+            found.append(trace | bar | {"marker": look})
+        else:
+            fill, symbol = (
+                (LIGHT.text, "circle") if reached else (LIGHT.background, "triangle-right")
+            )
+            look = {"symbol": symbol, "size": 8, "color": fill}
+            look |= {"line": {"width": 1.2, "color": LIGHT.text}}
+            dots = {"type": "scatter", "mode": "markers", "cliponaxis": False, "marker": look}
+            found.append(trace | dots)
+    return found
+
+
+def time_to_target_figures(source: FigureSource) -> list[RunFigure]:
+    """That of each task that has a reference."""
+    timed = [(panel, time_to_target_data(source.results, panel)) for panel in source.incumbents]
+    return [_time_to_target(panel, data, source.clock) for panel, data in timed if len(data)]
+
+
+TIME_TO_TARGET = FigureKind(time_to_target_figures)
+
+
+def _time_to_target(panel: Panel, data: pd.DataFrame, clock: Clock) -> RunFigure:
+    unit = CLOCKS[clock].unit
+    label = f"Figure: {unit} to a target, on {panel.task}"
+    return RunFigure(
+        section="times",
+        heading=panel.task,
+        name=f"time-to-target-{panel.task}",
+        label=label,
+        caption=f"{unit[0].upper()}{unit[1:]} until a target was reached to stay: a dot for each"
+        " seed, a bar until half of them had. ▷ and an open bar: not reached by the end.",
+        data=data,
+        static=partial(time_to_target_figure, data, clock, panel.end),
+        interactive=partial(time_to_target_plot, data, panel, clock),
+        spoken=f"{label}; the table in the summary has the numbers",
+    )

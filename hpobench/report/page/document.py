@@ -5,6 +5,7 @@ With scripts its figures are interactive; without, they are drawings.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from functools import cache
@@ -18,15 +19,13 @@ from markupsafe import Markup
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.conclusions import answers
 from hpobench.report.drawing.inline import colour_variables
-from hpobench.report.drawing.panel import panels_of
+from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import STYLES
+from hpobench.report.figures import SECTIONS, FiguresByKind, figures_of
+from hpobench.report.figures.regret import whole_regret
 from hpobench.report.hardware import hardware_note, sharing_note
 from hpobench.report.page.figure import PageFigure, packed_plotly
-from hpobench.report.page.learned import learned_figures
-from hpobench.report.page.others import other_figures
-from hpobench.report.page.regret import regret_figures, shown_curves, whole_regret
-from hpobench.report.page.replay import replay_figures, replay_section
-from hpobench.report.page.standings import standing_figures
+from hpobench.report.page.replay import replay_section
 from hpobench.report.tables.across import across_table
 from hpobench.report.tables.cells import cell_table
 from hpobench.report.tables.faults import disturbance_table, incomplete
@@ -54,19 +53,6 @@ from hpobench.text import (
 if TYPE_CHECKING:
     from hpobench.results.run import Results
 
-SECTIONS = (
-    "regret",
-    "replays",
-    "times",
-    "ranks",
-    "across",
-    "learned",
-    "tried",
-    "ledger",
-    "timeline",
-    "memory",
-)
-SCRIPTS = ("page.js", "plots.js", "plots_standings.js", "plots_learned.js")
 
 MANY = 100_000
 """Evaluations of a large run are more than these."""
@@ -75,25 +61,36 @@ MANY = 100_000
 def write_report(
     results: Results,
     clock: Clock = "seconds",
+    figures: FiguresByKind | None = None,
     drawn: Callable[[], Markup] | None = None,
 ) -> Path:
-    """Write `report.html` into the run's folder; figures and times are over ``clock``."""
+    """Write `report.html` into the run's folder; see `render_report`."""
     path = results.path / "report.html"
-    write_whole(path, render_report(results, clock, drawn).encode())
+    write_whole(path, render_report(results, clock, figures, drawn).encode())
     return path
 
 
 def render_report(
     results: Results,
     clock: Clock = "seconds",
+    figures: FiguresByKind | None = None,
     drawn: Callable[[], Markup] | None = None,
 ) -> str:
     """The page as HTML. Whatever comes from the run's files is escaped.
 
     That of a large run has one drawing, `whole_regret`, and each figure by itself needs scripts.
-    ``drawn``: what comes with that drawing, if it is drawn elsewhere; asked for at the end.
+
+    Args:
+        results: The run.
+        clock: What figures and times are over.
+        figures: Those of the run over that clock, if they are made already.
+        drawn: What comes with the drawing of a large run, if it is drawn elsewhere; asked for at
+            the end.
     """
-    return _template().render(content(results, clock) | _figures(results, clock, drawn))
+    source = FigureSource(results, clock)
+    made = figures_of(source) if figures is None else figures
+    said = content(results, clock)
+    return _template().render(said | _sections(said, made) | _drawing(source, drawn))
 
 
 @cache
@@ -136,22 +133,30 @@ def content(results: Results, clock: Clock) -> Record:
     }
 
 
-def _figures(results: Results, clock: Clock, drawn: Callable[[], Markup] | None) -> Record:
-    figures = page_figures(results, clock)
+def _sections(said: Record, figures: FiguresByKind) -> Record:
+    """The sections that have figures or tables of their own, in order, and their figures."""
+    shown = [PageFigure(figure) for of_kind in figures.values() for figure in of_kind]
+    by_section = {
+        name: [figure for figure in shown if figure.figure.section == name] for name in SECTIONS
+    }
+    tables = {"regret": True, **{name: said[name] for name in ("replays", "across", "ledger")}}
+    headings = {
+        name: heading for name, heading in SECTIONS.items() if by_section[name] or tables.get(name)
+    }
+    return {"sections": headings, "figures": by_section}
+
+
+def _drawing(source: FigureSource, drawn: Callable[[], Markup] | None) -> Record:
+    """The drawing of a large run, and what the page's scripts need."""
     plotly = packed_plotly()
-    whole = whole_regret(results, clock) if is_large(results) else None
+    whole = PageFigure(whole_regret(source)) if is_large(source.results) else None
+    script = files("hpobench") / "report" / "page" / "page.js"
     return {
         "whole": whole,
         "whole_svg": drawn() if drawn else whole and whole.svg,
-        "figures": {
-            section: [figure for figure in figures if figure.section == section]
-            for section in SECTIONS
-        },
         "plotly": plotly,
-        "scripts": [
-            Markup((files("hpobench") / "report" / "page" / name).read_text(encoding="utf-8"))
-            for name in SCRIPTS
-        ],
+        "light": Markup(json.dumps(STYLES["light"].colours)),
+        "script": Markup(script.read_text(encoding="utf-8")),
     }
 
 
@@ -274,18 +279,6 @@ def _normalised(regret: float) -> str:
 def is_large(results: Results) -> bool:
     """Whether drawing each figure would take longer than all the rest."""
     return len(results.evaluations) > MANY
-
-
-def page_figures(results: Results, clock: Clock) -> list[PageFigure]:
-    panels = panels_of(results, shown_curves(results), [*CLOCKS])
-    incumbents = [panels[task, "incumbent", clock] for task in results.tasks]
-    return [
-        *regret_figures(results, panels, clock),
-        *other_figures(results, incumbents, clock),
-        *standing_figures(results, FlatCurves.of(results, clock)),
-        *learned_figures(results),
-        *replay_figures(results),
-    ]
 
 
 def _reference(results: Results, task: str) -> Record:

@@ -1,29 +1,16 @@
 "use strict";
 
-// Makes the page's figures interactive. Each has its data as CSV and how it is drawn as JSON, both
-// packed in the page; `plots` (plots.js) turns the two into Plotly's traces. Without this script,
-// or should a figure fail, its drawing stays. On paper it is the drawing, if there is one.
+// Makes the page's figures interactive. Each has its data as CSV, and Plotly's traces and layout as
+// they were made, packed in the page. A trace says which choices it belongs to; this script shows
+// and hides, gives colours to the reader's theme, and fits texts to the width. Without it, or should
+// a figure fail, its drawing stays. On paper it is the drawing, if there is one.
 
 const page = (() => {
-  const number = (text) => (text === "" || text === undefined ? null : Number(text));
+  const NARROW = 560;
+  const LETTER = 6.6; // pixels, of a title's letters on average
 
   const escaped = (text) =>
     String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-
-  const short = (value) => {
-    if (value === null || !Number.isFinite(value)) return "–";
-    const size = Math.abs(value);
-    const text = size >= 1e-4 && size < 1e6
-      ? String(Number(value.toPrecision(4)))
-      : value === 0 ? "0" : value.toExponential(2);
-    return text.replaceAll("-", "−");
-  };
-
-  // A number on an axis: 500, 20k, 1M.
-  const amount = (value) => {
-    if (value >= 1e6) return `${short(value / 1e6)}M`;
-    return value >= 1e4 ? `${short(value / 1e3)}k` : short(value);
-  };
 
   // Text in lines of so many characters, as Plotly writes lines.
   const wrapped = (text, characters) => {
@@ -36,37 +23,40 @@ const page = (() => {
     return lines.map(escaped).join("<br>");
   };
 
-  // The rows of a CSV file, as objects of texts.
-  const rowsOf = (csv) => {
-    const lines = [[]];
-    const field = /("(?:[^"]|"")*"|[^,\n]*)(,|\n|$)/gy;
-    while (field.lastIndex < csv.length) {
-      const [, text, end] = field.exec(csv);
-      const plain = text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text;
-      lines[lines.length - 1].push(plain);
-      if (end === "\n" && field.lastIndex < csv.length) lines.push([]);
-    }
-    const names = lines.shift();
-    return lines.map((line) => Object.fromEntries(names.map((name, i) => [name, line[i]])));
-  };
-
-  // Rows by what they have in a column, in order of appearance.
-  const grouped = (rows, column) => {
-    const groups = new Map();
-    for (const row of rows) {
-      if (!groups.has(row[column])) groups.set(row[column], []);
-      groups.get(row[column]).push(row);
-    }
-    return groups;
-  };
-
   const colour = (name) =>
     getComputedStyle(document.documentElement).getPropertyValue(`--figure-${name}`).trim();
 
-  const faded = (name, share) => {
-    const code = colour(name);
-    const [red, green, blue] = [1, 3, 5].map((at) => parseInt(code.slice(at, at + 2), 16));
-    return `rgba(${red}, ${green}, ${blue}, ${share})`;
+  const parsed = (code) => [1, 3, 5].map((place) => parseInt(code.slice(place, place + 2), 16));
+
+  // The colours of the light style, in which everything was made, as those of the reader's.
+  const painter = (light) => {
+    const [whole, parts] = [new Map(), new Map()];
+    for (const [name, code] of Object.entries(light)) {
+      whole.set(code, colour(name));
+      parts.set(parsed(code).join(", "), parsed(colour(name)).join(", "));
+    }
+    const paint = (value) => {
+      if (typeof value === "string") {
+        if (whole.has(value)) return whole.get(value);
+        const code = /^rgba\((\d+, \d+, \d+), ([\d.]+)\)$/.exec(value);
+        return code && parts.has(code[1]) ? `rgba(${parts.get(code[1])}, ${code[2]})` : value;
+      }
+      if (Array.isArray(value)) return value.length && typeof value[0] === "number" ? value : value.map(paint);
+      if (value === null || typeof value !== "object") return value;
+      return Object.fromEntries(Object.entries(value).map(([key, inner]) =>
+        [key, PLAIN.has(key) ? inner : paint(inner)]));
+    };
+    return paint;
+  };
+  const PLAIN = new Set(["x", "y", "text", "meta"]); // what holds no colours
+
+  const merged = (one, other) => {
+    const both = { ...one };
+    for (const [key, value] of Object.entries(other)) {
+      const plain = (some) => some && typeof some === "object" && !Array.isArray(some);
+      both[key] = plain(value) && plain(both[key]) ? merged(both[key], value) : value;
+    }
+    return both;
   };
 
   const element = (name, attributes = {}, ...children) => {
@@ -157,37 +147,110 @@ const page = (() => {
     return group;
   };
 
-  const frame = (plot) => ({
-    width: plot.clientWidth,
-    height: plot.clientWidth < 560 ? 340 : 420,
-    margin: { l: 64, r: 14, t: 16, b: 56 },
-    paper_bgcolor: "rgba(0, 0, 0, 0)",
-    plot_bgcolor: "rgba(0, 0, 0, 0)",
-    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("text") },
-    hoverlabel: {
-      bgcolor: colour("background"), bordercolor: colour("faint"), align: "left",
-      font: { color: colour("text") }, namelength: 0,
-    },
-    hovermode: "closest",
-    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
-    showlegend: false,
-  });
+  // Whether what belongs to some choices is to be seen as things stand.
+  const chosen = (when, state) =>
+    Object.entries(when).every(([name, value]) => !(name in state) || state[name] === value);
 
-  const axis = (plot, title, more) => ({
-    title: {
-      text: wrapped(title, Math.max(20, (plot.clientWidth - 90) / 6.6)), standoff: 8, font: { size: 12 },
-    },
-    gridcolor: colour("grid"), zeroline: false, linecolor: colour("faint"), showline: true,
-    ticks: "outside", tickcolor: colour("faint"), automargin: true, ...more,
-  });
+  // The traces that are to be seen; of one that is several entries' the points of those shown.
+  const visible = (data, state) => {
+    const shown = data.legend.filter((entry) => entry.drawn && !state.hidden.has(entry.name));
+    const names = new Set(shown.map((entry) => entry.name));
+    const known = new Set(data.legend.map((entry) => entry.name));
+    const there = (name) => !known.has(name) || names.has(name);
+    return data.traces
+      .filter(({ meta }) => chosen(meta.when, state) && (meta.of === null || there(meta.of))
+        && shown.length <= (meta.most ?? Infinity))
+      .map((trace) => trace.meta.variants
+        .filter(({ when }) => Object.keys(when).every((name) => name in state) && chosen(when, state))
+        .reduce((one, variant) => merged(one, variant.trace), trace))
+      .map((trace) => {
+        const { each } = trace.meta;
+        if (!each) return trace;
+        const kept = (values) => values?.filter((_, place) => there(each[place]));
+        return { ...trace, x: kept(trace.x), y: kept(trace.y), text: kept(trace.text) };
+      })
+      .filter((trace) => trace.x.length >= (trace.meta.fewest ?? 1));
+  };
 
-  // What stands over a plot, and the room that it takes.
-  const headed = (plot, words) => {
-    const text = wrapped(words, Math.max(20, (plot.clientWidth - 30) / 6.6));
-    const place = { x: 0, xref: "container", xanchor: "left", y: 1, yref: "container", yanchor: "top" };
+  const cut = (name, most) => escaped(name.length > most ? `${name.slice(0, most - 1)}…` : name);
+
+  // A row for each name that is shown, the first on top.
+  const inRows = (layout, traces, narrow, order) => {
+    const present = new Set(traces.flatMap((trace) => trace.y));
+    const names = order.filter((name) => present.has(name));
+    names.push(...[...present].filter((name) => !order.includes(name)));
+    return merged(layout, {
+      height: layout.meta.rest + layout.meta.row * Math.max(names.length, 1),
+      yaxis: {
+        categoryorder: "array", categoryarray: names, tickvals: names,
+        ticktext: names.map((name) => cut(name, narrow ? 16 : 40)), range: [names.length - 0.4, -0.6],
+      },
+    });
+  };
+
+  // Small panels, one for each name that is shown, in as many columns as there is room for.
+  const inPanels = (layout, traces, width, panels) => {
+    const shown = panels.filter((name) => traces.some((trace) => trace.meta.panel === name));
+    const columns = Math.max(1, Math.min(4, shown.length, Math.floor(width / 240)));
+    const lines = Math.max(1, Math.ceil(shown.length / columns));
+    const axes = { height: 90 + 230 * lines, annotations: [] };
+    axes.grid = { rows: lines, columns, pattern: "independent", xgap: 0.16, ygap: 0.34 };
+    shown.forEach((name, place) => {
+      const suffix = place ? String(place + 1) : "";
+      const bottom = place + columns >= shown.length;
+      const title = bottom ? wrapped(layout.xaxis.title.text, 24 + 14 * (4 - columns)) : "";
+      axes[`xaxis${suffix}`] = merged(layout.xaxis, { title: { text: title, standoff: 6, font: { size: 11 } } });
+      axes[`yaxis${suffix}`] = merged(layout.yaxis, { showticklabels: place % columns === 0 });
+      axes.annotations.push({
+        xref: `x${suffix} domain`, yref: `y${suffix} domain`, x: 0, y: 1, xanchor: "left",
+        yanchor: "bottom", showarrow: false, text: `<b>${escaped(name)}</b>`,
+        font: { size: 12, color: traces.find((trace) => trace.meta.panel === name).meta.colour },
+      });
+    });
+    const placed = traces.map((trace) => {
+      const place = shown.indexOf(trace.meta.panel);
+      const suffix = place ? String(place + 1) : "";
+      return { ...trace, xaxis: `x${suffix}`, yaxis: `y${suffix}` };
+    });
+    return [placed, { ...layout, ...axes }];
+  };
+
+  // Texts in lines that fit, and the room that they take.
+  const fitted = (layout, width) => {
+    const words = layout.title?.text;
+    const margin = { l: 64, r: 14, t: 16, b: 56 };
+    const title = {};
+    if (words) {
+      const text = wrapped(words, Math.max(20, (width - 30) / LETTER));
+      const lines = text.split("<br>").length;
+      const place = { x: 0, xref: "container", xanchor: "left", y: 1, yref: "container", yanchor: "top" };
+      title.title = { text, ...place, pad: { l: 10, t: 8 + 6 * lines } };
+      margin.t = 28 + 16 * lines;
+    }
+    if (layout.grid) Object.assign(margin, { t: margin.t + 12, r: 22 });
+    const axis = layout.xaxis.title?.text;
+    if (axis && !layout.grid) {
+      title.xaxis = { title: { text: wrapped(axis, Math.max(20, (width - 90) / LETTER)) } };
+    }
+    return merged({ ...layout, margin: { ...margin, ...layout.margin } }, title);
+  };
+
+  const drawing = (data, state, plot, light) => {
+    const width = plot.clientWidth;
+    const narrow = width < NARROW;
+    let traces = visible(data, state);
+    let layout = merged({ height: narrow ? 340 : 420, xaxis: {}, yaxis: {} }, data.layout);
+    for (const part of data.layouts) if (chosen(part.when, state)) layout = merged(layout, part.layout);
+    if (layout.meta?.row) {
+      layout = inRows(layout, traces, narrow, data.rows ?? data.legend.map((entry) => entry.name));
+    }
+    if (data.panels) [traces, layout] = inPanels(layout, traces, width, data.panels);
+    const dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
+    const font = { family: getComputedStyle(document.body).fontFamily };
+    const paint = painter(light);
     return {
-      title: { text, font: { size: 12 }, ...place, pad: { l: 10, t: 8 + 6 * text.split("<br>").length } },
-      margin: { l: 64, r: 14, t: 28 + 16 * text.split("<br>").length, b: 56 },
+      traces: traces.map(paint),
+      layout: merged(paint(fitted(layout, width)), { width, dragmode, font }),
     };
   };
 
@@ -205,6 +268,7 @@ const page = (() => {
       curve = (curve + aside + curves.length) % curves.length;
       const trace = plot.data[curves[curve]];
       point = Math.min(Math.max(point + along, 0), trace.text.length - 1);
+      if (trace.text[point] === "") point += along || 1; // a gap between two curves of one trace
       Plotly.Fx.hover(plot, [{ curveNumber: curves[curve], pointNumber: point }]);
       said.textContent = trace.text[point].replaceAll(/<[^>]*>/g, " ");
     });
@@ -225,21 +289,19 @@ const page = (() => {
   };
 
   // One figure: its controls, its plot as soon as it comes near the screen, its CSV.
-  const enliven = (figure, name, data) => {
+  const enliven = (figure, name, data, light) => {
     const [plot, controls] = [".plot", ".controls"].map((at) => figure.querySelector(at));
     const said = element("p", { class: "hidden", "aria-live": "polite" });
     const place = `${location.pathname} ${name}`;
     const before = recalled(place);
     const state = { hidden: new Set(before.hidden) };
-    let [rows, width] = [null, 0];
+    let width = 0;
     const draw = () => {
       try {
         figure.classList.add("ready");
         width = plot.clientWidth;
-        rows ??= rowsOf(data.csv);
-        const drawn = plots[data.kind]({ data, rows, state, plot });
-        const layout = { ...frame(plot), ...drawn.layout };
-        Plotly.react(plot, drawn.traces, layout, { displayModeBar: false });
+        const { traces, layout } = drawing(data, state, plot, light);
+        Plotly.react(plot, traces, layout, { displayModeBar: false });
       } catch (error) {
         figure.classList.remove("ready");
         throw error;
@@ -259,7 +321,7 @@ const page = (() => {
       };
       controls.append(choice(name, { ...given, chosen }, choose));
     }
-    if (data.searchers?.length) controls.append(legend(data.searchers, state.hidden, changed));
+    if (data.legend.length) controls.append(legend(data.legend, state.hidden, changed));
     const button = element("button", { type: "button", class: "csv" }, "save as CSV");
     button.setAttribute("aria-label", `save the data as CSV: ${data.label}`);
     button.addEventListener("click", () => save(`${name}.csv`, data.csv));
@@ -281,6 +343,7 @@ const page = (() => {
     if (!figures.length || !("DecompressionStream" in window)) return;
     const library = await unpacked(document.getElementById("plotly"));
     document.head.append(element("script", {}, library));
+    const light = JSON.parse(document.getElementById("light").textContent);
     const packed = figures.map((figure) => unpacked(figure.querySelector("script")));
     const data = (await Promise.all(packed)).map((text) => JSON.parse(text));
     const drawn = new Map();
@@ -294,7 +357,7 @@ const page = (() => {
       }
     }, { rootMargin: "800px" });
     const waiting = new Map(figures.map((figure, i) =>
-      [figure, enliven(figure, figure.dataset.figure, data[i])]));
+      [figure, enliven(figure, figure.dataset.figure, data[i], light)]));
     document.documentElement.classList.add("interactive");
     figures.forEach((figure) => near.observe(figure));
     const again = () => drawn.forEach((draw) => draw());
@@ -312,5 +375,7 @@ const page = (() => {
     });
   };
 
-  return { number, escaped, short, amount, wrapped, grouped, colour, faded, axis, headed, start };
+  return { start };
 })();
+
+addEventListener("DOMContentLoaded", page.start);

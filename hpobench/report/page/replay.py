@@ -1,19 +1,11 @@
-"""Replay regret beside search regret on the page, and how much sooner by replayed losses."""
+"""The page's tables of replays: regret beside the search's, and how much sooner by their losses."""
 
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hpobench.report.drawing.panel import Panel
-from hpobench.report.drawing.regret_table import regret_table
-from hpobench.report.figures.regret import figure_of
-from hpobench.report.figures.replay import replay_panel, replayed_changes
-from hpobench.report.page.figure import Drawing, PageFigure, page_figure
-from hpobench.report.page.regret import regret_plot
 from hpobench.report.tables.speedup import factor_of
-from hpobench.results.csv_text import csv_of
 from hpobench.results.json_files import Record
 from hpobench.results.replayed import END, lowest_replayed
 from hpobench.text import UNKNOWN, number, plus_minus, seconds
@@ -30,42 +22,6 @@ def replay_section(results: Results) -> list[Record]:
         return []
     summary = results.replay_summary()
     return [_task(results, task, mine) for task, mine in summary.groupby("task", sort=False)]
-
-
-def replay_figures(results: Results) -> list[PageFigure]:
-    """Replay regret over seconds, task by task, if every incumbent was trained again."""
-    found = []
-    for task in results.tasks:
-        changes = replayed_changes(results, task)
-        panel = None if changes is None else replay_panel(results, task, changes)
-        if changes is not None and panel is not None and panel.has_curves:
-            found.append(_figure(panel, changes))
-    return found
-
-
-def _figure(panel: Panel, changes: pd.DataFrame) -> PageFigure:
-    kind = "replay regret" if panel.regret else "replayed test loss"
-    words = f"{kind} of the incumbent over seconds, on {panel.task}"
-    spoken = f"Figure: {words}; the tables have the numbers"
-    rows = changes[changes["status"] == "complete"].assign(hyperparameters=None)
-    plot = regret_plot({("incumbent", "seconds"): panel}, ("incumbent",), "seconds")
-    return page_figure(
-        section="replays",
-        heading=panel.task,
-        name=f"replay-{panel.task}",
-        label=f"Figure: {words}",
-        caption=f"{words[0].upper()}{words[1:]}: every incumbent trained again. Like the search's"
-        " own, it may rise: incumbents are chosen by one validation loss, and each point has the"
-        " luck of its draws.",
-        drawing=Drawing(
-            partial(figure_of, [panel], "seconds"),
-            f"replay-{panel.task}-",
-            f"Figure: {words}",
-            spoken,
-        ),
-        csv=csv_of(regret_table({("incumbent", "seconds"): panel}, rows)),
-        plot=plot | {"shown": kind, "again": True},
-    )
 
 
 def _task(results: Results, task: Any, summary: pd.DataFrame) -> Record:

@@ -1,0 +1,280 @@
+"""A figure that a reader can change: Plotly's traces, and which of them each choice shows.
+
+Everything is made here; the page's script shows and hides. A trace says in its ``meta`` whose it is
+(``of``: an entry of the legend) and which choices it belongs to (``when``: control → value). What
+else a choice changes is in ``variants``: other properties of that trace, and `Interactive.layouts`.
+Colours are those of the light style; the page turns them into the reader's.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from hpobench.report.drawing.scale import log_ticks, tick_text
+from hpobench.report.drawing.style import DASHES, PLOTLY_DASHES, PLOTLY_MARKERS, STYLES
+from hpobench.results.json_files import Record
+from hpobench.text import UNKNOWN, number
+
+When: TypeAlias = Mapping[str, str]
+Trace: TypeAlias = dict[str, Any]
+Layout: TypeAlias = tuple[When, Record]
+"""A part of Plotly's layout, and the choices that it belongs to."""
+
+LIGHT = STYLES["light"]
+CLEAR = "rgba(0, 0, 0, 0)"
+HOVER = "%{text}<extra></extra>"
+
+LONGEST_LINE = 60
+SCALES = (("log", "log"), ("linear", "linear"))
+
+_AXIS = {
+    "gridcolor": LIGHT.grid,
+    "zeroline": False,
+    "linecolor": LIGHT.faint,
+    "showline": True,
+    "ticks": "outside",
+    "tickcolor": LIGHT.faint,
+    "automargin": True,
+    "title": {"standoff": 8, "font": {"size": 12}},
+}
+TEMPLATE = go.layout.Template(
+    layout={
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        "font": {"size": 12, "color": LIGHT.text},
+        "title": {"font": {"size": 12}},
+        "hovermode": "closest",
+        "showlegend": False,
+        "hoverlabel": {
+            "bgcolor": LIGHT.background,
+            "bordercolor": LIGHT.faint,
+            "align": "left",
+            "font": {"color": LIGHT.text},
+            "namelength": 0,
+        },
+        "xaxis": _AXIS | {"exponentformat": "none"},
+        "yaxis": _AXIS,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A choice that a reader has.
+
+    Args:
+        name: What ``when`` calls it.
+        legend: What stands beside it.
+        options: Its values, and what they are called.
+        chosen: The value at first.
+    """
+
+    name: str
+    legend: str
+    options: tuple[tuple[str, str], ...]
+    chosen: str
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """Something that can be hidden, and how it looks: a line, or a square of its colour.
+
+    Args:
+        name: What a trace's ``of`` calls it.
+        label: What the legend calls it.
+        colour: A colour of every style, by its name there.
+        dash: Of its line, in Plotly's words.
+        drawn: Whether there is anything of it to show.
+        square: Whether it is told by an area rather than by a line.
+        pale: Whether that area is pale.
+    """
+
+    name: str
+    label: str
+    colour: str
+    dash: str = "solid"
+    drawn: bool = True
+    square: bool = False
+    pale: bool = False
+
+
+@dataclass(frozen=True)
+class Interactive:
+    """What the page needs to draw a figure and to let a reader change it.
+
+    Args:
+        plot: Every trace that some choice shows, over the layout that all choices share.
+        controls: The choices; one with a single option is left out.
+        legend: What can be hidden.
+        layouts: Parts of a layout, each with the choices that it belongs to.
+        panels: Names of small panels, side by side as there is room; a trace says in its ``meta``
+            which ``panel`` it is in. None: a single plot.
+    """
+
+    plot: go.Figure
+    controls: tuple[Control, ...] = ()
+    legend: tuple[LegendEntry, ...] = ()
+    layouts: tuple[Layout, ...] = ()
+    panels: tuple[str, ...] | None = None
+
+    def as_json(self) -> Record:
+        """As `page.js` reads it."""
+        plot = self.plot.to_plotly_json()
+        return {
+            "traces": plot["data"],
+            "layout": plot["layout"],
+            "controls": [asdict(one) for one in self.controls if len(one.options) > 1],
+            "legend": [asdict(entry) for entry in self.legend],
+            "layouts": [{"when": when, "layout": layout} for when, layout in self.layouts],
+            "panels": self.panels,
+        }
+
+
+def plot_of(traces: Iterable[Trace], layout: Record) -> go.Figure:
+    """Plotly's figure; it checks that every property of every trace is one."""
+    return go.Figure(list(traces), {"template": TEMPLATE, **layout})
+
+
+def shown(
+    of: str | None = None,
+    when: When | None = None,
+    variants: Sequence[tuple[When, Trace]] = (),
+    **more: Any,
+) -> Record:
+    """The ``meta`` of a trace.
+
+    Args:
+        of: The entry of the legend that it belongs to; None: it is always there.
+        when: The choices that it belongs to.
+        variants: Properties that a choice replaces.
+        **more: ``each``: of its points, whose each is, where they are several entries'; ``most``:
+            of how many shown entries it is still drawn; ``panel``: the small panel that it is in.
+    """
+    other = [{"when": choices, "trace": trace} for choices, trace in variants]
+    return {"of": of, "when": dict(when or {}), "variants": other, **more}
+
+
+def searcher_entry(
+    place: int, name: str, label: str | None = None, drawn: bool = True
+) -> LegendEntry:
+    """The study's searcher number ``place``, which looks the same in every figure."""
+    colours = len(LIGHT.lines)
+    dash = PLOTLY_DASHES[place // colours % len(DASHES)]
+    return LegendEntry(name, label or name, f"line-{place % colours}", dash, drawn)
+
+
+def line_colour(place: int) -> str:
+    """Of the study's searcher number ``place``."""
+    return LIGHT.lines[place % len(LIGHT.lines)]
+
+
+def faded(colour: str, share: float) -> str:
+    """A colour ``#rrggbb`` that lets through what is behind it; ``share`` 1: nothing of it."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {share:g})"
+
+
+def line_look(place: int, width: float) -> Trace:
+    """How the curve of the study's searcher number ``place`` is drawn, as steps."""
+    colour = line_colour(place)
+    dash = PLOTLY_DASHES[place // len(LIGHT.lines) % len(DASHES)]
+    symbol = PLOTLY_MARKERS[place % len(PLOTLY_MARKERS)]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "line": {"shape": "hv", "width": width, "color": colour, "dash": dash},
+        "marker": {"symbol": symbol, "size": 6, "color": colour},
+        "hovertemplate": HOVER,
+    }
+
+
+def band(
+    x: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str, meta: Record
+) -> list[Trace]:
+    """The area between two step curves over the same times, (k,) each."""
+    edge: Trace = {"type": "scatter", "mode": "lines", "hoverinfo": "skip", "x": x, "meta": meta}
+    edge |= {"line": {"shape": "hv", "width": 0}}
+    return [edge | {"y": low}, edge | {"y": high, "fill": "tonexty", "fillcolor": colour}]
+
+
+def held(values: Sequence[Any]) -> list[Any]:
+    """Steps that hold until the end: the last one again."""
+    return [*values, values[-1]]
+
+
+def scale_layouts(name: str, begin: float, end: float, when: When | None = None) -> list[Layout]:
+    """The horizontal axis for each of `SCALES`.
+
+    Args:
+        name: The control that chooses one.
+        begin: Where it begins if it is log; a linear one begins at 0.
+        end: Where it ends.
+        when: The other choices that it belongs to.
+    """
+    ticks = log_ticks(begin, end)
+    log: Record = {"type": "log", "range": [math.log10(begin), math.log10(end)]}
+    log |= {"tickvals": ticks, "ticktext": [tick_text(tick) for tick in ticks]}
+    linear = {"type": "linear", "range": [0, end]}
+    other = when or {}
+    return [
+        ({**other, name: "log"}, {"xaxis": log}),
+        ({**other, name: "linear"}, {"xaxis": linear}),
+    ]
+
+
+def log_begin(times: pd.Series, end: float) -> float:
+    """Where a log axis begins: just before the first event after 0, of the times of a figure."""
+    later = times[times > 0]
+    return 0.85 * min([float(later.min())] * bool(len(later)) + [0.5 * end])
+
+
+def rows_layout(rest: float) -> Record:
+    """A row for each name, the first on top; ``rest``: pixels above and below the rows.
+
+    The page has a row for each name that is shown, and as many pixels as they need.
+    """
+    axis = {"type": "category", "fixedrange": True, "showgrid": False, "ticks": ""}
+    return {"yaxis": axis, "meta": {"rest": rest, "row": 26}}
+
+
+def told(value: float | None) -> str:
+    """A number as a reader is told it, to four digits."""
+    return UNKNOWN if value is None else number(value, 4)
+
+
+def bold(name: object) -> str:
+    """A name in bold letters, for what is shown beside the pointer."""
+    return f"<b>{escaped(name)}</b>"
+
+
+def escaped(text: object) -> str:
+    """Text in which Plotly sees no markup."""
+    return html.escape(str(text), quote=False)
+
+
+@lru_cache(4096)  # the same configuration is told over every clock
+def wrapped(text: str) -> str:
+    """Text in lines that fit beside the pointer."""
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and len(lines[-1]) + len(word) >= LONGEST_LINE:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return "<br>".join(map(escaped, lines))
+
+
+def plain_list(column: pd.Series) -> list[Any]:
+    """Values as JSON has them; what is missing is None."""
+    values = column.tolist()
+    if not column.hasnans:
+        return values
+    return [None if missing else v for v, missing in zip(values, column.isna(), strict=True)]
