@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from hpobench.report.drawing import inline
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.figure_files import files_of, files_of_large_run, write_drawn
+from hpobench.report.figure_files import files_of_large_run, write_drawn, write_figures
 from hpobench.report.figures import figures_of
 from hpobench.report.figures.regret import whole_regret
 from hpobench.report.page.document import is_large, write_report
@@ -37,7 +37,7 @@ def publish(results: Results, clock: Clock = "seconds") -> None:
         else:
             results.write()
             figures = figures_of(source)
-            write_drawn(results.path, files_of(source, figures))
+            write_figures(source, figures)
             write_report(results, clock, figures)
 
 

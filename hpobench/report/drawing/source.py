@@ -18,6 +18,9 @@ from hpobench.results.regret import Clock, Curve
 if TYPE_CHECKING:
     from hpobench.results.run import Results
 
+MOST_CELLS = 500
+"""Plotly takes a third of a millisecond for a trace, over each clock and for both curves."""
+
 
 @dataclass(frozen=True)
 class FigureSource:
@@ -34,6 +37,11 @@ class FigureSource:
     def searchers(self) -> tuple[str, ...]:
         """The study's, in its order, which decides how each looks."""
         return self.results.searchers
+
+    @property
+    def few_cells(self) -> bool:
+        """Whether each cell's curve can be a trace of its own."""
+        return len(self.results.cells) <= MOST_CELLS
 
     @property
     def shown_curves(self) -> list[tuple[str, Curve]]:

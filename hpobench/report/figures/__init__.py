@@ -3,6 +3,8 @@
 A kind says what its data are, how it is drawn without scripts (by matplotlib, for files and for
 paper) and with them (by Plotly, on the page), and what is written below it. The files, the page and
 its HTML loop over `FIGURES`; to add a figure is to add its file here and its line below.
+
+    regret_figure(Results.load("runs/mine"), style="dark").savefig("regret.png")
 """
 
 from typing import TypeAlias
@@ -10,7 +12,7 @@ from typing import TypeAlias
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.figures.rank import RANK
-from hpobench.report.figures.regret import REGRET
+from hpobench.report.figures.regret import REGRET, regret_figure
 from hpobench.report.figures.replay import REPLAY
 from hpobench.report.figures.time_to_target import TIME_TO_TARGET
 
@@ -43,4 +45,4 @@ SECTIONS = {
 }
 """The sections of the page that have figures, in order, and their headings."""
 
-__all__ = ["FIGURES", "SECTIONS", "FiguresByKind", "figures_of"]
+__all__ = ["FIGURES", "SECTIONS", "FiguresByKind", "figures_of", "regret_figure"]

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -285,7 +286,9 @@ def _regret(source: FigureSource, task: str, at_most: int) -> RunFigure:
         " that of the incumbent the default's level until the first full training.",
         data=data,
         static=partial(figure_of, [first], source.clock),
-        interactive=None if empty else partial(regret_plot, panels, data, source.clock),
+        interactive=None
+        if empty
+        else partial(regret_plot, panels, data, source.clock, apart=source.few_cells),
         spoken=f"Figure: {words}; the table in the summary has the numbers",
     )
 
@@ -295,7 +298,12 @@ def _kind(panel: Panel) -> str:
 
 
 def regret_plot(
-    panels: Panels, data: pd.DataFrame, clock: Clock, kind: str = "", trained: str = ""
+    panels: Panels,
+    data: pd.DataFrame,
+    clock: Clock,
+    kind: str = "",
+    trained: str = "",
+    apart: bool = True,
 ) -> Interactive:
     """The curves of one task, over the clock and along the scales that the reader chooses.
 
@@ -305,6 +313,7 @@ def regret_plot(
         clock: That at first.
         kind: What is shown; "regret" or "test loss", unless told.
         trained: What is said behind the losses of an evaluation.
+        apart: Whether each seed is a trace of its own, which takes Plotly longer.
     """
     curves, clocks = (tuple(dict.fromkeys(names)) for names in zip(*panels, strict=True))
     first = panels[curves[0], clock]
@@ -314,9 +323,10 @@ def regret_plot(
     for (curve, name), panel in panels.items():
         when = {"clock": name, "curve": curve}
         rows = data[(data["curve"] == curve) & data[name].notna()]
-        traces += _Curves(
-            panel, rows, name, scales[curve], when, kind or _kind(panel), trained
-        ).traces()
+        drawn = _Curves(
+            panel, rows, name, scales[curve], when, kind or _kind(panel), trained, apart
+        )
+        traces += drawn.traces()
         until = f"; the budget ends at {tick_text(panel.end)}" if panel.end_is_budget else ""
         layouts.append((when, {"xaxis": {"title": {"text": CLOCKS[name].axis + until}}}))
         layouts += scale_layouts("across", log_begin(rows[name], panel.end), panel.end, when)
@@ -356,6 +366,7 @@ class _Curves:
         when: The choices that they belong to.
         kind: What is shown.
         trained: What is said behind the losses of an evaluation.
+        apart: Whether each seed is a trace of its own.
     """
 
     panel: Panel
@@ -365,6 +376,7 @@ class _Curves:
     when: When
     kind: str
     trained: str
+    apart: bool
 
     def traces(self) -> list[Trace]:
         """Bands first, and the lines over them."""
@@ -379,7 +391,7 @@ class _Curves:
             if len(mean):
                 bands += self._band(drawn, mean, shade)
                 lines.append(self._mean(drawn, mean))
-            lines.append(self._seeds(drawn, seeds, {"lines": "seed"} if len(mean) else {}))
+            lines += self._seeds(drawn, seeds, {"lines": "seed"} if len(mean) else {})
         return [*bands, *lines]
 
     def _band(self, drawn: Drawn, rows: pd.DataFrame, shade: float) -> list[Trace]:
@@ -405,19 +417,23 @@ class _Curves:
             look | {"x": x, "text": held(text)}, held(plain_list(rows["value"])), meta
         )
 
-    def _seeds(self, drawn: Drawn, rows: pd.DataFrame, when: When) -> Trace:
-        """One after the other, with a gap between any two."""
-        x: list[float | None] = []
-        y: list[float | None] = []
-        text: list[str] = []
-        texts = pd.Series(self._texts(drawn, rows), index=rows.index, dtype=object)
-        for _, of_seed in rows.groupby("seed", sort=False):
-            x += [*plain_list(of_seed[self.clock]), self.panel.end, None]
-            y += [*held(plain_list(of_seed["value"])), None]
-            text += [*held(texts[of_seed.index].tolist()), ""]
+    def _seeds(self, drawn: Drawn, rows: pd.DataFrame, when: When) -> list[Trace]:
         meta = shown(drawn.searcher, {**self.when, **when})
-        trace = line_look(drawn.place, 1.3) | {"x": x[:-1], "text": text[:-1]}
-        return self._scaled(trace, y[:-1], meta)
+        texts = pd.Series(self._texts(drawn, rows), index=rows.index, dtype=object)
+        steps = [
+            (
+                [*plain_list(of_seed[self.clock]), self.panel.end],
+                held(plain_list(of_seed["value"])),
+                held(texts[of_seed.index].tolist()),
+            )
+            for _, of_seed in rows.groupby("seed", sort=False)
+        ]
+        if not self.apart:  # one after the other, with a gap between any two
+            gaps = [([*x, None], [*y, None], [*text, ""]) for x, y, text in steps]
+            x, y, text = (list(chain(*column))[:-1] for column in zip(*gaps, strict=True))
+            steps = [(x, y, text)] if gaps else []
+        look = line_look(drawn.place, 1.3)
+        return [self._scaled(look | {"x": x, "text": text}, y, meta) for x, y, text in steps]
 
     def _texts(self, drawn: Drawn, rows: pd.DataFrame) -> list[str]:
         head, unit = bold(drawn.searcher), CLOCKS[self.clock].unit

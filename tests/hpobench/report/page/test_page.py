@@ -11,7 +11,7 @@ from hpobench.report.clocks import CLOCKS
 from hpobench.report.drawing.inline import colour_variables, inline_svg
 from hpobench.report.drawing.style import STYLES
 from hpobench.report.figures.regret import regret_figure
-from hpobench.report.page.document import SCRIPTS, render_report, write_report
+from hpobench.report.page.document import render_report, write_report
 from hpobench.report.tables.ledger import ledger_table
 from hpobench.results.json_files import append_line, read_json, write_json
 from hpobench.results.run import Results
