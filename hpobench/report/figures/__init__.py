@@ -12,6 +12,7 @@ from hpobench.report.drawing.source import FigureSource
 from hpobench.report.figures.rank import RANK
 from hpobench.report.figures.regret import REGRET
 from hpobench.report.figures.replay import REPLAY
+from hpobench.report.figures.schedules import SCHEDULES
 from hpobench.report.figures.time_to_target import TIME_TO_TARGET
 
 FIGURES: tuple[FigureKind, ...] = (
@@ -19,6 +20,7 @@ FIGURES: tuple[FigureKind, ...] = (
     REPLAY,
     TIME_TO_TARGET,
     RANK,
+    SCHEDULES,
 )
 
 FiguresByKind: TypeAlias = dict[FigureKind, list[RunFigure]]

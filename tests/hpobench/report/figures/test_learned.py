@@ -43,46 +43,6 @@ from searchers.space import Categorical, Float, Int, Space, Vector
 from tests.hpobench.fake_run import Point, write_cell, write_run, write_study, write_yardsticks
 from tests.hpobench.report.figures.test_figures import TWELVE, boxes
 
-ends = st.tuples(st.floats(1e-6, 1e3), st.floats(1.5, 1e3)).map(lambda e: (e[0], e[0] * e[1]))
-numbers = st.builds(lambda e, log: Float(*e, log=log), ends, st.booleans())
-wholes = st.builds(
-    lambda low, more, log: Int(low, low + more, log), *[st.integers(1, 99)] * 2, st.booleans()
-)
-choices = st.sampled_from([Categorical(("relu", "tanh")), Categorical((False, True))])
-scalars = numbers | wholes | choices
-domains = scalars | st.builds(Vector, st.integers(1, 9), scalars)
-
-
-@given(st.dictionaries(st.sampled_from("abcde"), domains, min_size=1))
-def test_a_prior_is_what_its_space_says(found) -> None:
-    space = Space(found)
-    priors = priors_of({"space": space.describe()})
-    assert [name for prior in priors for name in prior.names] == list(space.scalars)
-    assert [prior.name for prior in priors] == list(found)
-    rng = np.random.default_rng(0)
-    drawn = space.sample(rng)
-    for prior in priors:
-        domain = space.scalars[prior.names[0]]
-        if isinstance(domain, Categorical):
-            assert prior.place(domain.choices).tolist() == [0, 1]
-        else:
-            assert (prior.low, prior.high) == pytest.approx((domain.low, domain.high), rel=1e-5)
-            assert prior.place([prior.low, prior.high]).tolist() == [0, 1]
-            if isinstance(domain, Float):
-                value = drawn[prior.names[0]]
-                place = domain.to_unit(value)
-                assert prior.place([value]) == pytest.approx([place], abs=2e-4 + 1e-4 * place)
-
-
-def test_other_bases_than_windows_are_told_apart() -> None:
-    space = Space({"a": Vector(3, Float(1, 2), Linear()), "b": Float(0, 1)})
-    first, second = priors_of({"space": space.describe()})
-    assert (first.names, first.windows) == (("a_0", "a_1", "a_2"), False)
-    assert (second.names, second.windows) == (("b",), True)
-    (unknown,) = priors_of({"space": {"a": "whatever"}})
-    assert unknown.choices == ()
-
-
 def learned(
     folder: Path,
     configurations: list[dict[str, Any]],
@@ -105,66 +65,6 @@ def learned(
 
 def flat_of(rate: float, later: float, momentum: float = 0.5) -> dict[str, float]:
     return {"learning_rate_0": rate, "learning_rate_1": later, "momentum": momentum}
-
-
-def test_of_a_schedule_in_windows_each_window_is_shown(tmp_path: Path) -> None:
-    evaluated = learned(tmp_path, [flat_of(0.1, 0.2), flat_of(0.3, 0.4)], [None, None])
-    data = schedule_data(evaluated, "digits")
-    along = data.query("line == 'training' and evaluation == 1")
-    rows = along[["hyperparameter", "at", "value"]].to_numpy().tolist()
-    assert rows == [["learning_rate", 0, 0.3], ["learning_rate", 0.5, 0.4], ["momentum", 0, 0.5]]
-    second = data.query("line == 'search' and hyperparameter == 'learning_rate' and part == 1")
-    assert second[["evaluation", "seconds", "value"]].to_numpy().tolist() == [
-        [0, 1, 0.2],
-        [1, 2, 0.4],
-    ]
-    assert moving(data) == ["learning_rate"]
-    assert scales_of(evaluated.results.task("digits"), data) == {
-        "learning_rate": True,
-        "momentum": False,
-    }
-
-
-def test_of_a_schedule_that_was_noted_the_steps_are_shown(tmp_path: Path) -> None:
-    rates = np.linspace(0.1, 0.3, 200).tolist()
-    notes: list[dict[str, Any] | None] = [
-        {"schedule": {"learning_rate": rates}},
-        {"schedule": [1.0]},
-    ]
-    evaluated = learned(tmp_path, [flat_of(0.15, 0.25)] * 2, notes, "hd")
-    data = schedule_data(evaluated, "digits").query("line == 'training'")
-    steps = data.query("hyperparameter == 'learning_rate' and evaluation == 0")
-    assert len(steps) == MOST_STEPS
-    place = (steps["at"] * 200).round().astype(int)
-    assert steps["value"].tolist() == significant([rates[i] for i in place]).tolist()
-    assert place.iloc[[0, -1]].tolist() == [0, 199]
-    windows = data.query("hyperparameter == 'learning_rate' and evaluation == 1")
-    assert windows["value"].tolist() == [0.15, 0.25]  # a note that is none
-
-
-@pytest.mark.parametrize("count", [1, 12, 90])
-def test_of_many_evaluations_some_are_shown_the_first_and_last_among_them(
-    tmp_path: Path, count: int
-) -> None:
-    rng = np.random.default_rng(count)
-    flats = [flat_of(*rng.uniform(0.01, 0.9, 3).tolist()) for _ in range(count)]
-    evaluated = learned(tmp_path, flats, [None] * count)
-    data = schedule_data(evaluated, "digits", 20)
-    for line, most in (("search", 20), ("training", MOST_TRAININGS)):
-        shown = data.loc[data["line"] == line, "evaluation"].unique()
-        assert len(shown) <= most
-        assert {0, count - 1} <= set(shown)
-    for row in data.query("line == 'search'").itertuples():
-        name = row.hyperparameter + (f"_{row.part}" if row.hyperparameter != "momentum" else "")
-        assert row.value == significant(flats[row.evaluation][name])
-
-
-def test_only_what_is_learned_by_gradients_and_complete_is_a_schedule(tmp_path: Path) -> None:
-    failed = ["digits__fds__s0", "digits__hd__s0", "digits__hd__s1"]
-    write_run(tmp_path, searchers=("fds", "hd", "random"), failed=failed)
-    data = schedule_data(Evaluated.of(Results.load(tmp_path)), "digits")
-    assert set(data["searcher"]) == {"fds"}
-    assert set(data["seed"]) == {1}
 
 
 def test_a_hypergradient_is_the_norm_of_what_was_noted(tmp_path: Path) -> None:
