@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.source import FigureSource
+from hpobench.report.figures.hypergradients import HYPERGRADIENTS
 from hpobench.report.figures.rank import RANK
 from hpobench.report.figures.regret import REGRET
 from hpobench.report.figures.replay import REPLAY
@@ -21,6 +22,7 @@ FIGURES: tuple[FigureKind, ...] = (
     TIME_TO_TARGET,
     RANK,
     SCHEDULES,
+    HYPERGRADIENTS,
 )
 
 FiguresByKind: TypeAlias = dict[FigureKind, list[RunFigure]]

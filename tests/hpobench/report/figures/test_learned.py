@@ -67,24 +67,6 @@ def flat_of(rate: float, later: float, momentum: float = 0.5) -> dict[str, float
     return {"learning_rate_0": rate, "learning_rate_1": later, "momentum": momentum}
 
 
-def test_a_hypergradient_is_the_norm_of_what_was_noted(tmp_path: Path) -> None:
-    notes: list[dict[str, Any] | None] = [
-        {"hypergradient": {"learning_rate_0": -3.0, "learning_rate_1": 4.0, "momentum": -0.5}},
-        {"hypergradient": {"learning_rate": 7.0, "momentum": 0.0}},
-        {"hypergradient": {"learning_rate_0": 1.0}, "nonfinite": ["learning_rate_1", "momentum"]},
-        {"nonfinite": ["learning_rate_0", "learning_rate_1", "momentum"]},
-        {"engine": "none"},
-    ]
-    evaluated = learned(tmp_path, [flat_of(0.1, 0.2)] * 5, notes)
-    data = hypergradient_data(evaluated, "digits")
-    by = data.pivot(index="evaluation", columns="hyperparameter", values="norm")
-    assert by.index.tolist() == [0, 1, 2, 3]
-    assert by["learning_rate"].tolist() == pytest.approx([5, 7, math.nan, math.nan], nan_ok=True)
-    assert by["momentum"].tolist() == pytest.approx([0.5, 0, math.nan, math.nan], nan_ok=True)
-    texts = [t for t, _ in boxes(hypergradient_figure(data, "seconds", {"fds": 0}, ["momentum"]))]
-    assert {"momentum", "fds", "seconds on the cell's clock"} <= set(texts)
-
-
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 9)), max_size=80), st.integers(5, 40))
 def test_a_sample_has_the_best_of_each_and_others_evenly(some, at_most) -> None:
     some = sorted(some, key=lambda pair: pair[0])
