@@ -3,6 +3,7 @@
 Everything is made here; the page's script shows and hides. A trace says in its ``meta`` whose it is
 (``of``: an entry of the legend) and which choices it belongs to (``when``: control → value). What
 else a choice changes is in ``variants``: other properties of that trace, and `Interactive.layouts`.
+Beside the choices there is the ``screen``, "narrow" or "wide", to which layouts can belong too.
 Colours are those of the light style; the page turns them into the reader's.
 """
 
@@ -155,8 +156,9 @@ def shown(
         of: The entry of the legend that it belongs to; None: it is always there.
         when: The choices that it belongs to.
         variants: Properties that a choice replaces.
-        **more: ``each``: of its points, whose each is, where they are several entries'; ``most``:
-            of how many shown entries it is still drawn; ``panel``: the small panel that it is in.
+        **more: ``each``: of its points, whose each is, where they are several entries'; ``repeat``:
+            of how many points in a row a text and an ``each`` are, where not of one; ``most``: of
+            how many shown entries it is still drawn; ``panel``: the small panel that it is in.
     """
     other = [{"when": choices, "trace": trace} for choices, trace in variants]
     return {"of": of, "when": dict(when or {}), "variants": other, **more}
@@ -261,11 +263,11 @@ def escaped(text: object) -> str:
 
 
 @lru_cache(4096)  # the same configuration is told over every clock
-def wrapped(text: str) -> str:
-    """Text in lines that fit beside the pointer."""
+def wrapped(text: str, longest: int = LONGEST_LINE) -> str:
+    """Text in lines of so many characters; unless told, of as many as fit beside the pointer."""
     lines = [""]
     for word in text.split(" "):
-        if lines[-1] and len(lines[-1]) + len(word) >= LONGEST_LINE:
+        if lines[-1] and len(lines[-1]) + len(word) >= longest:
             lines.append(word)
         else:
             lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word

@@ -151,6 +151,9 @@ const page = (() => {
   const chosen = (when, state) =>
     Object.entries(when).every(([name, value]) => !(name in state) || state[name] === value);
 
+  // What stands once for several points in a row, for each of them.
+  const repeated = (values, times) => values.flatMap((value) => Array(times).fill(value));
+
   // The traces that are to be seen; of one that is several entries' the points of those shown.
   const visible = (data, state) => {
     const shown = data.legend.filter((entry) => entry.drawn && !state.hidden.has(entry.name));
@@ -164,8 +167,13 @@ const page = (() => {
         .filter(({ when }) => Object.keys(when).every((name) => name in state) && chosen(when, state))
         .reduce((one, variant) => merged(one, variant.trace), trace))
       .map((trace) => {
-        const { each } = trace.meta;
-        if (!each) return trace;
+        const times = trace.meta.repeat;
+        return times ? { ...trace, text: repeated(trace.text, times) } : trace;
+      })
+      .map((trace) => {
+        const { each: names, repeat: times } = trace.meta;
+        if (!names) return trace;
+        const each = times ? repeated(names, times) : names;
         const kept = (values) => values?.filter((_, place) => there(each[place]));
         return { ...trace, x: kept(trace.x), y: kept(trace.y), text: kept(trace.text) };
       })
@@ -240,7 +248,8 @@ const page = (() => {
     const narrow = width < NARROW;
     let traces = visible(data, state);
     let layout = merged({ height: narrow ? 340 : 420, xaxis: {}, yaxis: {} }, data.layout);
-    for (const part of data.layouts) if (chosen(part.when, state)) layout = merged(layout, part.layout);
+    const asked = { ...state, screen: narrow ? "narrow" : "wide" };
+    for (const part of data.layouts) if (chosen(part.when, asked)) layout = merged(layout, part.layout);
     if (layout.meta?.row) {
       layout = inRows(layout, traces, narrow, data.rows ?? data.legend.map((entry) => entry.name));
     }
