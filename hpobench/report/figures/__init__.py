@@ -10,6 +10,7 @@ from typing import TypeAlias
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.figures.hypergradients import HYPERGRADIENTS
+from hpobench.report.figures.parallel import PARALLEL
 from hpobench.report.figures.rank import RANK
 from hpobench.report.figures.regret import REGRET
 from hpobench.report.figures.replay import REPLAY
@@ -23,6 +24,7 @@ FIGURES: tuple[FigureKind, ...] = (
     RANK,
     SCHEDULES,
     HYPERGRADIENTS,
+    PARALLEL,
 )
 
 FiguresByKind: TypeAlias = dict[FigureKind, list[RunFigure]]
