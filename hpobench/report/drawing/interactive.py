@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 import plotly.graph_objects as go
 
+from hpobench.report.drawing.bars import PALE, THICK
 from hpobench.report.drawing.scale import log_ticks, tick_text
 from hpobench.report.drawing.style import DASHES, PLOTLY_DASHES, PLOTLY_MARKERS, STYLES
 from hpobench.results.json_files import Record
@@ -32,6 +33,15 @@ Layout: TypeAlias = tuple[When, Record]
 LIGHT = STYLES["light"]
 CLEAR = "rgba(0, 0, 0, 0)"
 HOVER = "%{text}<extra></extra>"
+
+BAR: dict[str, Any] = {
+    "type": "bar",
+    "orientation": "h",
+    "width": THICK,
+    "textposition": "none",
+    "hovertemplate": HOVER,
+}
+"""A bar in a row; its text is for the pointer alone."""
 
 LONGEST_LINE = 60
 SCALES = (("log", "log"), ("linear", "linear"))
@@ -118,6 +128,8 @@ class Interactive:
         layouts: Parts of a layout, each with the choices that it belongs to.
         panels: Names of small panels, side by side as there is room; a trace says in its ``meta``
             which ``panel`` it is in. None: a single plot.
+        rows: Names of rows in order, of a layout of `rows_layout`; one that is no entry of the
+            legend is always there. None: a row for each entry.
     """
 
     plot: go.Figure
@@ -125,6 +137,7 @@ class Interactive:
     legend: tuple[LegendEntry, ...] = ()
     layouts: tuple[Layout, ...] = ()
     panels: tuple[str, ...] | None = None
+    rows: tuple[str, ...] | None = None
 
     def as_json(self) -> Record:
         """As `page.js` reads it."""
@@ -136,6 +149,7 @@ class Interactive:
             "legend": [asdict(entry) for entry in self.legend],
             "layouts": [{"when": when, "layout": layout} for when, layout in self.layouts],
             "panels": self.panels,
+            "rows": self.rows,
         }
 
 
@@ -171,6 +185,19 @@ def searcher_entry(
     colours = len(LIGHT.lines)
     dash = PLOTLY_DASHES[place // colours % len(DASHES)]
     return LegendEntry(name, label or name, f"line-{place % colours}", dash, drawn)
+
+
+def area_entry(place: int, name: str, drawn: bool = True) -> LegendEntry:
+    """Something that is told by areas, filled as `bars.filling` has it."""
+    colours = len(LIGHT.lines)
+    pale = place // colours % 2 == 1
+    return LegendEntry(name, name, f"line-{place % colours}", "solid", drawn, True, pale)
+
+
+def area_colour(place: int, share: float = 1.0) -> str:
+    """Of the areas of an `area_entry`; ``share``: of it, where something is drawn on top."""
+    pale = place // len(LIGHT.lines) % 2 == 1
+    return faded(line_colour(place), share * (PALE if pale else 1.0))
 
 
 def line_colour(place: int) -> str:

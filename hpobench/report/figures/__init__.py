@@ -10,6 +10,8 @@ from typing import TypeAlias
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.figures.hypergradients import HYPERGRADIENTS
+from hpobench.report.figures.ledger import LEDGER
+from hpobench.report.figures.memory import MEMORY
 from hpobench.report.figures.parallel import PARALLEL
 from hpobench.report.figures.rank import RANK
 from hpobench.report.figures.regret import REGRET
@@ -25,6 +27,8 @@ FIGURES: tuple[FigureKind, ...] = (
     SCHEDULES,
     HYPERGRADIENTS,
     PARALLEL,
+    LEDGER,
+    MEMORY,
 )
 
 FiguresByKind: TypeAlias = dict[FigureKind, list[RunFigure]]

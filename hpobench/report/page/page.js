@@ -182,10 +182,12 @@ const page = (() => {
 
   const cut = (name, most) => escaped(name.length > most ? `${name.slice(0, most - 1)}…` : name);
 
-  // A row for each name that is shown, the first on top.
-  const inRows = (layout, traces, narrow, order) => {
+  // A row for each name that is shown or cannot be hidden, the first on top.
+  const inRows = (layout, traces, narrow, { rows, legend }) => {
+    const order = rows ?? legend.map((entry) => entry.name);
     const present = new Set(traces.flatMap((trace) => trace.y));
-    const names = order.filter((name) => present.has(name));
+    const entries = new Set(legend.map((entry) => entry.name));
+    const names = order.filter((name) => present.has(name) || !entries.has(name));
     names.push(...[...present].filter((name) => !order.includes(name)));
     return merged(layout, {
       height: layout.meta.rest + layout.meta.row * Math.max(names.length, 1),
@@ -250,9 +252,7 @@ const page = (() => {
     let layout = merged({ height: narrow ? 340 : 420, xaxis: {}, yaxis: {} }, data.layout);
     const asked = { ...state, screen: narrow ? "narrow" : "wide" };
     for (const part of data.layouts) if (chosen(part.when, asked)) layout = merged(layout, part.layout);
-    if (layout.meta?.row) {
-      layout = inRows(layout, traces, narrow, data.rows ?? data.legend.map((entry) => entry.name));
-    }
+    if (layout.meta?.row) layout = inRows(layout, traces, narrow, data);
     if (data.panels) [traces, layout] = inPanels(layout, traces, width, data.panels);
     const dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
     const font = { family: getComputedStyle(document.body).fontFamily };

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from hpobench.report.drawing.downsampling import kept_steps, significant, thinned
 from hpobench.report.drawing.panel import panel_of, panels_of
 from hpobench.report.drawing.regret_table import changes_of, regret_table, steps_for
-from hpobench.report.figures.ledger import ledger_data
-from hpobench.report.figures.memory import memory_data
 from hpobench.report.figures.rank import rank_data
 from hpobench.report.figures.time_to_target import time_to_target_data
 from hpobench.results.regret import step_curves
@@ -164,21 +162,6 @@ def test_ranks_are_shared_by_ties_and_last_where_nothing_is(tmp_path):
 def test_ranks_need_two_searchers(tmp_path):
     results = Results.load(write_run(tmp_path, searchers=("fds",)))
     assert len(rank_data(panel_of(results, "digits"), (0, 1))) == 0
-
-
-def test_the_ledger_adds_up(run):
-    data = ledger_data(run)
-    shares = data.groupby("searcher")["share"].sum()
-    assert shares.to_numpy() == pytest.approx(np.ones(3), abs=1e-4)
-    fds = data.query("searcher == 'fds'")
-    assert dict(zip(fds["part"], fds["slot_seconds"], strict=True)) == {"search": 90, "train": 270}
-
-
-def test_memory_has_each_cell_by_searcher(run):
-    data = memory_data(run)
-    assert data["searcher"].tolist() == [s for s in run.searchers for _ in range(6)]
-    assert set(data["host_mib"]) == {600}
-    assert data["device_mib"].isna().all()
 
 
 def test_panels_are_the_same_one_by_one_and_together(run):
