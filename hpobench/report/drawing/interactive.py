@@ -172,7 +172,9 @@ def shown(
         variants: Properties that a choice replaces.
         **more: ``each``: of its points, whose each is, where they are several entries'; ``repeat``:
             of how many points in a row a text and an ``each`` are, where not of one; ``most``: of
-            how many shown entries it is still drawn; ``panel``: the small panel that it is in.
+            how many shown entries it is still drawn; ``fewest``: with how many shown points it is
+            drawn; ``panel``: the small panel that it is in; ``lines``: of its points, their texts
+            line by line, each with whose it is (told while that is shown) or None.
     """
     other = [{"when": choices, "trace": trace} for choices, trace in variants]
     return {"of": of, "when": dict(when or {}), "variants": other, **more}
@@ -248,15 +250,20 @@ def scale_layouts(name: str, begin: float, end: float, when: When | None = None)
         end: Where it ends.
         when: The other choices that it belongs to.
     """
-    ticks = log_ticks(begin, end)
-    log: Record = {"type": "log", "range": [math.log10(begin), math.log10(end)]}
-    log |= {"tickvals": ticks, "ticktext": [tick_text(tick) for tick in ticks]}
     linear = {"type": "linear", "range": [0, end]}
     other = when or {}
     return [
-        ({**other, name: "log"}, {"xaxis": log}),
+        ({**other, name: "log"}, {"xaxis": log_axis(begin, end)}),
         ({**other, name: "linear"}, {"xaxis": linear}),
     ]
+
+
+def log_axis(begin: float, end: float) -> Record:
+    """An axis from ``begin`` to ``end`` with few ticks and enough."""
+    ticks = log_ticks(begin, end)
+    texts = [tick_text(tick) for tick in ticks]
+    span = [math.log10(begin), math.log10(end)]
+    return {"type": "log", "range": span, "tickvals": ticks, "ticktext": texts}
 
 
 def log_begin(times: pd.Series, end: float) -> float:
@@ -272,6 +279,15 @@ def rows_layout(rest: float) -> Record:
     """
     axis = {"type": "category", "fixedrange": True, "showgrid": False, "ticks": ""}
     return {"yaxis": axis, "meta": {"rest": rest, "row": 26}}
+
+
+def aside_layout() -> Record:
+    """A second horizontal axis ``x2`` at the right, with a column for each name on it.
+
+    The page gives it room for the columns that are shown.
+    """
+    axis = {"type": "category", "fixedrange": True, "visible": False, "anchor": "y"}
+    return {"xaxis2": axis, "meta": {"column": 26}}
 
 
 def told(value: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.source import FigureSource
+from hpobench.report.figures.critical_difference import CRITICAL_DIFFERENCE
 from hpobench.report.figures.hypergradients import HYPERGRADIENTS
 from hpobench.report.figures.ledger import LEDGER
 from hpobench.report.figures.memory import MEMORY
@@ -24,6 +25,7 @@ FIGURES: tuple[FigureKind, ...] = (
     REPLAY,
     TIME_TO_TARGET,
     RANK,
+    CRITICAL_DIFFERENCE,
     SCHEDULES,
     HYPERGRADIENTS,
     PARALLEL,

@@ -154,6 +154,13 @@ const page = (() => {
   // What stands once for several points in a row, for each of them.
   const repeated = (values, times) => values.flatMap((value) => Array(times).fill(value));
 
+  // What is said of each point: of texts line by line, the lines of what is shown.
+  const texts = ({ text, meta: { lines, repeat } }, there) => {
+    const told = (point) => point.filter(([of]) => of === null || there(of)).map(([, line]) => line);
+    if (lines) return lines.map((point) => told(point).join("<br>"));
+    return repeat ? repeated(text, repeat) : text;
+  };
+
   // The traces that are to be seen; of one that is several entries' the points of those shown.
   const visible = (data, state) => {
     const shown = data.legend.filter((entry) => entry.drawn && !state.hidden.has(entry.name));
@@ -166,10 +173,7 @@ const page = (() => {
       .map((trace) => trace.meta.variants
         .filter(({ when }) => Object.keys(when).every((name) => name in state) && chosen(when, state))
         .reduce((one, variant) => merged(one, variant.trace), trace))
-      .map((trace) => {
-        const times = trace.meta.repeat;
-        return times ? { ...trace, text: repeated(trace.text, times) } : trace;
-      })
+      .map((trace) => ({ ...trace, text: texts(trace, there) }))
       .map((trace) => {
         const { each: names, repeat: times } = trace.meta;
         if (!names) return trace;
@@ -195,6 +199,16 @@ const page = (() => {
         categoryorder: "array", categoryarray: names, tickvals: names,
         ticktext: names.map((name) => cut(name, narrow ? 16 : 40)), range: [names.length - 0.4, -0.6],
       },
+    });
+  };
+
+  // At the right a second axis, as wide as its columns that are shown.
+  const withAside = (layout, traces, width) => {
+    const columns = new Set(traces.filter((trace) => trace.xaxis === "x2").flatMap((trace) => trace.x));
+    const begin = 1 - Math.min((layout.meta.column * columns.size) / width, 0.35);
+    return merged(layout, {
+      xaxis: { domain: [0, begin] },
+      xaxis2: { domain: [begin, 1], range: [-0.9, columns.size - 0.4] },
     });
   };
 
@@ -253,6 +267,7 @@ const page = (() => {
     const asked = { ...state, screen: narrow ? "narrow" : "wide" };
     for (const part of data.layouts) if (chosen(part.when, asked)) layout = merged(layout, part.layout);
     if (layout.meta?.row) layout = inRows(layout, traces, narrow, data);
+    if (layout.meta?.column) layout = withAside(layout, traces, width);
     if (data.panels) [traces, layout] = inPanels(layout, traces, width, data.panels);
     const dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
     const font = { family: getComputedStyle(document.body).fontFamily };

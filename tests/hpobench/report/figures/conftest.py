@@ -32,3 +32,11 @@ def two_tasks(tmp_path_factory: pytest.TempPathFactory) -> Results:
         failed=["fashion__random__s1"],
     )
     return Results.load(folder)
+
+
+@pytest.fixture(scope="session")
+def long_names(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Twenty searchers with three seeds each."""
+    names = [f"a_searcher_of_quite_a_long_name_{place}" for place in range(20)]
+    folder = write_run(tmp_path_factory.mktemp("run"), searchers=names, seeds=range(3))
+    return Results.load(folder)
