@@ -14,6 +14,7 @@ from hpobench.report.figures.hypergradients import HYPERGRADIENTS
 from hpobench.report.figures.ledger import LEDGER
 from hpobench.report.figures.memory import MEMORY
 from hpobench.report.figures.parallel import PARALLEL
+from hpobench.report.figures.profile import PROFILE
 from hpobench.report.figures.rank import RANK
 from hpobench.report.figures.regret import REGRET
 from hpobench.report.figures.replay import REPLAY
@@ -26,6 +27,7 @@ FIGURES: tuple[FigureKind, ...] = (
     TIME_TO_TARGET,
     RANK,
     CRITICAL_DIFFERENCE,
+    PROFILE,
     SCHEDULES,
     HYPERGRADIENTS,
     PARALLEL,
