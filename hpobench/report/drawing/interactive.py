@@ -272,13 +272,14 @@ def log_begin(times: pd.Series, end: float) -> float:
     return 0.85 * min([float(later.min())] * bool(len(later)) + [0.5 * end])
 
 
-def rows_layout(rest: float) -> Record:
-    """A row for each name, the first on top; ``rest``: pixels above and below the rows.
+def rows_layout(rest: float, row: int = 26) -> Record:
+    """A row for each name, the first on top.
 
-    The page has a row for each name that is shown, and as many pixels as they need.
+    The page has a row for each name that is shown, and as many pixels as they need: ``row`` for
+    each, and ``rest`` above and below them.
     """
     axis = {"type": "category", "fixedrange": True, "showgrid": False, "ticks": ""}
-    return {"yaxis": axis, "meta": {"rest": rest, "row": 26}}
+    return {"yaxis": axis, "meta": {"rest": rest, "row": row}}
 
 
 def aside_layout() -> Record:

@@ -20,6 +20,7 @@ from hpobench.report.figures.regret import REGRET
 from hpobench.report.figures.replay import REPLAY
 from hpobench.report.figures.schedules import SCHEDULES
 from hpobench.report.figures.time_to_target import TIME_TO_TARGET
+from hpobench.report.figures.timeline import TIMELINE
 
 FIGURES: tuple[FigureKind, ...] = (
     REGRET,
@@ -32,6 +33,7 @@ FIGURES: tuple[FigureKind, ...] = (
     HYPERGRADIENTS,
     PARALLEL,
     LEDGER,
+    TIMELINE,
     MEMORY,
 )
 
