@@ -3,6 +3,7 @@
 Everything is made here; the page's script shows and hides. A trace says in its ``meta`` whose it is
 (``of``: an entry of the legend) and which choices it belongs to (``when``: control → value). What
 else a choice changes is in ``variants``: other properties of that trace, and `Interactive.layouts`.
+Beside the choices there is the ``screen``, "narrow" or "wide", to which layouts can belong too.
 Colours are those of the light style; the page turns them into the reader's.
 """
 
@@ -18,6 +19,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 import plotly.graph_objects as go
 
+from hpobench.report.drawing.bars import PALE, THICK
 from hpobench.report.drawing.scale import log_ticks, tick_text
 from hpobench.report.drawing.style import DASHES, PLOTLY_DASHES, PLOTLY_MARKERS, STYLES
 from hpobench.results.json_files import Record
@@ -31,6 +33,15 @@ Layout: TypeAlias = tuple[When, Record]
 LIGHT = STYLES["light"]
 CLEAR = "rgba(0, 0, 0, 0)"
 HOVER = "%{text}<extra></extra>"
+
+BAR: dict[str, Any] = {
+    "type": "bar",
+    "orientation": "h",
+    "width": THICK,
+    "textposition": "none",
+    "hovertemplate": HOVER,
+}
+"""A bar in a row; its text is for the pointer alone."""
 
 LONGEST_LINE = 60
 SCALES = (("log", "log"), ("linear", "linear"))
@@ -117,6 +128,8 @@ class Interactive:
         layouts: Parts of a layout, each with the choices that it belongs to.
         panels: Names of small panels, side by side as there is room; a trace says in its ``meta``
             which ``panel`` it is in. None: a single plot.
+        rows: Names of rows in order, of a layout of `rows_layout`; one that is no entry of the
+            legend is always there. None: a row for each entry.
     """
 
     plot: go.Figure
@@ -124,6 +137,7 @@ class Interactive:
     legend: tuple[LegendEntry, ...] = ()
     layouts: tuple[Layout, ...] = ()
     panels: tuple[str, ...] | None = None
+    rows: tuple[str, ...] | None = None
 
     def as_json(self) -> Record:
         """As `page.js` reads it."""
@@ -135,6 +149,7 @@ class Interactive:
             "legend": [asdict(entry) for entry in self.legend],
             "layouts": [{"when": when, "layout": layout} for when, layout in self.layouts],
             "panels": self.panels,
+            "rows": self.rows,
         }
 
 
@@ -155,8 +170,11 @@ def shown(
         of: The entry of the legend that it belongs to; None: it is always there.
         when: The choices that it belongs to.
         variants: Properties that a choice replaces.
-        **more: ``each``: of its points, whose each is, where they are several entries'; ``most``:
-            of how many shown entries it is still drawn; ``panel``: the small panel that it is in.
+        **more: ``each``: of its points, whose each is, where they are several entries'; ``repeat``:
+            of how many points in a row a text and an ``each`` are, where not of one; ``most``: of
+            how many shown entries it is still drawn; ``fewest``: with how many shown points it is
+            drawn; ``panel``: the small panel that it is in; ``lines``: of its points, their texts
+            line by line, each with whose it is (told while that is shown) or None.
     """
     other = [{"when": choices, "trace": trace} for choices, trace in variants]
     return {"of": of, "when": dict(when or {}), "variants": other, **more}
@@ -169,6 +187,19 @@ def searcher_entry(
     colours = len(LIGHT.lines)
     dash = PLOTLY_DASHES[place // colours % len(DASHES)]
     return LegendEntry(name, label or name, f"line-{place % colours}", dash, drawn)
+
+
+def area_entry(place: int, name: str, drawn: bool = True) -> LegendEntry:
+    """Something that is told by areas, filled as `bars.filling` has it."""
+    colours = len(LIGHT.lines)
+    pale = place // colours % 2 == 1
+    return LegendEntry(name, name, f"line-{place % colours}", "solid", drawn, True, pale)
+
+
+def area_colour(place: int, share: float = 1.0) -> str:
+    """Of the areas of an `area_entry`; ``share``: of it, where something is drawn on top."""
+    pale = place // len(LIGHT.lines) % 2 == 1
+    return faded(line_colour(place), share * (PALE if pale else 1.0))
 
 
 def line_colour(place: int) -> str:
@@ -219,15 +250,20 @@ def scale_layouts(name: str, begin: float, end: float, when: When | None = None)
         end: Where it ends.
         when: The other choices that it belongs to.
     """
-    ticks = log_ticks(begin, end)
-    log: Record = {"type": "log", "range": [math.log10(begin), math.log10(end)]}
-    log |= {"tickvals": ticks, "ticktext": [tick_text(tick) for tick in ticks]}
     linear = {"type": "linear", "range": [0, end]}
     other = when or {}
     return [
-        ({**other, name: "log"}, {"xaxis": log}),
+        ({**other, name: "log"}, {"xaxis": log_axis(begin, end)}),
         ({**other, name: "linear"}, {"xaxis": linear}),
     ]
+
+
+def log_axis(begin: float, end: float) -> Record:
+    """An axis from ``begin`` to ``end`` with few ticks and enough."""
+    ticks = log_ticks(begin, end)
+    texts = [tick_text(tick) for tick in ticks]
+    span = [math.log10(begin), math.log10(end)]
+    return {"type": "log", "range": span, "tickvals": ticks, "ticktext": texts}
 
 
 def log_begin(times: pd.Series, end: float) -> float:
@@ -236,13 +272,23 @@ def log_begin(times: pd.Series, end: float) -> float:
     return 0.85 * min([float(later.min())] * bool(len(later)) + [0.5 * end])
 
 
-def rows_layout(rest: float) -> Record:
-    """A row for each name, the first on top; ``rest``: pixels above and below the rows.
+def rows_layout(rest: float, row: int = 26) -> Record:
+    """A row for each name, the first on top.
 
-    The page has a row for each name that is shown, and as many pixels as they need.
+    The page has a row for each name that is shown, and as many pixels as they need: ``row`` for
+    each, and ``rest`` above and below them.
     """
     axis = {"type": "category", "fixedrange": True, "showgrid": False, "ticks": ""}
-    return {"yaxis": axis, "meta": {"rest": rest, "row": 26}}
+    return {"yaxis": axis, "meta": {"rest": rest, "row": row}}
+
+
+def aside_layout() -> Record:
+    """A second horizontal axis ``x2`` at the right, with a column for each name on it.
+
+    The page gives it room for the columns that are shown.
+    """
+    axis = {"type": "category", "fixedrange": True, "visible": False, "anchor": "y"}
+    return {"xaxis2": axis, "meta": {"column": 26}}
 
 
 def told(value: float | None) -> str:
@@ -261,11 +307,11 @@ def escaped(text: object) -> str:
 
 
 @lru_cache(4096)  # the same configuration is told over every clock
-def wrapped(text: str) -> str:
-    """Text in lines that fit beside the pointer."""
+def wrapped(text: str, longest: int = LONGEST_LINE) -> str:
+    """Text in lines of so many characters; unless told, of as many as fit beside the pointer."""
     lines = [""]
     for word in text.split(" "):
-        if lines[-1] and len(lines[-1]) + len(word) >= LONGEST_LINE:
+        if lines[-1] and len(lines[-1]) + len(word) >= longest:
             lines.append(word)
         else:
             lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word

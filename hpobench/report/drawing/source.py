@@ -44,6 +44,11 @@ class FigureSource:
         return len(self.results.cells) <= MOST_CELLS
 
     @property
+    def places(self) -> dict[str, int]:
+        """Each searcher's number in the study."""
+        return {name: place for place, name in enumerate(self.searchers)}
+
+    @property
     def shown_curves(self) -> list[tuple[str, Curve]]:
         """Of each task the incumbents', and that of the models in hand where it differs."""
         both: tuple[Curve, ...] = ("incumbent", "in_hand")

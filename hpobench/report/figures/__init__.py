@@ -11,16 +11,32 @@ from typing import TypeAlias
 
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.source import FigureSource
+from hpobench.report.figures.critical_difference import CRITICAL_DIFFERENCE
+from hpobench.report.figures.hypergradients import HYPERGRADIENTS
+from hpobench.report.figures.ledger import LEDGER
+from hpobench.report.figures.memory import MEMORY
+from hpobench.report.figures.parallel import PARALLEL
+from hpobench.report.figures.profile import PROFILE
 from hpobench.report.figures.rank import RANK
 from hpobench.report.figures.regret import REGRET, regret_figure
 from hpobench.report.figures.replay import REPLAY
+from hpobench.report.figures.schedules import SCHEDULES
 from hpobench.report.figures.time_to_target import TIME_TO_TARGET
+from hpobench.report.figures.timeline import TIMELINE
 
 FIGURES: tuple[FigureKind, ...] = (
     REGRET,
     REPLAY,
     TIME_TO_TARGET,
     RANK,
+    CRITICAL_DIFFERENCE,
+    PROFILE,
+    SCHEDULES,
+    HYPERGRADIENTS,
+    PARALLEL,
+    LEDGER,
+    TIMELINE,
+    MEMORY,
 )
 
 FiguresByKind: TypeAlias = dict[FigureKind, list[RunFigure]]

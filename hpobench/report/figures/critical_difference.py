@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,12 +21,29 @@ from numpy.typing import NDArray
 
 from hpobench.report.drawing.bars import WIDTH, shortened
 from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.figure import FigureKind, RunFigure
+from hpobench.report.drawing.interactive import (
+    HOVER,
+    LIGHT,
+    Interactive,
+    Trace,
+    aside_layout,
+    bold,
+    escaped,
+    line_colour,
+    plot_of,
+    rows_layout,
+    searcher_entry,
+    shown,
+    told,
+)
 from hpobench.report.drawing.labels import text_width
 from hpobench.report.drawing.scale import tick_text
-from hpobench.report.drawing.style import StyleName, line_style, themed
+from hpobench.report.drawing.source import FigureSource
+from hpobench.report.drawing.style import PLOTLY_MARKERS, StyleName, line_style, themed
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.statistics.ranks import CriticalDifference, critical_difference
-from hpobench.text import number
+from hpobench.text import number, plural
 
 COLUMNS = ("line", "searcher", "other", "group", "rank", "p")
 MOST_WORK = 2e9
@@ -33,6 +51,9 @@ MOST_WORK = 2e9
 
 MOST_GROUPS = 12
 """Drawn; the data have all."""
+
+MOST_STRETCHES = 8
+"""Between the ticks of an axis that is narrow on a small screen."""
 
 LABEL, GROUP = 0.24, 0.13  # inches, from one line to the next
 TOP, BOTTOM = 0.62, 0.12
@@ -166,3 +187,125 @@ def _rank_axis(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick_text(x)))
     axes.set_xlabel("mean rank, 1 is best; a bar joins those that are not set apart", labelpad=6)
+
+
+def critical_difference_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
+    """A row for each searcher at its mean rank; at the right, a line for each group.
+
+    Args:
+        data: Of `critical_difference_data`.
+        searchers: The study's, which decide how they look.
+    """
+    ranked = data[data["line"] == "searcher"]
+    names, ranks = ranked["searcher"].tolist(), ranked["rank"].tolist()
+    members = data[data["line"] == "group"].groupby("group")
+    groups = [rows["searcher"].tolist() for _, rows in members][:MOST_GROUPS]
+    p_values = _p_values(data)
+    begin, end = 1 - 0.03 * len(names), len(names) + 0.1
+    traces: list[Trace] = []
+    for name, rank in zip(names, ranks, strict=True):
+        traces += _rank_traces(name, rank, p_values[name], begin, searchers.index(name))
+    traces += [_group_trace(str(number), group) for number, group in enumerate(groups, start=1)]
+    heading = "mean rank, 1 is best"
+    if groups:
+        heading += "; at the right, a line joins those that are not set apart"
+    few_ticks = {"tick0": 1, "dtick": math.ceil((len(names) - 1) / MOST_STRETCHES), "tickangle": 0}
+    axis = {"title": {"text": "mean rank"}, "range": [begin, end], "fixedrange": True, **few_ticks}
+    rows, aside = rows_layout(110), aside_layout()
+    layout = {**rows, **aside, "meta": {**rows["meta"], **aside["meta"]}}
+    return Interactive(
+        plot_of(traces, {**layout, "title": {"text": heading}, "xaxis": axis}),
+        legend=tuple(searcher_entry(place, name) for place, name in enumerate(searchers)),
+        rows=tuple(names),
+    )
+
+
+def _p_values(data: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """By searcher, the adjusted p against each other, in order of mean rank."""
+    names = data.loc[data["line"] == "searcher", "searcher"].tolist()
+    of_pair: dict[tuple[str, str], float] = {}
+    for row in data[data["line"] == "pair"].to_dict("records"):
+        one, other = row["searcher"], row["other"]
+        of_pair[one, other] = of_pair[other, one] = row["p"]
+    return {
+        name: {other: of_pair[name, other] for other in names if other != name} for name in names
+    }
+
+
+def _rank_traces(
+    name: str, rank: float, p_values: dict[str, float], begin: float, place: int
+) -> list[Trace]:
+    """A stem from the axis' begin to a mean rank, and the searcher's mark there."""
+    colour = line_colour(place)
+    lines = [[None, f"{bold(name)}, mean rank {told(rank)}"]]
+    lines += [[other, f"p = {told(p)} against {escaped(other)}"] for other, p in p_values.items()]
+    stem: Trace = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
+    stem |= {"x": [begin, rank], "y": [name, name], "line": {"width": 1.5, "color": colour}}
+    symbol = PLOTLY_MARKERS[place % len(PLOTLY_MARKERS)]
+    dot: Trace = {"type": "scatter", "mode": "markers", "hovertemplate": HOVER, "x": [rank]}
+    dot |= {"y": [name], "cliponaxis": False, "meta": shown(name, lines=[lines])}
+    dot |= {"marker": {"size": 9, "color": colour, "symbol": symbol}}
+    return [stem | {"meta": shown(name)}, dot]
+
+
+def _group_trace(column: str, names: Sequence[str]) -> Trace:
+    """A line beside the rows of searchers that are not set apart; two or more of them."""
+    lines = [[None, "not set apart:"], *([name, escaped(name)] for name in names)]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "hovertemplate": HOVER,
+        "x": [column] * len(names),
+        "y": list(names),
+        "xaxis": "x2",
+        "line": {"width": 3, "color": LIGHT.text},
+        "marker": {"size": 7, "color": LIGHT.text},
+        "meta": shown(each=list(names), fewest=2, lines=[lines] * len(names)),
+    }
+
+
+def critical_difference_figures(source: FigureSource) -> list[RunFigure]:
+    """One, of two blocks of two searchers or more."""
+    standing = standing_of(source.curves)
+    return [_critical_difference(standing, source.searchers)] if standing else []
+
+
+CRITICAL_DIFFERENCE = FigureKind(critical_difference_figures)
+
+
+def _critical_difference(standing: Standing, searchers: Sequence[str]) -> RunFigure:
+    data = critical_difference_data(standing.found, searchers)
+    return RunFigure(
+        section="across",
+        heading="Critical difference",
+        name="critical-difference",
+        label="Figure: critical difference of mean ranks, over all tasks and seeds",
+        caption=_caption(standing),
+        data=data,
+        static=partial(critical_difference_figure, data, searchers, few_blocks(standing.found)),
+        interactive=partial(critical_difference_plot, data, searchers),
+    )
+
+
+def _caption(standing: Standing) -> str:
+    found = standing.found
+    if standing.averaged:
+        blocks = f"{plural(found.blocks, 'task')}, of each the mean over its seeds"
+    else:
+        blocks = f"{found.blocks} blocks, a task with a seed each"
+    together = "; the blocks of a seed count together" if found.groups < found.blocks else ""
+    p = found.friedman.p_value
+    caption = (
+        f"Mean ranks over {blocks}: 1 is the lowest. A line joins a group of which no two are set"
+        f" apart by the signed-rank test, at 5 % for all pairs together (Holm){together}; a dot"
+        f" marks each member. That all rank alike has p"
+        f" {'< 0.001' if p < 0.001 else f'= {number(p, 2)}'} (Friedman, each block by itself)."
+    )
+    if few_blocks(found):
+        caption += f" But {few_blocks(found)}."
+    missing = int(found.missing.sum())
+    if missing:
+        caption += f" {plural(missing, 'missing value')} ranked last."
+    if len(found.cliques) > MOST_GROUPS:
+        caption += f" Of {len(found.cliques)} groups the first {MOST_GROUPS} are drawn."
+    return caption

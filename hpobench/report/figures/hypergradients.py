@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -16,14 +17,34 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from hpobench.report.drawing.bars import shortened
 from hpobench.report.drawing.downsampling import rounded
 from hpobench.report.drawing.evaluated import Evaluated
+from hpobench.report.drawing.figure import Draw, FigureKind, RunFigure
+from hpobench.report.drawing.interactive import (
+    HOVER,
+    Control,
+    Interactive,
+    Layout,
+    Trace,
+    When,
+    bold,
+    escaped,
+    line_colour,
+    line_look,
+    plain_list,
+    plot_of,
+    searcher_entry,
+    shown,
+    told,
+)
 from hpobench.report.drawing.priors import Prior, priors_of
 from hpobench.report.drawing.scale import log_ticks, tick_text
+from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import LineStyle, StyleName, line_style, themed
-from hpobench.report.figures.schedules import AXES, begin_at_zero
+from hpobench.report.figures.schedules import AXES, WORDS, begin_at_zero, of_one_cell
 from hpobench.results.json_files import Record
 
 COLUMNS = ("searcher", "seed", "evaluation", "seconds", "hyperparameter", "norm")
 Across: TypeAlias = Literal["evaluation", "seconds"]
+ACROSS: tuple[Across, ...] = ("evaluation", "seconds")
 MOST_EVALUATIONS = 200
 PAGE_EVALUATIONS = 1500
 """Evaluations on a page of which hypergradients are shown: what keeps it small."""
@@ -61,8 +82,8 @@ def hypergradient_data(
                     found.append((cell.searcher, cell.seed, row, prior.name, norm))
     table = pd.DataFrame(found, columns=["searcher", "seed", "row", "hyperparameter", "norm"])
     rows = table["row"].to_numpy(int)
-    told = {name: evaluated.values[name][rows] for name in ("evaluation", "seconds")}
-    return rounded(table.assign(**told).astype({"norm": float})[list(COLUMNS)])
+    times = {name: evaluated.values[name][rows] for name in ACROSS}
+    return rounded(table.assign(**times).astype({"norm": float})[list(COLUMNS)])
 
 
 def _norm(prior: Prior, noted_of: Record, lost: Sequence[str]) -> float | None:
@@ -160,3 +181,118 @@ def _draw(
             color=look.colour,
             clip_on=False,
         )
+
+
+def hypergradient_plot(data: pd.DataFrame, searchers: Mapping[str, int]) -> Interactive:
+    """One of the panels of `hypergradient_figure`, the reader's choice.
+
+    ``data``: of `hypergradient_data`. ``searchers``: their places in the study.
+    """
+    hyperparameters, present = _hyperparameters(data), set(data["searcher"])
+    drawn = {name: place for name, place in searchers.items() if name in present}
+    traces: list[Trace] = []
+    layouts: list[Layout] = []
+    for name in hyperparameters:
+        rows, when = data[data["hyperparameter"] == name], {"hyperparameter": name}
+        ends = ends_of(rows["norm"])
+        title = {"text": f"hypergradient by {name}: norm (log scale)"}
+        layouts.append(
+            (when, {"title": title, "yaxis": {"range": [math.log10(end) for end in ends]}})
+        )
+        for across in ACROSS:
+            axis = {"title": {"text": AXES[across]}, "range": [0, float(rows[across].max()) or 1]}
+            layouts.append(({**when, "against": across}, {"xaxis": axis}))
+        for searcher, place in drawn.items():
+            traces += _traces(rows[rows["searcher"] == searcher], place, when, ends)
+    by = tuple((name, name) for name in hyperparameters)
+    return Interactive(
+        plot_of(traces, {"yaxis": {"type": "log", "exponentformat": "power", "nticks": 8}}),
+        (
+            Control("hyperparameter", "by", by, hyperparameters[0]),
+            Control("against", "against", tuple((a, WORDS[a]) for a in ACROSS), "evaluation"),
+        ),
+        tuple(searcher_entry(place, name) for name, place in drawn.items()),
+        tuple(layouts),
+    )
+
+
+def _traces(rows: pd.DataFrame, place: int, when: When, ends: tuple[float, float]) -> list[Trace]:
+    """A searcher's line, and marks at the ``ends`` of the axis for what is not on it.
+
+    ``rows``: of one hyperparameter; ``place``: the searcher's number in the study.
+    """
+    if not len(rows):
+        return []
+    colour, norms = line_colour(place), rows["norm"]
+    look = line_look(place, 1.6)
+    look["line"] |= {"shape": "linear"}
+    look["marker"] |= {"size": 5}
+    traces = [_trace(rows, plain_list(norms.where(norms > 0)), look, when)]
+    for off, symbol, end in (
+        (norms.isna(), "x-thin-open", ends[1]),
+        (norms == 0, "triangle-down-open", ends[0]),
+    ):
+        if off.any():
+            mark = {"symbol": symbol, "size": 9, "color": colour}
+            mark |= {"line": {"width": 2, "color": colour}}
+            marks: Trace = {"type": "scatter", "mode": "markers", "cliponaxis": False}
+            marks |= {"marker": mark, "hovertemplate": HOVER}
+            traces.append(_trace(rows[off], [end] * int(off.sum()), marks, when))
+    return traces
+
+
+def _trace(rows: pd.DataFrame, y: list[float | None], look: Trace, when: When) -> Trace:
+    """Where the norms of some rows are drawn, over either axis."""
+    columns = [plain_list(rows[name]) for name in COLUMNS]
+    text = [
+        f"{bold(searcher)}, seed {seed}, evaluation {evaluation} at {told(seconds)} seconds"
+        f"<br>norm by {escaped(name)}: {'inf or NaN' if norm is None else told(norm)}"
+        for searcher, seed, evaluation, seconds, name, norm in zip(*columns, strict=True)
+    ]
+    over_seconds = [({"against": "seconds"}, {"x": rows["seconds"].tolist()})]
+    meta = shown(rows["searcher"].iloc[0], when, over_seconds)
+    return look | {"x": rows["evaluation"].tolist(), "y": y, "text": text, "meta": meta}
+
+
+def _hyperparameters(data: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(data["hyperparameter"]))
+
+
+def hypergradient_figures(source: FigureSource) -> list[RunFigure]:
+    """That of each task on which some searcher noted hypergradients."""
+    at_most = evaluations_for(sum(len(source.evaluated.searches(task)) for task in source.tasks))
+    noted = [(task, hypergradient_data(source.evaluated, task, at_most)) for task in source.tasks]
+    return [_hypergradients(task, data, source.places) for task, data in noted if len(data)]
+
+
+def _files(source: FigureSource) -> dict[str, Draw]:
+    """The same, of more evaluations than a page can hold."""
+    noted = {task: hypergradient_data(source.evaluated, task) for task in source.tasks}
+    return {
+        f"hypergradients-{task}": _static(data, source.places)
+        for task, data in noted.items()
+        if len(data)
+    }
+
+
+HYPERGRADIENTS = FigureKind(hypergradient_figures, _files)
+
+
+def _static(data: pd.DataFrame, searchers: Mapping[str, int]) -> Draw:
+    return partial(hypergradient_figure, data, "evaluation", searchers, _hyperparameters(data))
+
+
+def _hypergradients(task: str, data: pd.DataFrame, searchers: Mapping[str, int]) -> RunFigure:
+    return RunFigure(
+        section="learned",
+        heading=f"{task}: hypergradient",
+        name=f"hypergradients-{task}",
+        label=f"Figure: hypergradient against outer step, on {task}",
+        caption="How much the validation loss changes with a hyperparameter: the norm of its"
+        " derivatives by the fractions of the range, over all values that the hyperparameter has"
+        " (RMD has one for each step). ×: one of them was inf or NaN; ▽: zero."
+        f" {of_one_cell(data)}",
+        data=data,
+        static=_static(data, searchers),
+        interactive=partial(hypergradient_plot, data, searchers),
+    )

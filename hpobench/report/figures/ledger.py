@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,7 +11,24 @@ from matplotlib.patches import Patch
 
 from hpobench.report.drawing.bars import THICK, filling, rows_of_bars
 from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.figure import FigureKind, RunFigure
+from hpobench.report.drawing.interactive import (
+    BAR,
+    Control,
+    Interactive,
+    Layout,
+    area_colour,
+    area_entry,
+    bold,
+    line_colour,
+    plot_of,
+    rows_layout,
+    shown,
+    told,
+)
+from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import StyleName, themed
+from hpobench.report.tables.ledger import MEANING
 from hpobench.results.schema import PARTS
 
 if TYPE_CHECKING:
@@ -62,3 +80,57 @@ def ledger_figure(data: pd.DataFrame, style: StyleName = "light") -> Figure:
             borderaxespad=0.6,
         )
     return figure
+
+
+def ledger_plot(data: pd.DataFrame) -> Interactive:
+    """The same bars, of shares or of slot-seconds; a reader can hide parts of them."""
+    parts = list(dict.fromkeys(data["part"]))
+    traces = []
+    for place, part in enumerate(parts):
+        rows = data[data["part"] == part]
+        shares, took = (100 * rows["share"]).tolist(), rows["slot_seconds"].tolist()
+        text = [
+            f"{bold(searcher)}, {part}: {MEANING.get(part, part)}<br>{told(share)} %,"
+            f" {told(seconds)} slot-seconds"
+            for searcher, share, seconds in zip(rows["searcher"], shares, took, strict=True)
+        ]
+        look = {"color": area_colour(place), "line": {"width": 1, "color": line_colour(place)}}
+        meta = shown(part, variants=[({"bars": "slot_seconds"}, {"x": took})])
+        points = {"x": shares, "y": rows["searcher"].tolist(), "text": text}
+        traces.append(BAR | points | {"marker": look, "meta": meta})
+    units = {"share": "share of the slot-seconds, %", "slot_seconds": "slot-seconds"}
+    layouts: list[Layout] = [
+        ({"bars": unit}, {"xaxis": {"title": {"text": words}}}) for unit, words in units.items()
+    ]
+    options = (("share", "share"), ("slot_seconds", "slot-seconds"))
+    return Interactive(
+        plot_of(traces, rows_layout(90) | {"barmode": "stack", "xaxis": {"rangemode": "tozero"}}),
+        (Control("bars", "bars", options, "share"),),
+        tuple(area_entry(place, part) for place, part in enumerate(parts)),
+        tuple(layouts),
+        rows=tuple(dict.fromkeys(data["searcher"])),
+    )
+
+
+def ledger_figures(source: FigureSource) -> list[RunFigure]:
+    """One, where any cell has a ledger."""
+    data = ledger_data(source.results)
+    return [_ledger(data)] if len(data) else []
+
+
+LEDGER = FigureKind(ledger_figures, of_large_runs=True)
+
+
+def _ledger(data: pd.DataFrame) -> RunFigure:
+    label = "Figure: where the slot-seconds went, by searcher"
+    return RunFigure(
+        section="ledger",
+        heading="",
+        name="ledger",
+        label=label,
+        caption="Where the slot-seconds of each searcher went, over all of its cells.",
+        data=data,
+        static=partial(ledger_figure, data),
+        interactive=partial(ledger_plot, data),
+        spoken=f"{label}; the table beside it has the numbers",
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -9,6 +11,25 @@ from matplotlib.figure import Figure
 
 from hpobench.report.drawing.bars import THICK, filling, rows_of_bars
 from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.figure import FigureKind, RunFigure
+from hpobench.report.drawing.interactive import (
+    BAR,
+    HOVER,
+    LIGHT,
+    Control,
+    Interactive,
+    Trace,
+    bold,
+    escaped,
+    faded,
+    line_colour,
+    plot_of,
+    rows_layout,
+    searcher_entry,
+    shown,
+    told,
+)
+from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import StyleName, themed
 
 if TYPE_CHECKING:
@@ -42,3 +63,72 @@ def memory_figure(data: pd.DataFrame, style: StyleName = "light") -> Figure:
             axes.barh(range(len(most)), most[name].fillna(0.0), THICK, **filling(place, style))
             axes.set_xlabel(words[name])
     return figure
+
+
+def memory_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
+    """A bar for the most over a searcher's cells and a stroke for each, on the host or on a GPU.
+
+    Args:
+        data: Of `memory_data`.
+        searchers: The study's, which decide how they look.
+    """
+    of_host, of_gpu = ("host_mib", "host"), ("device_mib", "GPU")
+    places = (of_host, of_gpu) if data["device_mib"].notna().any() else (of_host,)
+    traces: list[Trace] = []
+    for place, searcher in enumerate(searchers):
+        for column, _ in places:
+            cells = data[(data["searcher"] == searcher) & data[column].notna()]
+            if len(cells):
+                traces += _traces(cells, searcher, place, column)
+    present = set(data["searcher"])
+    axis = {"title": {"text": "MiB, peak of a slot"}, "rangemode": "tozero"}
+    return Interactive(
+        plot_of(traces, rows_layout(90) | {"xaxis": axis}),
+        (Control("where", "memory of the", places, "host_mib"),),
+        tuple(
+            searcher_entry(place, name, drawn=name in present)
+            for place, name in enumerate(searchers)
+        ),
+    )
+
+
+def _traces(cells: pd.DataFrame, searcher: str, place: int, column: str) -> list[Trace]:
+    """A searcher's bar, and over it a stroke for each of its cells; ``column``: what is shown."""
+    meta, colour = shown(searcher, {"where": column}), line_colour(place)
+    amounts, most = cells[column].tolist(), float(cells[column].max())
+    look = {"color": faded(colour, 0.5), "line": {"width": 1.2, "color": colour}}
+    at_most = f"{bold(searcher)}<br>at most {told(most)} MiB"
+    bar: Trace = BAR | {"x": [most], "y": [searcher], "text": [at_most], "marker": look}
+    text = [
+        f"{bold(searcher)}, {escaped(task)}, seed {seed}<br>{told(amount)} MiB"
+        for task, seed, amount in zip(cells["task"], cells["seed"], amounts, strict=True)
+    ]
+    strokes: Trace = {"x": amounts, "y": [searcher] * len(amounts), "text": text}
+    strokes |= {"type": "scatter", "mode": "markers", "hovertemplate": HOVER}
+    strokes |= {"marker": {"symbol": "line-ns-open", "size": 10, "color": LIGHT.text}}
+    return [bar | {"meta": meta}, strokes | {"meta": meta}]
+
+
+def memory_figures(source: FigureSource) -> list[RunFigure]:
+    """One, where it is known of any cell."""
+    data = memory_data(source.results)
+    return [_memory(data, source.searchers)] if len(data) else []
+
+
+MEMORY = FigureKind(memory_figures, of_large_runs=True)
+
+
+def _memory(data: pd.DataFrame, searchers: Sequence[str]) -> RunFigure:
+    label = "Figure: peak memory of a slot, by searcher"
+    return RunFigure(
+        section="memory",
+        heading="",
+        name="memory",
+        label=label,
+        caption="The most memory that a slot needed: a bar for the most over a searcher's cells,"
+        " and with scripts a stroke for each.",
+        data=data,
+        static=partial(memory_figure, data),
+        interactive=partial(memory_plot, data, searchers),
+        spoken=f"{label}; the summary has the numbers",
+    )

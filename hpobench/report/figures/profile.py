@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,34 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from hpobench.report.drawing.downsampling import MOST_STEPS, rounded
+from hpobench.report.drawing.figure import FigureKind, RunFigure
+from hpobench.report.drawing.interactive import (
+    SCALES,
+    Control,
+    Interactive,
+    Layout,
+    Trace,
+    band,
+    bold,
+    faded,
+    held,
+    line_colour,
+    line_look,
+    log_axis,
+    plot_of,
+    searcher_entry,
+    shown,
+    told,
+)
 from hpobench.report.drawing.labels import Entry, draw_labels, height_of, width_of
+from hpobench.report.drawing.regret_table import steps_for
 from hpobench.report.drawing.scale import log_ticks, tick_text
+from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import StyleName, line_style, themed
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.statistics.curves import FEWEST_SEEDS_FOR_A_BAND, Array
 from hpobench.statistics.profiles import performance_profile
+from hpobench.text import plural
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
@@ -25,6 +48,9 @@ if TYPE_CHECKING:
 COLUMNS = ("searcher", "level", "share", "low", "high", "cells", "missing")
 LOWEST = 0.1
 """Per cent of the default's regret: no log axis begins lower."""
+
+PAGE_STEPS = 10_000
+"""Steps of profiles on a page."""
 
 FEW = 4
 """Searchers whose bands can be told apart."""
@@ -80,7 +106,6 @@ def profile_figure(
     """
     with themed(style) as theme:
         begin, end = log_span(data)
-        banded = data["cells"].min() >= FEWEST_SEEDS_FOR_A_BAND
         steps = {str(name): _steps(rows, begin, end) for name, rows in data.groupby("searcher")}
         entries = []
         for place, searcher in enumerate(searchers):
@@ -107,7 +132,7 @@ def profile_figure(
             if searcher not in steps:
                 continue
             mine, look = steps[searcher], line_style(place, style)
-            if banded and len(steps) <= FEW:
+            if _banded(data) and len(steps) <= FEW:
                 between = (mine["low"], mine["high"])
                 shade: dict[str, Any] = {"color": look.colour, "alpha": 0.12, "lw": 0}
                 axes.fill_between(mine["level"], *between, step="post", **shade)
@@ -128,3 +153,103 @@ def _steps(rows: pd.DataFrame, begin: float, end: float) -> dict[str, Array]:
         values = [first, *inside[name]]
         found[name] = np.array([*values, values[-1]])
     return found
+
+
+def profile_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
+    """Higher is better. Bands are drawn while few searchers are shown.
+
+    Args:
+        data: Of `profile_data`.
+        searchers: The study's, which decide how they look.
+    """
+    log, linear = log_span(data), _linear_span(data)
+    bands: list[Trace] = []
+    lines: list[Trace] = []
+    for place, searcher in enumerate(searchers):
+        rows = data[data["searcher"] == searcher]
+        for scale, (begin, end) in {"log": log, "linear": linear}.items():
+            steps, when = _from(rows, begin), {"across": scale}
+            levels = [*steps["level"].clip(lower=begin), end]
+            if _banded(data):
+                low, high = (held(steps[name].tolist()) for name in ("low", "high"))
+                meta = shown(searcher, when, most=FEW)
+                bands += band(levels, low, high, faded(line_colour(place), 0.12), meta)
+            look = line_look(place, 2.0)
+            look["marker"] |= {"maxdisplayed": 6}
+            points = {"x": levels, "y": held(steps["share"].tolist()), "text": held(_texts(steps))}
+            lines.append(look | points | {"meta": shown(searcher, when)})
+    layouts: list[Layout] = [
+        ({"across": "log"}, {"xaxis": log_axis(*log)}),
+        ({"across": "linear"}, {"xaxis": {"type": "linear", "range": [*linear]}}),
+    ]
+    layout = {
+        "title": {"text": "share of cells at or below a regret, higher is better"},
+        "xaxis": {"title": {"text": "final regret, % of the default's"}},
+        "yaxis": {"range": [0, 1.02], "tickformat": ".0%"},
+    }
+    return Interactive(
+        plot_of([*bands, *lines], layout),
+        (Control("across", "horizontal", SCALES, "log"),),
+        tuple(searcher_entry(place, name) for place, name in enumerate(searchers)),
+        tuple(layouts),
+    )
+
+
+def _linear_span(data: pd.DataFrame) -> tuple[float, float]:
+    """Where a linear axis of levels begins and ends: around the reference's and the default's."""
+    lowest, highest = min(0.0, data["level"].min()), max(100.0, data["level"].max())
+    return lowest, highest + 0.05 * (highest - lowest)
+
+
+def _from(rows: pd.DataFrame, begin: float) -> pd.DataFrame:
+    """One searcher's steps from that on which holds where an axis begins."""
+    before = int((rows["level"] <= begin).sum())
+    return rows.iloc[max(before - 1, 0) :]
+
+
+def _texts(steps: pd.DataFrame) -> list[str]:
+    columns = (steps[name] for name in ("searcher", "cells", "level", "share", "low", "high"))
+    return [
+        f"{bold(searcher)}<br>{_percent(share)} of {cells} cells at or below {told(level)} %"
+        f"<br>95 % interval {_percent(low)} to {_percent(high)}"
+        for searcher, cells, level, share, low, high in zip(*columns, strict=True)
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{told(100 * share)} %"
+
+
+def _banded(data: pd.DataFrame) -> bool:
+    """Whether each searcher has cells enough for an interval."""
+    return bool(data["cells"].min() >= FEWEST_SEEDS_FOR_A_BAND)
+
+
+def profile_figures(source: FigureSource) -> list[RunFigure]:
+    """One, where a normalised regret is known."""
+    at_most = steps_for(len(source.searchers), PAGE_STEPS)
+    data = profile_data(source.results, source.curves, at_most)
+    return [_profile(data, source.searchers)] if len(data) else []
+
+
+PROFILE = FigureKind(profile_figures)
+
+
+def _profile(data: pd.DataFrame, searchers: Sequence[str]) -> RunFigure:
+    counts = data.drop_duplicates("searcher")
+    missing = int(counts["missing"].sum())
+    bands = f" Bands, of up to {FEW} searchers, are 95 % intervals, at each level by itself."
+    gone = f" {plural(missing, 'cell')} not complete: above every level."
+    return RunFigure(
+        section="across",
+        heading="Performance profile",
+        name="performance-profile",
+        label="Figure: performance profile, over all tasks and seeds",
+        caption=f"The share of each searcher's {plural(int(counts['cells'].iloc[0]), 'cell')} that"
+        " ended at or below a regret, in % of the default's (100 is the default, 0 the reference):"
+        f" the higher the better.{bands if _banded(data) else ''} On a log axis, what is lower than"
+        f" its left end counts there.{gone if missing else ''}",
+        data=data,
+        static=partial(profile_figure, data, searchers),
+        interactive=partial(profile_plot, data, searchers),
+    )

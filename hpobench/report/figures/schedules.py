@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -16,8 +18,28 @@ from numpy.typing import NDArray
 from hpobench.report.drawing.bars import shortened
 from hpobench.report.drawing.downsampling import rounded
 from hpobench.report.drawing.evaluated import Cell, Evaluated, Rows
+from hpobench.report.drawing.figure import Draw, FigureKind, RunFigure
+from hpobench.report.drawing.interactive import (
+    HOVER,
+    Control,
+    Interactive,
+    Layout,
+    Trace,
+    When,
+    bold,
+    escaped,
+    faded,
+    held,
+    line_colour,
+    plain_list,
+    plot_of,
+    searcher_entry,
+    shown,
+    told,
+)
 from hpobench.report.drawing.priors import Prior, priors_of
 from hpobench.report.drawing.scale import Scale, log_ticks, tick_text
+from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import StyleName, line_style, themed
 from hpobench.results.json_files import Record
 
@@ -31,6 +53,11 @@ AXES: dict[View, str] = {
     "training": "share of the training, %",
     "evaluation": "outer step: the evaluation's number",
     "seconds": "seconds on the cell's clock",
+}
+WORDS: dict[View, str] = {
+    "training": "the training",
+    "evaluation": "outer step",
+    "seconds": "seconds",
 }
 MOST_EVALUATIONS = 100
 MOST_TRAININGS = 16
@@ -137,12 +164,12 @@ def _columns(
     at: NDArray[Any],
     value: NDArray[Any],
 ) -> dict[str, NDArray[Any]]:
-    told = ("evaluation", "seconds", "validation_loss")
+    copied = ("evaluation", "seconds", "validation_loss")
     return {
         "line": np.full(len(rows), line, object),
         "searcher": np.full(len(rows), cell.searcher, object),
         "seed": np.full(len(rows), cell.seed),
-        **{name: evaluated.values[name][rows] for name in told},
+        **{name: evaluated.values[name][rows] for name in copied},
         "hyperparameter": hyperparameter,
         "part": part,
         "at": at,
@@ -189,10 +216,10 @@ def schedule_figure(
     width = (WIDTH - LEFT) / columns
     with themed(style):
         figure = Figure(figsize=(WIDTH, height))
-        for row, (name, shown) in enumerate(rows):
+        for row, (name, in_row) in enumerate(rows):
             of_name = data[data["hyperparameter"] == name]
             low, high = _room(of_name["value"], scales[name])
-            for column, searcher in enumerate(shown):
+            for column, searcher in enumerate(in_row):
                 left, floor = LEFT + column * width, height - (row + 1) * PITCH + 0.2
                 box = (left / WIDTH, floor / height, (width - 0.3) / WIDTH, TALL / height)
                 axes = figure.add_axes(box, label=f"{name} of {searcher}")
@@ -226,9 +253,14 @@ def _draw(axes: Axes, data: pd.DataFrame, view: View, colour: str) -> None:
         if along:  # values hold until the next
             x, y = np.append(np.repeat(x, 2), 100.0)[1:], np.repeat(y, 2)
         lines.append(np.column_stack([x, y]))
-    alpha = np.linspace(PALEST, 1.0, len(lines)) if len(lines) > 1 else np.ones(len(lines))
+    alpha = _strengths(len(lines))
     axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.2, alpha=alpha))
     begin_at_zero(axes, 100.0 if along else float(data[view].max()), 4)
+
+
+def _strengths(lines: int) -> NDArray[np.float64]:
+    """How strongly each of so many lines is drawn, the first of several the faintest."""
+    return np.linspace(PALEST, 1.0, lines) if lines > 1 else np.ones(lines)
 
 
 def begin_at_zero(axes: Axes, last: float, most: int) -> None:
@@ -255,3 +287,159 @@ def _room(values: pd.Series, log: bool) -> tuple[float, float]:
         return low / margin, high * margin
     margin = 0.06 * (high - low) or 0.1 * abs(high) or 0.1
     return low - margin, high + margin
+
+
+def schedule_plot(
+    data: pd.DataFrame, searchers: Mapping[str, int], scales: Mapping[str, bool]
+) -> Interactive:
+    """The panels of `schedule_figure` of one hyperparameter and view, both the reader's choice.
+
+    Args:
+        data: Of `schedule_data`.
+        searchers: Their places in the study.
+        scales: The hyperparameters, and whether each is on a log scale.
+    """
+    views, first = _views(data), _first(data, scales)
+    present = set(data["searcher"])
+    drawn = {name: place for name, place in searchers.items() if name in present}
+    across = {view: {"title": {"text": AXES[view]}} for view in views}
+    layouts: list[Layout] = [({"against": view}, {"xaxis": axis}) for view, axis in across.items()]
+    layouts.append(({"against": "training"}, {"xaxis": {"range": [0, 100]}}))
+    traces = []
+    for name, log in scales.items():
+        of_name = data[data["hyperparameter"] == name]
+        for view in views:
+            when = {"hyperparameter": name, "against": view}
+            rows = of_name[(of_name["line"] == "training") == (view == "training")]
+            layouts.append((when, _vertical(name, rows["value"], log)))
+            for searcher, place in drawn.items():
+                traces += _traces(rows[rows["searcher"] == searcher], view, place, when)
+    return Interactive(
+        plot_of(traces, {"xaxis": {"rangemode": "tozero", "nticks": 5}}),
+        (
+            Control("hyperparameter", "hyperparameter", tuple((n, n) for n in scales), first),
+            Control("against", "against", tuple((v, WORDS[v]) for v in views), views[0]),
+        ),
+        tuple(searcher_entry(place, name) for name, place in drawn.items()),
+        tuple(layouts),
+        panels=tuple(drawn),
+    )
+
+
+def _traces(rows: pd.DataFrame, view: View, place: int, when: When) -> list[Trace]:
+    """A searcher's lines in its panel, as `_draw` has them; ``place``: its number in the study."""
+    along = view == "training"
+    groups = [of_line for _, of_line in rows.groupby("evaluation" if along else "part", sort=True)]
+    traces = []
+    for of_line, strength in zip(groups, _strengths(len(groups)), strict=True):
+        x = (of_line["at"] * 100 if along else of_line[view]).tolist()
+        y, text = of_line["value"].tolist(), _texts(of_line)
+        if along:  # values hold until the next
+            x, y, text = [*x, 100.0], held(y), held(text)
+        paint, searcher = faded(line_colour(place), strength), of_line["searcher"].iloc[0]
+        trace: Trace = {"type": "scatter", "x": x, "y": y, "text": text, "hovertemplate": HOVER}
+        trace |= {"mode": "lines" if len(x) > 1 else "markers"}
+        trace |= {"line": {"shape": "hv" if along else "linear", "width": 1.5, "color": paint}}
+        trace |= {"marker": {"size": 6, "color": paint}}
+        meta = shown(searcher, when, panel=searcher, colour=line_colour(place))
+        traces.append(trace | {"meta": meta})
+    return traces
+
+
+def _texts(rows: pd.DataFrame) -> list[str]:
+    names = ("searcher", "seed", "evaluation", "seconds", "hyperparameter", "part", "value", "at")
+    columns = [plain_list(rows[name]) for name in (*names, "validation_loss")]
+    return [
+        f"{bold(searcher)}, seed {seed}, evaluation {evaluation} at {told(seconds)} seconds"
+        f"<br>{escaped(name)}{'' if part is None else f' {part}'} = {told(value)}"
+        f"{'' if at is None else f' from {told(100 * at)} % of the training on'}"
+        f"<br>validation loss {told(loss)}"
+        for searcher, seed, evaluation, seconds, name, part, value, at, loss in zip(
+            *columns, strict=True
+        )
+    ]
+
+
+def _vertical(name: str, values: pd.Series, log: bool) -> Record:
+    """What is said above the panels, and their vertical axis."""
+    low, high = _room(values, log)
+    if not log:
+        axis: Record = {"type": "linear", "range": [low, high], "nticks": MOST_TICKS + 1}
+        return {"title": {"text": name}, "yaxis": axis}
+    axis = {"type": "log", "range": [math.log10(low), math.log10(high)]}
+    if low < 1e-4:
+        axis |= {"dtick": 1, "exponentformat": "power"}
+    else:
+        ticks = log_ticks(low, high)
+        axis |= {"tickvals": ticks, "ticktext": [tick_text(tick) for tick in ticks]}
+    return {"title": {"text": f"{name} (log scale)"}, "yaxis": axis}
+
+
+def _views(data: pd.DataFrame) -> list[View]:
+    """What can be across; along the training only where something changes in one."""
+    along: list[View] = ["training"] if moving(data) else []
+    return [*along, "evaluation", "seconds"]
+
+
+def _first(data: pd.DataFrame, scales: Mapping[str, bool]) -> str:
+    """The hyperparameter that is shown at first: one that changes, if any does."""
+    return next(iter(moving(data) or scales))
+
+
+def schedule_figures(source: FigureSource) -> list[RunFigure]:
+    """That of each task on which something was learned by gradients."""
+    evaluated = source.evaluated
+    searches = sum(len(evaluated.searches(task)) for task in source.tasks)
+    figures = []
+    for task in source.tasks:
+        values = sum(len(prior.names) for prior in priors_of(source.results.task(task)))
+        data = schedule_data(evaluated, task, evaluations_for(searches, values))
+        if len(data):
+            scales = scales_of(source.results.task(task), data)
+            figures.append(_schedules(task, data, source.places, scales))
+    return figures
+
+
+def _files(source: FigureSource) -> dict[str, Draw]:
+    """Of each task against the training, if anything changes in one, and against the search."""
+    files: dict[str, Draw] = {}
+    for task in source.tasks:
+        data = schedule_data(source.evaluated, task)
+        scales = scales_of(source.results.task(task), data)
+        draw = partial(schedule_figure, data, searchers=source.places, scales=scales)
+        if moving(data):
+            files[f"schedules-{task}"] = partial(draw, view="training")
+        if len(data):
+            files[f"outer-steps-{task}"] = partial(draw, view="evaluation")
+    return files
+
+
+SCHEDULES = FigureKind(schedule_figures, _files)
+
+
+def _schedules(
+    task: str, data: pd.DataFrame, searchers: Mapping[str, int], scales: Mapping[str, bool]
+) -> RunFigure:
+    first = _first(data, scales)
+    return RunFigure(
+        section="learned",
+        heading=task,
+        name=f"schedules-{task}",
+        label=f"Figure: hyperparameters as they were learned, on {task}",
+        caption="Hyperparameters as they were learned. Against the training: each line is what one"
+        " evaluation trained with from its first step to its last, the fainter the earlier in the"
+        " search. Otherwise each line is one value of the configurations that were tried one after"
+        " the other, the fainter the earlier in the training it holds; of what changes with each"
+        f" step it is a window's mean. {of_one_cell(data)}",
+        data=data,
+        static=partial(schedule_figure, data, _views(data)[0], searchers, {first: scales[first]}),
+        interactive=partial(schedule_plot, data, searchers, scales),
+    )
+
+
+def of_one_cell(data: pd.DataFrame) -> str:
+    """Which cell of each searcher a figure is of, in a sentence."""
+    seeds = data.drop_duplicates("searcher")["seed"].unique()
+    which = str(seeds[0]) if len(seeds) == 1 else "that the data name"
+    first = "Of each gradient-based searcher it is the first complete cell, that of seed"
+    return f"{first} {which}."

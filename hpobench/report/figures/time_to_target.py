@@ -14,6 +14,7 @@ from hpobench.report.drawing.bars import THICK, filling, rows_of_bars
 from hpobench.report.drawing.downsampling import rounded
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.interactive import (
+    BAR,
     CLEAR,
     HOVER,
     LIGHT,
@@ -169,8 +170,7 @@ def _traces(searcher: str, place: int, rows: pd.DataFrame, clock: Clock) -> list
         if line == "median":
             fill = faded(colour, 0.5) if reached else CLEAR
             look: Trace = {"color": fill, "line": {"width": 1.2, "color": colour}}
-            bar = {"type": "bar", "orientation": "h", "width": 0.62, "textposition": "none"}
-            found.append(trace | bar | {"marker": look})
+            found.append(trace | BAR | {"marker": look})
         else:
             fill, symbol = (
                 (LIGHT.text, "circle") if reached else (LIGHT.background, "triangle-right")

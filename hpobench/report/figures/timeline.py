@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,9 +26,26 @@ from hpobench.report.drawing.bars import (
     shortened,
 )
 from hpobench.report.drawing.downsampling import rounded
+from hpobench.report.drawing.figure import FigureKind, RunFigure
+from hpobench.report.drawing.interactive import (
+    BAR,
+    LIGHT,
+    Interactive,
+    Trace,
+    area_colour,
+    area_entry,
+    bold,
+    escaped,
+    plot_of,
+    rows_layout,
+    shown,
+    told,
+)
 from hpobench.report.drawing.labels import text_width
 from hpobench.report.drawing.scale import tick_text
+from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import StyleName, themed
+from hpobench.text import plural
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
@@ -39,6 +57,8 @@ MOST_CELLS, MOST_EVALUATIONS = 5000, 1500
 TALLEST, LOWEST_ROW = 7.5, 0.04  # inches
 LEGEND_COLUMNS = 6
 DIGITS = 7  # of a time: to a second in three months
+
+ROW_PIXELS, LOW_ROW_PIXELS, MANY_SLOTS = 26, 14, 24
 
 
 def timeline_data(results: Results, at_most: int = MOST_CELLS) -> pd.DataFrame:
@@ -198,3 +218,101 @@ def _boxes(spans: pd.DataFrame, thick: float, **look: Any) -> PathPatch:
     codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
     points = corners.transpose(2, 0, 1).reshape(-1, 2)
     return PathPatch(Path(points, codes * len(spans)), **look)
+
+
+def timeline_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
+    """The same rows; a reader can hide searchers, and is told what a span was.
+
+    Args:
+        data: Of `timeline_data`.
+        searchers: The study's, which decide the colours.
+    """
+    slots = tuple(dict.fromkeys(data["slot"]))
+    per, unit = unit_of(float(data["ended"].max()))
+    detailed = bool((data["what"] == "evaluation").any())
+    bars: dict[str, tuple[float, float]] = {  # their thickness and that of their edge
+        "start-up": (0.1, 0),
+        "cell": (0.7, 0.6),
+        "evaluation": (0.44, 0),
+    }
+    traces = []
+    for what, (thick, edge) in bars.items():
+        for place, searcher in enumerate(searchers):
+            spans = data[(data["what"] == what) & (data["searcher"] == searcher)]
+            if len(spans):
+                faint = what == "cell" and detailed
+                colour = area_colour(place, 0.3 if faint else 1.0)
+                colour = LIGHT.faint if what == "start-up" else colour
+                look = {"color": colour, "line": {"width": edge, "color": colour}}
+                bar = BAR | {"width": thick, "marker": look, "meta": shown(searcher)}
+                traces.append(bar | _spans(spans, per, unit))
+    row = LOW_ROW_PIXELS if len(slots) > MANY_SLOTS else ROW_PIXELS
+    rest = 70 + (row if len(slots) == 1 else 0)  # a single row looks lost without room
+    ended = float(data["ended"].max()) / per
+    axis = {"title": {"text": f"{unit} since the first start-up"}, "range": [0, ended]}
+    present = set(data["searcher"])
+    return Interactive(
+        plot_of(traces, rows_layout(rest, row) | {"barmode": "overlay", "xaxis": axis}),
+        legend=tuple(
+            area_entry(place, name, name in present) for place, name in enumerate(searchers)
+        ),
+        rows=slots,
+    )
+
+
+def _spans(spans: pd.DataFrame, per: float, unit: str) -> Trace:
+    """Where they are and what is said of them; ``per``: seconds that make one ``unit``."""
+    began, ended = spans["began"] / per, spans["ended"] / per
+    names = ("searcher", "task", "seed", "what", "evaluation", "status", "slot")
+    columns = (spans[name] for name in names)
+    text = []
+    for searcher, task, seed, what, evaluation, status, slot, begin, end in zip(
+        *columns, began, ended, strict=True
+    ):
+        what_of_it = {
+            "start-up": "start-up",
+            "cell": f"cell, {status}",
+            "evaluation": f"evaluation {evaluation}, {status}",
+        }[what]
+        text.append(
+            f"{bold(searcher)}, {escaped(task)}, seed {seed}<br>{what_of_it}<br>"
+            f"{escaped(slot)}, {unit} {told(begin)} to {told(end)}"
+        )
+    lengths = (ended - began).tolist()
+    return {"base": began.tolist(), "x": lengths, "y": spans["slot"].tolist(), "text": text}
+
+
+def timeline_figures(source: FigureSource) -> list[RunFigure]:
+    """One, where any cell says when it was, and on which slot."""
+    data = timeline_data(source.results)
+    if data.empty:
+        return []
+    return [_timeline(data, source.searchers, _not_shown(source.results, data))]
+
+
+TIMELINE = FigureKind(timeline_figures)
+
+
+def _timeline(data: pd.DataFrame, searchers: Sequence[str], not_shown: str) -> RunFigure:
+    inside = " Inside are its evaluations." if (data["what"] == "evaluation").any() else ""
+    return RunFigure(
+        section="timeline",
+        heading="",
+        name="timeline",
+        label="Figure: what each slot ran, and when",
+        caption="A bar for each cell, as long as its clock ran; before it, a thin line while its"
+        f" slots started up. Of a cell it is the last attempt.{inside}{not_shown}",
+        data=data,
+        static=partial(timeline_figure, data, searchers),
+        interactive=partial(timeline_plot, data, searchers),
+    )
+
+
+def _not_shown(results: Results, data: pd.DataFrame) -> str:
+    """What is said of cells that have begun and are not drawn."""
+    timed = len(timed_cells(results))
+    if timed > MOST_CELLS:
+        drawn = len(data[["task", "searcher", "seed"]].drop_duplicates())
+        return f" {drawn} of {timed} cells are drawn: what is between them is not all idle."
+    rest = int((results.cells["status"] != "missing").sum()) - timed
+    return f" {plural(rest, 'cell')} did not say when, or on which slot." if rest else ""

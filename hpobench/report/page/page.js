@@ -151,6 +151,16 @@ const page = (() => {
   const chosen = (when, state) =>
     Object.entries(when).every(([name, value]) => !(name in state) || state[name] === value);
 
+  // What stands once for several points in a row, for each of them.
+  const repeated = (values, times) => values.flatMap((value) => Array(times).fill(value));
+
+  // What is said of each point: of texts line by line, the lines of what is shown.
+  const texts = ({ text, meta: { lines, repeat } }, there) => {
+    const told = (point) => point.filter(([of]) => of === null || there(of)).map(([, line]) => line);
+    if (lines) return lines.map((point) => told(point).join("<br>"));
+    return repeat ? repeated(text, repeat) : text;
+  };
+
   // The traces that are to be seen; of one that is several entries' the points of those shown.
   const visible = (data, state) => {
     const shown = data.legend.filter((entry) => entry.drawn && !state.hidden.has(entry.name));
@@ -163,9 +173,11 @@ const page = (() => {
       .map((trace) => trace.meta.variants
         .filter(({ when }) => Object.keys(when).every((name) => name in state) && chosen(when, state))
         .reduce((one, variant) => merged(one, variant.trace), trace))
+      .map((trace) => ({ ...trace, text: texts(trace, there) }))
       .map((trace) => {
-        const { each } = trace.meta;
-        if (!each) return trace;
+        const { each: names, repeat: times } = trace.meta;
+        if (!names) return trace;
+        const each = times ? repeated(names, times) : names;
         const kept = (values) => values?.filter((_, place) => there(each[place]));
         return { ...trace, x: kept(trace.x), y: kept(trace.y), text: kept(trace.text) };
       })
@@ -174,10 +186,12 @@ const page = (() => {
 
   const cut = (name, most) => escaped(name.length > most ? `${name.slice(0, most - 1)}…` : name);
 
-  // A row for each name that is shown, the first on top.
-  const inRows = (layout, traces, narrow, order) => {
+  // A row for each name that is shown or cannot be hidden, the first on top.
+  const inRows = (layout, traces, narrow, { rows, legend }) => {
+    const order = rows ?? legend.map((entry) => entry.name);
     const present = new Set(traces.flatMap((trace) => trace.y));
-    const names = order.filter((name) => present.has(name));
+    const entries = new Set(legend.map((entry) => entry.name));
+    const names = order.filter((name) => present.has(name) || !entries.has(name));
     names.push(...[...present].filter((name) => !order.includes(name)));
     return merged(layout, {
       height: layout.meta.rest + layout.meta.row * Math.max(names.length, 1),
@@ -185,6 +199,16 @@ const page = (() => {
         categoryorder: "array", categoryarray: names, tickvals: names,
         ticktext: names.map((name) => cut(name, narrow ? 16 : 40)), range: [names.length - 0.4, -0.6],
       },
+    });
+  };
+
+  // At the right a second axis, as wide as its columns that are shown.
+  const withAside = (layout, traces, width) => {
+    const columns = new Set(traces.filter((trace) => trace.xaxis === "x2").flatMap((trace) => trace.x));
+    const begin = 1 - Math.min((layout.meta.column * columns.size) / width, 0.35);
+    return merged(layout, {
+      xaxis: { domain: [0, begin] },
+      xaxis2: { domain: [begin, 1], range: [-0.9, columns.size - 0.4] },
     });
   };
 
@@ -240,10 +264,10 @@ const page = (() => {
     const narrow = width < NARROW;
     let traces = visible(data, state);
     let layout = merged({ height: narrow ? 340 : 420, xaxis: {}, yaxis: {} }, data.layout);
-    for (const part of data.layouts) if (chosen(part.when, state)) layout = merged(layout, part.layout);
-    if (layout.meta?.row) {
-      layout = inRows(layout, traces, narrow, data.rows ?? data.legend.map((entry) => entry.name));
-    }
+    const asked = { ...state, screen: narrow ? "narrow" : "wide" };
+    for (const part of data.layouts) if (chosen(part.when, asked)) layout = merged(layout, part.layout);
+    if (layout.meta?.row) layout = inRows(layout, traces, narrow, data);
+    if (layout.meta?.column) layout = withAside(layout, traces, width);
     if (data.panels) [traces, layout] = inPanels(layout, traces, width, data.panels);
     const dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
     const font = { family: getComputedStyle(document.body).fontFamily };

@@ -11,15 +11,11 @@ from hypothesis import strategies as st
 from hpobench.report.drawing.downsampling import kept_steps, significant, thinned
 from hpobench.report.drawing.panel import panel_of, panels_of
 from hpobench.report.drawing.regret_table import changes_of, regret_table, steps_for
-from hpobench.report.figures.ledger import ledger_data
-from hpobench.report.figures.memory import memory_data
-from hpobench.report.figures.rank import rank_data
-from hpobench.report.figures.time_to_target import time_to_target_data
 from hpobench.results.regret import step_curves
 from hpobench.results.run import Results
 from hpobench.results.schema import CLOCKS
 from hpobench.statistics.curves import StepCurve
-from tests.hpobench.fake_run import Point, write_cell, write_run, write_study, write_yardsticks
+from tests.hpobench.fake_run import write_run
 
 times = st.lists(st.floats(0.001, 1e5), min_size=2, max_size=400, unique=True).map(sorted)
 
@@ -116,69 +112,6 @@ def test_a_table_of_few_steps_keeps_where_curves_begin_and_end(run):
             panel_of(run, "digits").drawn[0].mean.last, rel=1e-4
         )
     assert len(short) < len(whole)
-
-
-@pytest.mark.parametrize("clock", CLOCKS)
-def test_times_to_a_target_are_those_of_the_summary(run, clock):
-    data = time_to_target_data(run, panel_of(run, "digits", clock=clock))
-    summary = run.summary(clock).set_index("searcher")
-    for (target, searcher), rows in data.groupby(["target", "searcher"]):
-        (median,) = rows.query("line == 'median'").to_dict("records")
-        seeds = rows.query("line == 'seed'")
-        assert seeds["reached"].sum() == summary.loc[searcher, f"reached_{target}"]
-        time = summary.loc[searcher, f"{clock}_to_{target}"]
-        assert median["reached"] == (not math.isnan(time))
-        if median["reached"]:
-            assert median["time"] == pytest.approx(time, rel=1e-4)
-    assert len(data.query("searcher == 'random' and line == 'seed'")) == 3 * 6  # failed ones, too
-
-
-def test_a_target_that_was_not_reached_is_later_than_the_end(tmp_path):
-    write_study(tmp_path, searchers=("fds",), seeds=(0, 1))
-    for seed, loss in ((0, 0.1), (1, 0.25)):
-        write_yardsticks(tmp_path, "digits", seed)
-        write_cell(tmp_path, "digits", "fds", seed, [Point(5.0, loss, loss)])
-    results = Results.load(tmp_path)
-    data = time_to_target_data(results, panel_of(results, "digits"))
-    seeds = data.query("target == '10_percent' and line == 'seed'")
-    assert seeds[["seed", "reached", "time"]].to_numpy().tolist() == [[0, True, 5], [1, False, 60]]
-
-
-def test_ranks_are_shared_by_ties_and_last_where_nothing_is(tmp_path):
-    write_study(tmp_path, searchers=("a", "b", "c", "none"), seeds=(0, 1))
-    for seed in (0, 1):
-        write_yardsticks(tmp_path, "digits", seed)
-        write_cell(tmp_path, "digits", "a", seed, [Point(5.0, 0.2, 0.2)])
-    write_cell(tmp_path, "digits", "b", 0, [Point(10.0, 0.1, 0.1)])
-    write_cell(tmp_path, "digits", "c", 0, [Point(20.0, 0.3, 0.3)])
-    write_cell(tmp_path, "digits", "c", 1, [Point(20.0, 0.3, 0.3)])
-    panel = panel_of(Results.load(tmp_path), "digits")
-    ranks = rank_data(panel, (0, 1)).pivot(index="time", columns="searcher", values="rank")
-    assert ranks.columns.tolist() == ["a", "b", "c"]
-    assert ranks.loc[0.0].tolist() == [1.75, 2.5, 1.75]  # (2 + 1.5)/2, (2 + 3)/2, as a
-    assert ranks.loc[5.0].tolist() == [1, 2.75, 2.25]
-    assert ranks.loc[10.0].tolist() == [1.5, 2, 2.5]
-    assert np.all(ranks.sum(axis=1) == 6)
-
-
-def test_ranks_need_two_searchers(tmp_path):
-    results = Results.load(write_run(tmp_path, searchers=("fds",)))
-    assert len(rank_data(panel_of(results, "digits"), (0, 1))) == 0
-
-
-def test_the_ledger_adds_up(run):
-    data = ledger_data(run)
-    shares = data.groupby("searcher")["share"].sum()
-    assert shares.to_numpy() == pytest.approx(np.ones(3), abs=1e-4)
-    fds = data.query("searcher == 'fds'")
-    assert dict(zip(fds["part"], fds["slot_seconds"], strict=True)) == {"search": 90, "train": 270}
-
-
-def test_memory_has_each_cell_by_searcher(run):
-    data = memory_data(run)
-    assert data["searcher"].tolist() == [s for s in run.searchers for _ in range(6)]
-    assert set(data["host_mib"]) == {600}
-    assert data["device_mib"].isna().all()
 
 
 def test_panels_are_the_same_one_by_one_and_together(run):
