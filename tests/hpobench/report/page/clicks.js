@@ -22,7 +22,7 @@
     for (let i = 0; i < all.length; i += 1) sum = (sum * 31 + all.charCodeAt(i)) | 0;
     return {
       sum, x: plot.layout.xaxis.type ?? "linear", y: plot.layout.yaxis.type ?? "linear",
-      axis: plot.layout.xaxis.title.text, heading: plot.layout.title?.text ?? "",
+      axis: plot.layout.xaxis.title?.text, heading: plot.layout.title?.text ?? "",
       open: plot.data.filter((trace) => trace.hoverinfo !== "skip").length,
       bands: plot.data.filter((trace) => trace.fill === "tonexty").length,
       texts: plot.data.flatMap((trace) => trace.text ?? []).slice(0, 400),

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpobench.report.figures.schedules import MOST_TRAININGS
+from hpobench.report import figures as registry
+from hpobench.report.figures.hypergradients import HYPERGRADIENTS
+from hpobench.report.figures.parallel import PARALLEL
+from hpobench.report.figures.schedules import MOST_TRAININGS, SCHEDULES
 from hpobench.report.page import document
-from hpobench.report.page.learned import learned_figures
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import write_run
 from tests.hpobench.report.page.browser import CHROMIUM
@@ -52,8 +54,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     """With these figures alone."""
     results = Results.load(write_learned(tmp_path_factory.mktemp("learned") / "run"))
     with pytest.MonkeyPatch.context() as patch:
-        figures = learned_figures(results)
-        patch.setattr(document, "page_figures", lambda *_: figures)
+        patch.setattr(registry, "FIGURES", (SCHEDULES, HYPERGRADIENTS, PARALLEL))
         return document.render_report(results)
 
 
