@@ -369,7 +369,7 @@ def parallel_figures(source: FigureSource) -> list[RunFigure]:
 
 
 def _files(source: FigureSource) -> dict[str, Draw]:
-    """The same, with all lines."""
+    """The same, with more lines than a page can hold."""
     files: dict[str, Draw] = {}
     for task in source.tasks:
         data, _ = parallel_data(source.evaluated, task)
