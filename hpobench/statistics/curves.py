@@ -120,18 +120,6 @@ def time_to_target(curve: StepCurve, target: float) -> float | None:
     return float(curve.times[above[-1] + 1])
 
 
-def median_time(times: Sequence[float | None]) -> float | None:
-    """The time by which at least half of the seeds had reached a target; None if fewer did.
-
-    ``times``: one for each seed, None where the target was not reached (censored, and counted).
-    """
-    if not times:
-        return None
-    ordered = sorted(math.inf if time is None else time for time in times)
-    median = ordered[math.ceil(len(ordered) / 2) - 1]
-    return median if math.isfinite(median) else None
-
-
 def estimate(values: ArrayLike) -> Estimate:
     """Mean and standard error of one number per seed, shape (n,)."""
     values = np.asarray(values, dtype=float)
@@ -147,9 +135,9 @@ def standard_error(values: ArrayLike) -> Array:
     return np.asarray(values.std(axis=0, ddof=1) / math.sqrt(len(values)))
 
 
-def t_quantile(n: int) -> float:
-    """How many standard errors a two-sided 95 % interval of a mean over n ≥ 2 seeds reaches."""
-    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
+def t_quantile(n: int, confidence: float = CONFIDENCE) -> float:
+    """How many standard errors a two-sided t-interval of a mean over n ≥ 2 values reaches."""
+    return float(stdtrit(n - 1, (1 + confidence) / 2))
 
 
 class MeanCurve(NamedTuple):

@@ -129,23 +129,14 @@ def critical_difference(
 def cliques(alike: ArrayLike, order: list[int]) -> tuple[tuple[int, ...], ...]:
     """The largest sets of two or more, any two of which are alike; (k, k) bool, symmetric.
 
-    Members, and sets by their members, in the given order of all k. (Bron and Kerbosch, 1973)
+    Members, and sets by their members, in the given order of all k.
     """
+    import networkx  # takes a quarter of a second, and only this figure needs it
+
     near = np.asarray(alike, dtype=bool)[np.ix_(order, order)] & ~np.eye(len(order), dtype=bool)
-    neighbours = [set(np.flatnonzero(row).tolist()) for row in near]
-    found: list[tuple[int, ...]] = []
-
-    def grow(members: set[int], candidates: set[int], tried: set[int]) -> None:
-        if not candidates and not tried and len(members) > 1:
-            found.append(tuple(sorted(members)))
-        pivot = max(candidates | tried, key=lambda v: len(neighbours[v] & candidates), default=None)
-        for v in sorted(candidates - (set() if pivot is None else neighbours[pivot])):
-            grow(members | {v}, candidates & neighbours[v], tried & neighbours[v])
-            candidates = candidates - {v}
-            tried = tried | {v}
-
-    grow(set(), set(range(len(order))), set())
-    return tuple(tuple(order[place] for place in members) for members in sorted(found))
+    largest = networkx.find_cliques(networkx.from_numpy_array(near))
+    members = sorted(sorted(clique) for clique in largest if len(clique) > 1)
+    return tuple(tuple(order[place] for place in clique) for clique in members)
 
 
 def _differences(a: Array, b: Array) -> Array:

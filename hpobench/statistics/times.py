@@ -15,9 +15,15 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, stdtrit
+from scipy.special import bdtr
 
-from hpobench.statistics.curves import CONFIDENCE, FEWEST_SEEDS_FOR_A_BAND, Array, standard_error
+from hpobench.statistics.curves import (
+    CONFIDENCE,
+    FEWEST_SEEDS_FOR_A_BAND,
+    Array,
+    standard_error,
+    t_quantile,
+)
 from hpobench.statistics.signed_rank import hodges_lehmann, lower_limit
 
 
@@ -169,7 +175,7 @@ def crossover(
         return None
     if n < FEWEST_SEEDS_FOR_A_BAND:
         return Crossover(float(times[from_then_on]), None, n)
-    reach = float(stdtrit(n - 1, (1 + confidence) / 2)) * standard_error(difference)
+    reach = t_quantile(n, confidence) * standard_error(difference)
     begin = _after_last(mean - reach > 0)
     end = _after_last(~(mean + reach < 0))
     interval = (float(times[begin]), float(times[end]) if end < points else math.inf)

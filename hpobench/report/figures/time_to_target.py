@@ -15,7 +15,8 @@ from hpobench.report.drawing.panel import Panel
 from hpobench.report.drawing.style import StyleName, themed
 from hpobench.results.regret import Clock, worth_of
 from hpobench.results.targets import TARGETS
-from hpobench.statistics.curves import StepCurve, median_time, normalised, time_to_target
+from hpobench.statistics.curves import StepCurve, normalised, time_to_target
+from hpobench.statistics.times import Times, median_time
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
@@ -58,10 +59,10 @@ def time_to_target_data(results: Results, panel: Panel) -> pd.DataFrame:
             if not times:
                 continue
             times |= dict.fromkeys(failed.get(drawn.searcher, []))
-            median = median_time(list(times.values()))
+            median = median_time(Times.until(list(times.values()), end=0.0)).at_most
             found = [("median", None, median), *(("seed", *item) for item in sorted(times.items()))]
             for line, of_seed, time in found:
-                reached = time is not None
+                reached = time is not None and math.isfinite(time)
                 shown = time if reached else panel.end
                 rows.append((target, line, drawn.searcher, of_seed, reached, shown))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
