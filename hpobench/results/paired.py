@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpobench.results.ends import when_ended
 from hpobench.results.regret import Clock, step_curves
 from hpobench.results.targets import approaches
 from hpobench.statistics.curves import Array
@@ -48,7 +47,7 @@ def times_to(results: Results, task: str, target: str, clock: Clock) -> dict[str
     found = {}
     for searcher in results.searchers:
         reached = approaches(results.changes(task, searcher), clock)[target].times()
-        end_of = when_ended(results, task, searcher, clock)
+        end_of = results.ended(task, searcher, clock)
         known = [(reached.get(seed), end_of.get(seed, 0.0)) for seed in results.study["seeds"]]
         found[searcher] = Times.until([time for time, _ in known], [end for _, end in known])
     return found

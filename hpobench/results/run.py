@@ -12,6 +12,7 @@ cell that is planned but not there has the status "missing"; it is never dropped
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from hpobench.errors import RunError
+from hpobench.results.cell_ends import cell_ends
 from hpobench.results.csv_text import csv_of
 from hpobench.results.evaluations import read_evaluations
 from hpobench.results.json_files import Record, write_whole
@@ -38,10 +40,16 @@ from hpobench.results.loading import (
 )
 from hpobench.results.parquet import write_parquet
 from hpobench.results.regret import UNMEASURED, Clock, Split, regret_frame, splits_of
-from hpobench.results.replay_times import replay_sooner
+from hpobench.results.replay_times import (
+    replay_sooner,
+    replayed_curves,
+    replayed_losses,
+    times_to_finals,
+)
 from hpobench.results.replayed import Replays, replay_frame, summarise_replay
 from hpobench.results.schema import CELL, CLOCKS, TEST, YARDSTICK
 from hpobench.results.summary import summarise
+from hpobench.statistics.times import Times
 
 
 @dataclass(frozen=True)
@@ -141,6 +149,22 @@ class Results:
         rows, where = self._complete
         return rows.iloc[where.get((task, searcher), [])]
 
+    def task_ends(self, clock: Clock) -> dict[str, float]:
+        """By task, the budget if it is on this clock, else the end of its last cell; or NaN."""
+        ends = self._cell_ends(clock).groupby(self.cells["task"].to_numpy(), sort=False).max()
+        return {task: float(ends.get(task, math.nan)) for task in self.tasks}
+
+    def ended(self, task: str, searcher: str, clock: Clock) -> dict[int, float]:
+        """By seed, when the cells of a searcher on a task ended that are complete or failed."""
+        cells = self.cells
+        ended = cells[
+            (cells["task"] == task)
+            & (cells["searcher"] == searcher)
+            & cells["status"].isin(["complete", "failed"])
+        ]
+        when = self._cell_ends(clock).loc[ended["cell"]].fillna(0.0)
+        return dict(zip(ended["seed"].tolist(), when.tolist(), strict=True))
+
     def summary(self, clock: Clock = "seconds") -> pd.DataFrame:
         """A row for each task and searcher, best first; see `summary.summarise`.
 
@@ -177,6 +201,23 @@ class Results:
         self._asked()
         return self._replay_times
 
+    def replayed_losses(self) -> pd.DataFrame:
+        """Test losses of replayed incumbents; see `replay_times.replayed_losses`.
+
+        RunError if nobody asked for a replay.
+        """
+        return replayed_losses(self._asked(), self.evaluations)
+
+    def replayed_times_to_finals(self, task: str) -> dict[str, dict[str, Times]]:
+        """When each searcher came to each one's last incumbent; see `replay_times.times_to_finals`.
+
+        RunError if nobody asked for a replay.
+        """
+        losses = self.replayed_losses()
+        curves = {s: replayed_curves(self.changes(task, s), losses) for s in self.searchers}
+        ends = {s: self.ended(task, s, "seconds") for s in self.searchers}
+        return times_to_finals(curves, ends, self.study["seeds"])
+
     def write(self) -> tuple[Path, ...]:
         """Write `evaluations.parquet`, `regret.csv` and `summary.csv` into the run's folder.
 
@@ -192,10 +233,15 @@ class Results:
             write_whole(self.path / name, csv_of(table))
         return (parquet, *(self.path / name for name in tables))
 
+    def _cell_ends(self, clock: Clock) -> pd.Series[float]:
+        if clock not in self._ends:
+            budget = self.study["budget"]
+            self._ends[clock] = cell_ends(self.cells, self.evaluations, budget, clock)
+        return self._ends[clock]
+
     @cached_property
-    def steps_of_cells(self) -> pd.Series:
-        """By cell, the most steps that its evaluations say; a cell without any is not there."""
-        return self.evaluations.groupby("cell", sort=False)["steps"].max()
+    def _ends(self) -> dict[Clock, pd.Series[float]]:
+        return {}
 
     @cached_property
     def _splits(self) -> dict[tuple[str, int], Split]:
@@ -224,7 +270,7 @@ class Results:
 
     @cached_property
     def _replay_times(self) -> pd.DataFrame:
-        return replay_sooner(self)
+        return replay_sooner({task: self.replayed_times_to_finals(task) for task in self.tasks})
 
     @cached_property
     def _summaries(self) -> dict[Clock, pd.DataFrame]:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.results.ends import ends_of
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.json_files import Record
 from hpobench.results.regret import Clock
@@ -62,7 +61,7 @@ def _outcomes(
 ) -> tuple[Array, Array]:
     """Normalised regret at the end, and its mean over the clock: each (searchers, tasks, seeds)."""
     final = curves.finals(curves.normalised)
-    ends = np.array([*ends_of(results, clock).values()])
+    ends = np.array([*results.task_ends(clock).values()])
     area = curves.areas(curves.normalised, ends)
     return final[known].swapaxes(0, 1), area[known].swapaxes(0, 1)
 
