@@ -6,8 +6,8 @@ actor is reused from trial to trial, so the data set and the libraries stay warm
 
 What a slot reports is one JSON string, `REPORT`: Tune flattens nested results. Of an evaluation, a
 training that raised included, it has the columns of its record that a slot measures, beside what is
-for the cell alone: the ``slot``, when it ``worked``, and a ``trace`` of what raised. Of a chain that
-raised, it has why it ``failed``.
+for the cell alone: the ``slot``, when it ``worked``, and a ``trace`` of what raised. Of a chain
+that raised, it has why it ``failed``.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ from hpobench.report.figures.time_to_target import (
 )
 from hpobench.report.page.figure import Drawing, PageFigure, control, look, page_figure
 from hpobench.report.tables.ledger import MEANING
-from hpobench.report.tables.summary import TARGETS
 from hpobench.results.csv_text import csv_of
 from hpobench.results.json_files import Record
 from hpobench.results.regret import Clock
+from hpobench.results.targets import TARGET_WORDS
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
@@ -59,7 +59,7 @@ def other_figures(results: Results, panels: Sequence[Panel], clock: Clock) -> li
 
 
 def _times(data: pd.DataFrame, panel: Panel, clock: Clock) -> PageFigure:
-    targets = [(target, TARGETS[target]) for target in dict.fromkeys(data["target"])]
+    targets = [(target, TARGET_WORDS[target]) for target in dict.fromkeys(data["target"])]
     label = f"Figure: {CLOCKS[clock].unit} to a target, on {panel.task}"
     drawing = Drawing(
         partial(time_to_target_figure, data, clock, panel.end),
