@@ -51,9 +51,17 @@ REPORT = "report"
 class SlotContext:
     """What every slot of a cell needs to know: the same for all its trials.
 
-    ``scratch`` is a folder for what lives no longer than the cell (weights of incumbents,
-    unfinished trainings). ``cores``: the slice's cores to stay on; empty for any. ``controller``:
-    the process on the same node that slots work for, and do not outlive.
+    Args:
+        task: what is trained.
+        searcher: who chooses the hyperparameters.
+        seed: the cell's.
+        width: how many slots the cell has.
+        scratch: a folder for what lives no longer than the cell (weights of incumbents, unfinished
+            trainings).
+        threads: how many threads of torch a slot may use.
+        cores: the slice's cores to stay on; empty for any.
+        device: torch's name of the device.
+        controller: the process on the same node that slots work for, and do not outlive.
     """
 
     task: Task
@@ -68,10 +76,12 @@ class SlotContext:
 
 
 def warm_up_work() -> dict[str, Any]:
+    """The config of a trial that warms its slot up, until it is ended."""
     return {"work": "warm-up"}
 
 
 def job_work(job: Job) -> dict[str, Any]:
+    """The config of a trial that does one job."""
     return {
         "work": "job",
         "training": job.training,
@@ -88,6 +98,7 @@ def _job_of(work: dict[str, Any]) -> Job | None:
 
 
 def chain_work(chain: Chain) -> dict[str, Any]:
+    """The config of a trial that runs a gradient-based search."""
     return {"work": "chain", "index": chain.index, "of": chain.of}
 
 
@@ -99,6 +110,7 @@ class SlotTrainable(tune.Trainable):
     """Does the work that its trial's config names; reports evaluations."""
 
     def setup(self, config: dict[str, Any], post: SlotContext | None = None) -> None:
+        """Warm up the process, build the task, and take up the first trial's work."""
         assert post is not None
         self._post = post
         if post.controller is not None:
@@ -121,11 +133,13 @@ class SlotTrainable(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up another trial's work in the same process."""
         self._job = _job_of(new_config)
         self._work = self._evaluations(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
+        """Work until there is something to report."""
         began = clock(self._device)
         report, worked = self._next(began)
         report["slot"] = self._slot()
@@ -167,6 +181,7 @@ class SlotTrainable(tune.Trainable):
         return {**self._identity, "memory": memory}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Nothing to save: see `load_checkpoint`."""
         return {}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
@@ -251,7 +266,13 @@ def _gpu_name(device: torch.device) -> str | None:
 
 
 def kept_weights(scratch: Path, training: int, epochs: int) -> Path:
-    """Where the weights of a training at a budget are kept until they are tested."""
+    """Where the weights of a training at a budget are kept until they are tested.
+
+    Args:
+        scratch: the cell's folder for what does not outlive it.
+        training: number of the training.
+        epochs: the budget.
+    """
     return scratch / "weights" / f"t{training}_e{epochs}.npz"
 
 

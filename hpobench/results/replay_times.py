@@ -31,19 +31,27 @@ ERROR = 0.025
 
 @dataclass(frozen=True)
 class ReplayedCurve:
-    """A cell's incumbents one after the other: since when, (k,), and their losses, (k, draws).
+    """A cell's incumbents one after the other.
 
-    In seconds, ascending. A loss is NaN where the draw has not been trained, and ∞ before the first
-    full training.
+    Args:
+        times: since when each was the incumbent, in seconds, ascending, (k,).
+        losses: what each came to when it was trained again, (k, draws); NaN where the draw has not
+            been trained, and ∞ before the first full training.
     """
 
     times: Array
     losses: Array
 
     def reached(self, end: float, target: Array) -> tuple[float, float]:
-        """No sooner and no later than when it came to a target, (draws,); (0, ∞): unknown.
+        """When it came to a target.
 
-        It holds until its end; where it is surely worse then, it comes there later than that.
+        Args:
+            end: of the cell, in seconds. Its last incumbent holds until then; where that is surely
+                worse, it comes to the target later than that.
+            target: another's losses on the same draws, (draws,).
+
+        Returns:
+            No sooner than, and no later than; (0, ∞): unknown.
         """
         if not np.isfinite(target).all():
             return 0.0, math.inf
@@ -57,9 +65,15 @@ class ReplayedCurve:
 
 
 def surely_positive(differences: Array) -> NDArray[np.bool_]:
-    """Which of k means over draws are significantly above zero; ``differences``: (k, draws).
+    """Which of k means over draws are significantly above zero.
 
-    One-sided t tests with an error of 2.5 % among all k. ∞ is; what is not known is not.
+    One-sided t tests with an error of 2.5 % among all k.
+
+    Args:
+        differences: (k, draws). ∞ is above zero; what is not known (NaN) is not.
+
+    Returns:
+        (k,).
     """
     k, draws = differences.shape
     infinite = np.asarray(np.isinf(differences).all(axis=1))
@@ -112,9 +126,14 @@ def times_to_finals(
 
 
 def replayed_curves(changes: pd.DataFrame, losses: pd.DataFrame) -> dict[int, ReplayedCurve]:
-    """By seed, the replayed incumbents of a searcher's complete cells on a task.
+    """The replayed incumbents of a searcher's complete cells on a task.
 
-    ``changes``: its incumbents, rows of the regret frame. ``losses``: see `replayed_losses`.
+    Args:
+        changes: its incumbents, rows of the regret frame.
+        losses: of all replayed incumbents; see `replayed_losses`.
+
+    Returns:
+        By seed.
     """
     keys = pd.MultiIndex.from_frame(changes[["cell", "evaluation"]])
     known = losses.reindex(keys).to_numpy(copy=True)
@@ -127,7 +146,15 @@ def replayed_curves(changes: pd.DataFrame, losses: pd.DataFrame) -> dict[int, Re
 
 
 def replayed_losses(replays: Replays, evaluations: pd.DataFrame) -> pd.DataFrame:
-    """The test losses of replayed incumbents by cell and evaluation, a column for each draw."""
+    """The test losses of replayed incumbents.
+
+    Args:
+        replays: what was trained again.
+        evaluations: those that the run has now.
+
+    Returns:
+        A row by cell and evaluation, a column for each draw.
+    """
     one = ["row", "cell", "evaluation", "draw"]
     lines = replays.lines.drop_duplicates(one, keep="last")
     trained = of_incumbents(lines, evaluations)
@@ -138,14 +165,20 @@ def replayed_losses(replays: Replays, evaluations: pd.DataFrame) -> pd.DataFrame
 def replay_sooner(times: Mapping[str, Mapping[str, Mapping[str, Times]]]) -> pd.DataFrame:
     """A row for each task and pair: how many times sooner one came to where the other ended.
 
-    ``times``: by task, what `times_to_finals` gives. The columns:
+    Args:
+        times: by task, what `times_to_finals` gives.
 
-    * task; to_final_of, whose last incumbent it is; searcher, which came to it.
-    * sooner_at_least, sooner_at_most: one number unless draws or the end leave it open; below 1,
-      later. sooner_low, sooner_high: its 95 % interval, empty below six seeds; see `speed_up`.
-    * seconds_at_least, seconds_at_most: the median time of the searcher; own_seconds_at_least,
-      own_seconds_at_most: of the one whose loss it is.
-    * seeds; not_reached: on how many of them the searcher did not come to it, or it is not known.
+    Returns:
+        Columns:
+
+        * task; to_final_of, whose last incumbent it is; searcher, which came to it.
+        * sooner_at_least, sooner_at_most: one number unless draws or the end leave it open; below
+          1, later. sooner_low, sooner_high: its 95 % interval, empty below six seeds; see
+          `speed_up`.
+        * seconds_at_least, seconds_at_most: the median time of the searcher; own_seconds_at_least,
+          own_seconds_at_most: of the one whose loss it is.
+        * seeds; not_reached: on how many of them the searcher did not come to it, or it is not
+          known.
     """
     rows = [
         _row(task, final_of, searcher, to_final[final_of], to_final[searcher])

@@ -56,16 +56,21 @@ from hpobench.statistics.times import Times
 class Results:
     """One run. Times are in seconds, losses in the task's metric.
 
-    ``study``: `study.json` as it is. ``references``: by task, None where there is none yet.
-    ``cells``: a row for each planned cell, in run order: cell, task, searcher, seed, status; cause
-    (its kind) and why (a sentence); attempts (a list); the ledger: wall, slots, startup, residual
-    (a share) and its parts in slot-seconds; host_memory and device_memory, the most that one of
-    its slots needed, in bytes; where it ran: slice, node, processor, gpu, own_cores (how many);
-    when its clock started. What a cell's file does not say is empty.
-    ``evaluations``: a row for each line of `evaluations.jsonl`, with keys unknown here kept.
-    ``tests``: test metrics by cell and evaluation. ``yardsticks``: the reference's and the
-    default's draws on each split. ``notes``: what was found amiss, a line each. ``replays``: what
-    of it was trained again; None if nobody asked.
+    Args:
+        path: its folder.
+        study: `study.json` as it is.
+        references: by task, None where there is none yet.
+        cells: a row for each planned cell, in run order: cell, task, searcher, seed, status; cause
+            (its kind) and why (a sentence); attempts (a list); the ledger: wall, slots, startup,
+            residual (a share) and its parts in slot-seconds; host_memory and device_memory, the
+            most that one of its slots needed, in bytes; where it ran: slice, node, processor, gpu,
+            own_cores (how many); when its clock started. What a cell's file does not say is empty.
+        evaluations: a row for each line of `evaluations.jsonl`, with keys unknown here kept; see
+            `hpobench.results.evaluation_record`.
+        tests: test metrics by cell and evaluation.
+        yardsticks: the reference's and the default's draws on each split.
+        notes: what was found amiss, a line each.
+        replays: what of it was trained again; None if nobody asked.
     """
 
     path: Path
@@ -106,10 +111,12 @@ class Results:
 
     @property
     def tasks(self) -> tuple[str, ...]:
+        """Their names, as the study orders them."""
         return tuple(task["name"] for task in self.study["tasks"])
 
     @property
     def searchers(self) -> tuple[str, ...]:
+        """Their names, as the study orders them."""
         return tuple(searcher["name"] for searcher in self.study["searchers"])
 
     def task(self, name: str) -> Record:
@@ -120,14 +127,14 @@ class Results:
     def unfinished(self) -> tuple[str, ...]:
         """What a resume would still do, in words; empty once the study is complete."""
         cells = (~self.cells["status"].isin(["complete", "failed"])).sum()
-        said = [f"{cells} of {len(self.cells)} cells"] if cells else []
+        left = [f"{cells} of {len(self.cells)} cells"] if cells else []
         drawn = self.yardsticks.drop_duplicates(["task", "seed", "row", "draw"])["task"]
         draws = self.study.get("yardstick_draws", 0) * len(self.study["seeds"])
         for task in self.tasks:
             rows = 1 + (self.references[task] is not None)
             if (drawn == task).sum() < rows * draws:
-                said.append(f"the yardsticks of {task}")
-        return tuple(said)
+                left.append(f"the yardsticks of {task}")
+        return tuple(left)
 
     def incumbents(self) -> pd.DataFrame:
         """The evaluations that became the incumbent or the model in hand (column ``curve``)."""
@@ -137,7 +144,12 @@ class Results:
         return became.merge(self.evaluations, on=["cell", "evaluation"])
 
     def split(self, task: str, seed: int) -> Split:
-        """What the default and the reference of a task come to on the split of a cell seed."""
+        """What the default and the reference of a task come to on one split.
+
+        Args:
+            task: name of the task.
+            seed: the cell seed, from which the split is drawn.
+        """
         return self._splits.get((task, seed), UNMEASURED)
 
     def regret(self) -> pd.DataFrame:
@@ -145,17 +157,38 @@ class Results:
         return self._regret
 
     def changes(self, task: str, searcher: str) -> pd.DataFrame:
-        """Of the regret frame, the incumbents of a searcher's complete cells on a task."""
+        """Of the regret frame, the incumbents of a searcher's complete cells on a task.
+
+        Args:
+            task: name of the task.
+            searcher: name of the searcher.
+        """
         rows, where = self._complete
         return rows.iloc[where.get((task, searcher), [])]
 
     def task_ends(self, clock: Clock) -> dict[str, float]:
-        """By task, the budget if it is on this clock, else the end of its last cell; or NaN."""
+        """When the last cell of each task ended; see `cell_ends.cell_ends`.
+
+        Args:
+            clock: seconds, slot_seconds or steps.
+
+        Returns:
+            By task; the budget if that is on this clock, and NaN if no cell says when it ended.
+        """
         ends = self._cell_ends(clock).groupby(self.cells["task"].to_numpy(), sort=False).max()
         return {task: float(ends.get(task, math.nan)) for task in self.tasks}
 
     def ended(self, task: str, searcher: str, clock: Clock) -> dict[int, float]:
-        """By seed, when the cells of a searcher on a task ended that are complete or failed."""
+        """When the cells of a searcher on a task ended that are complete or failed.
+
+        Args:
+            task: name of the task.
+            searcher: name of the searcher.
+            clock: seconds, slot_seconds or steps.
+
+        Returns:
+            By seed.
+        """
         cells = self.cells
         ended = cells[
             (cells["task"] == task)
@@ -168,7 +201,11 @@ class Results:
     def summary(self, clock: Clock = "seconds") -> pd.DataFrame:
         """A row for each task and searcher, best first; see `summary.summarise`.
 
-        ``clock``: what the times to a target are measured by: seconds, slot_seconds or steps.
+        Args:
+            clock: what the times to a target are measured by: seconds, slot_seconds or steps.
+
+        Raises:
+            RunError: if there is no such clock.
         """
         if clock not in CLOCKS:
             raise RunError(f"there is no clock {clock!r}; it is one of {', '.join(CLOCKS)}")

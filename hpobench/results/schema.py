@@ -112,6 +112,7 @@ STUDY: Columns = {
 
 
 def check_schema(record: Record, place: str) -> None:
+    """RunError if a record of the file at a place is of another version."""
     if record.get("schema") != SCHEMA:
         raise RunError(
             f"{place} has schema {record.get('schema')!r}, and this version reads {SCHEMA};"
@@ -120,6 +121,10 @@ def check_schema(record: Record, place: str) -> None:
 
 
 def check(record: Record, columns: Columns, place: str) -> None:
+    """RunError if a record, at a place, lacks one of the columns or has a value of another kind.
+
+    A float may be null, where it is not a clock's.
+    """
     for name, kind in columns.items():
         if name not in record:
             raise RunError(f"{place} lacks {name!r}; restore the file or run again")

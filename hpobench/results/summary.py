@@ -47,15 +47,15 @@ def summarise(
     evaluations_of = _by_pair(_counted(evaluations))
     rows = []
     for task, searcher in itertools.product(tasks, searchers):
-        mine, changes = cells_of(task, searcher), ended_of(task, searcher)
+        of_pair, changes = cells_of(task, searcher), ended_of(task, searcher)
         last = changes.drop_duplicates("seed", keep="last")
         tried = evaluations_of(task, searcher)
         rows.append(
             {"task": task, "searcher": searcher}
-            | _outcome(mine, last)
-            | _times(mine, changes, clock)
+            | _outcome(of_pair, last)
+            | _times(of_pair, changes, clock)
             | _untrained(last, tried)
-            | _effort(mine, tried)
+            | _effort(of_pair, tried)
         )
     table = pd.DataFrame(rows)
     counts = [name for name in table.columns if name.startswith("reached_")]

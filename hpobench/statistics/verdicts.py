@@ -66,11 +66,19 @@ class MoreSeeds(NamedTuple):
 
 
 def paired(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE) -> Difference:
-    """The paired t-test of one value per seed of two searchers, each of shape (n,), in one order.
+    """The paired t-test of two searchers, lower is better.
 
-    Not known for n < 2 or where a value is NaN. Differences that do not vary have an interval of
-    no width: p is 1 if all are zero, else 0, since what no seed changes is not the seeds' doing
-    (as between two searchers that do the same on every seed).
+    Differences that do not vary have an interval of no width: p is 1 if all are zero, else 0, since
+    what no seed changes is not the seeds' doing (as between two searchers that do the same on every
+    seed).
+
+    Args:
+        a: one value for each seed, (n,).
+        b: as ``a``, in the same order of seeds.
+        confidence: how often the interval should cover the truth.
+
+    Returns:
+        Not known (NaN) for n < 2 or where a value is NaN.
     """
     differences = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
     if differences.ndim != 1:
@@ -85,11 +93,17 @@ def paired(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE) -> Differ
 
 
 def holm(p_values: ArrayLike) -> Array:
-    """Holm's adjusted p-values (1979), same shape (m,).
+    """Holm's adjusted p-values (1979).
 
     At most one family in twenty has a false one at or below 0.05, however its members depend on
-    each other. A NaN stays NaN and counts as a member: the family was declared before it was
-    measured.
+    each other.
+
+    Args:
+        p_values: (m,). A NaN stays NaN and counts as a member: the family was declared before it
+            was measured.
+
+    Returns:
+        Of the same shape.
     """
     # As `multipletests` of statsmodels, which collects garbage on every call: 0.1 s beside a run.
     p_values = np.asarray(p_values, dtype=float)
@@ -103,9 +117,10 @@ def holm(p_values: ArrayLike) -> Array:
 def verdicts(values: Mapping[str, ArrayLike], family_error: float = FAMILY_ERROR) -> list[Verdict]:
     """A verdict on every pair of searchers, in their order, adjusted for their number (Holm).
 
-    ``values``: for each searcher one value per seed, shape (seeds,), the same seeds in the same
-    order, NaN where it has none. ``family_error``: how often at most a study of equal searchers
-    may call any of them better.
+    Args:
+        values: for each searcher one value for each seed, (seeds,), the same seeds in the same
+            order, NaN where it has none.
+        family_error: how often at most a study of equal searchers may call any of them better.
     """
     arrays = {name: np.asarray(of_seeds, dtype=float) for name, of_seeds in values.items()}
     if len({array.shape for array in arrays.values()}) > 1:
@@ -125,13 +140,22 @@ def seeds_to_separate(
     pairs: int = 1,
     family_error: float = FAMILY_ERROR,
 ) -> MoreSeeds | None:
-    """How many more paired seeds would separate two searchers; None if nothing is known of them.
+    """How many more paired seeds would separate two searchers.
 
-    So many that a new study of that size, among ``pairs`` pairs of searchers, finds the difference
-    with the given power, if the effect (mean ÷ standard deviation) is the one observed. That is a
-    guess: ``fewest`` and ``most`` take the ends of the effect's 95 % interval for the true one.
-    Adding seeds until a verdict falls makes false ones likelier than ``family_error``: declare the
-    number, and let the new study decide.
+    So many that a new study of that size finds the difference with the given power, if the effect
+    (mean ÷ standard deviation) is the one observed. That is a guess: ``fewest`` and ``most`` take
+    the ends of the effect's 95 % interval for the true one. Adding seeds until a verdict falls
+    makes false ones likelier than ``family_error``: declare the number, and let the new study
+    decide.
+
+    Args:
+        difference: of the pair, as observed.
+        power: how often the new study should separate them.
+        pairs: of how many pairs of searchers the study gives verdicts.
+        family_error: as in `verdicts`.
+
+    Returns:
+        None if nothing is known of the pair.
     """
     n = difference.n
     if math.isnan(difference.p):

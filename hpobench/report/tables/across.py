@@ -79,9 +79,9 @@ def _last_if_unknown(middle: Interval) -> float:
     return middle.estimate if math.isfinite(middle.estimate) else math.inf
 
 
-def _words(found: Interval) -> str:
+def _words(middle: Interval) -> str:
     """In per cent of the default's regret."""
-    estimate, low, high = (number(100 * value) for value in found[:3])
+    estimate, low, high = (number(100 * value) for value in middle[:3])
     if estimate == UNKNOWN:
         return UNKNOWN
     return f"{estimate} %" if UNKNOWN in (low, high) else f"{estimate} % [{low} to {high}]"
