@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from hpobench.results.evaluation_record import EvaluationRecord
 from hpobench.results.schema import PARTS
 
 MOST_SECONDS, MOST_BYTES = 10.0, 1.5e9
@@ -171,18 +172,26 @@ def _write_cell(run: Path, evaluations: int, names: Record) -> None:
     _write(
         folder / "evaluations.jsonl",
         (
-            {"schema": 1, **names, "attempt": 1, "trial": number, "evaluation": number}
-            | {"training": number, "budget": 9 if full[number] else 3, "full": full[number]}
-            | {"hyperparameters": _configuration(task, configurations[number])}
-            | {"validation_loss": losses[number], "validation_accuracy": 1 - losses[number]}
-            | {"steps": 93 * (number + 1), "status": "ok"}
-            | {
-                "parts": {
-                    part: round(seconds + 1e-6 * number, 6) for part, seconds in parts.items()
-                }
-            }
-            | {"slot": 0, "began": now - 0.5, "ended": now - 0.001}
-            | {"seconds": now, "slot_seconds": now}
+            EvaluationRecord(
+                **names,
+                attempt=1,
+                trial=number,
+                evaluation=number,
+                training=number,
+                budget=9 if full[number] else 3,
+                full=full[number],
+                hyperparameters=_configuration(task, configurations[number]),
+                validation_loss=losses[number],
+                validation_accuracy=1 - losses[number],
+                steps=93 * (number + 1),
+                status="ok",
+                parts={part: round(share + 1e-6 * number, 6) for part, share in parts.items()},
+                seconds=now,
+                slot_seconds=now,
+                slot=0,
+                began=now - 0.5,
+                ended=now - 0.001,
+            ).line()
             for number, now in enumerate(ended.tolist())
         ),
     )

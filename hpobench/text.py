@@ -102,6 +102,12 @@ def default_held(row: Mapping[Any, Any]) -> str:
     return f"the default{seeds}: {why}"
 
 
+def stem_of(name: str, flat: Mapping[str, Any]) -> str:
+    """The vector that a name of a flat configuration is of (name_0, name_1, …), else the name."""
+    stem, _, index = name.rpartition("_")
+    return stem if stem and index.isdigit() and f"{stem}_0" in flat else name
+
+
 def configuration(flat: dict[str, Any]) -> str:
     """A flat configuration on one line; a vector of equal values is written once."""
     return ", ".join(f"{name} = {value}" for name, value in _vectors(flat))
@@ -111,9 +117,7 @@ def _vectors(flat: dict[str, Any]) -> list[tuple[str, str]]:
     """Names with their values, those of a vector (name_0, name_1, …) together."""
     groups: dict[str, list[Any]] = {}
     for name, value in flat.items():
-        stem, _, index = name.rpartition("_")
-        vector = stem and index.isdigit() and f"{stem}_0" in flat
-        groups.setdefault(stem if vector else name, []).append(value)
+        groups.setdefault(stem_of(name, flat), []).append(value)
     return [(name, _values(values)) for name, values in groups.items()]
 
 

@@ -4,7 +4,10 @@ A trial is a piece of work for a slot: a *warm-up*, a *job* (one training that a
 asked for; one report), or a *chain* (a gradient-based search; a report for each evaluation). The
 actor is reused from trial to trial, so the data set and the libraries stay warm.
 
-What a slot reports is one JSON string, `REPORT`: Tune flattens nested results.
+What a slot reports is one JSON string, `REPORT`: Tune flattens nested results. Of an evaluation, a
+training that raised included, it has the columns of its record that a slot measures, beside what is
+for the cell alone: the ``slot``, when it ``worked``, and a ``trace`` of what raised. Of a chain
+that raised, it has why it ``failed``.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from searchers.protocols import (
     Searcher,
     checked_evaluation,
 )
+from searchers.space import Flat
 from searchers.stopwatch import clock
 from trainables.peak_memory import out_of_memory, peak_device, peak_host, reset_peaks
 from trainables.processes import end_with
@@ -47,9 +51,17 @@ REPORT = "report"
 class SlotContext:
     """What every slot of a cell needs to know: the same for all its trials.
 
-    ``scratch`` is a folder for what lives no longer than the cell (weights of incumbents,
-    unfinished trainings). ``cores``: the slice's cores to stay on; empty for any. ``controller``:
-    the process on the same node that slots work for, and do not outlive.
+    Args:
+        task: what is trained.
+        searcher: who chooses the hyperparameters.
+        seed: the cell's.
+        width: how many slots the cell has.
+        scratch: a folder for what lives no longer than the cell (weights of incumbents, unfinished
+            trainings).
+        threads: how many threads of torch a slot may use.
+        cores: the slice's cores to stay on; empty for any.
+        device: torch's name of the device.
+        controller: the process on the same node that slots work for, and do not outlive.
     """
 
     task: Task
@@ -64,10 +76,12 @@ class SlotContext:
 
 
 def warm_up_work() -> dict[str, Any]:
+    """The config of a trial that warms its slot up, until it is ended."""
     return {"work": "warm-up"}
 
 
 def job_work(job: Job) -> dict[str, Any]:
+    """The config of a trial that does one job."""
     return {
         "work": "job",
         "training": job.training,
@@ -76,7 +90,15 @@ def job_work(job: Job) -> dict[str, Any]:
     }
 
 
+def _job_of(work: dict[str, Any]) -> Job | None:
+    """The job of `job_work`; None of any other work."""
+    if work["work"] != "job":
+        return None
+    return Job(work["training"], json.loads(work["configuration"]), work["epochs"])
+
+
 def chain_work(chain: Chain) -> dict[str, Any]:
+    """The config of a trial that runs a gradient-based search."""
     return {"work": "chain", "index": chain.index, "of": chain.of}
 
 
@@ -88,6 +110,7 @@ class SlotTrainable(tune.Trainable):
     """Does the work that its trial's config names; reports evaluations."""
 
     def setup(self, config: dict[str, Any], post: SlotContext | None = None) -> None:
+        """Warm up the process, build the task, and take up the first trial's work."""
         assert post is not None
         self._post = post
         if post.controller is not None:
@@ -110,11 +133,13 @@ class SlotTrainable(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up another trial's work in the same process."""
+        self._job = _job_of(new_config)
         self._work = self._evaluations(new_config)
-        self._single = new_config["work"] == "job"
         return True
 
     def step(self) -> dict[str, Any]:
+        """Work until there is something to report."""
         began = clock(self._device)
         report, worked = self._next(began)
         report["slot"] = self._slot()
@@ -123,7 +148,7 @@ class SlotTrainable(tune.Trainable):
         if "parts" in report:  # the rest is the making of this report
             own = ended - worked - report["parts"].get("observing", 0.0)
             report["parts"]["orchestration"] = own
-        done = "warm" not in report and ("status" not in report or self._single)
+        done = "warm" not in report and ("status" not in report or self._job is not None)
         return {REPORT: json.dumps(report, allow_nan=False), "done": done}
 
     def _next(self, began: float) -> tuple[dict[str, Any], float]:
@@ -144,12 +169,11 @@ class SlotTrainable(tune.Trainable):
             if hasattr(error, "ray_terminate_msg"):  # this process was told to end: not its doing
                 raise
             worked = clock(self._device)
-            return {
-                "failed": f"{type(error).__name__}: {error}".splitlines()[0],
-                "cause": "out of memory" if out_of_memory(error) else "searcher error",
-                "trace": traceback.format_exc(),
-                "parts": {"lost": worked - began},
-            }, worked
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            report = {"failed": why} if self._job is None else self._failed(self._job, why)
+            report["cause"] = "out of memory" if out_of_memory(error) else "searcher error"
+            report["parts"] = {"lost": worked - began}
+            return report | {"trace": traceback.format_exc()}, worked
 
     def _slot(self) -> dict[str, Any]:
         """This process, and the most memory that it has used so far, in bytes."""
@@ -157,6 +181,7 @@ class SlotTrainable(tune.Trainable):
         return {**self._identity, "memory": memory}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Nothing to save: see `load_checkpoint`."""
         return {}
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
@@ -168,40 +193,55 @@ class SlotTrainable(tune.Trainable):
             while True:  # until every slot of the cell is warm
                 time.sleep(0.02)
                 yield None
-        elif config["work"] == "job":
-            configuration = json.loads(config["configuration"])
-            job = Job(config["training"], configuration, config["epochs"])
-            yield evaluate_job(problem, brief, job, self._post.scratch / "trainings")
+        elif self._job is not None:
+            yield evaluate_job(problem, brief, self._job, self._post.scratch / "trainings")
         else:
             assert not isinstance(searcher, BlackBoxSearcher)
             yield from searcher.search(problem, brief, Chain(config["index"], config["of"]))
 
     def _describe(self, evaluation: Evaluation, wall: float) -> dict[str, Any]:
-        """The evaluation as JSON; a loss above the ceiling, or none, is a divergence.
+        """The columns of an evaluation's record that a slot measures.
 
-        ``wall``: how many seconds the searcher, or the training, took for it.
+        A loss above the ceiling, or none, is a divergence. ``wall``: how many seconds the searcher,
+        or the training, took for it.
         """
         evaluation = checked_evaluation(evaluation, self._brief)
         task, metrics = self._post.task, evaluation.metrics
         diverged = not (math.isfinite(metrics.loss) and metrics.loss <= task.loss_ceiling)
         parts = dict(evaluation.seconds)
-        if not self._single:  # what its searcher did beside training and differentiating
+        if self._job is None:  # what its searcher did beside training and differentiating
             parts["search"] = parts.get("search", 0.0) + max(wall - sum(parts.values()), 0.0)
         began = clock(self._device)
         if not diverged:
             self._keep_if_best(evaluation)
         parts["observing"] = clock(self._device) - began
         return {
-            "training": evaluation.training,
-            "budget": evaluation.epochs,
-            "full": evaluation.epochs == self._brief.horizon,
-            "hyperparameters": evaluation.configuration,
+            **self._trained(evaluation.training, evaluation.configuration, evaluation.epochs),
             "validation_loss": task.loss_ceiling if diverged else metrics.loss,
             "validation_accuracy": metrics.accuracy,
             "steps": evaluation.steps,
             "status": "diverged" if diverged else "ok",
             "parts": parts,
-            **({"notes": evaluation.notes} if evaluation.notes else {}),
+            "notes": evaluation.notes or None,
+        }
+
+    def _failed(self, job: Job, why: str) -> dict[str, Any]:
+        """A training that raised, as an evaluation: its loss is the ceiling."""
+        return {
+            **self._trained(job.training, job.configuration, job.epochs),
+            "validation_loss": self._post.task.loss_ceiling,
+            "validation_accuracy": None,
+            "steps": 0,
+            "status": "failed",
+            "error": why,
+        }
+
+    def _trained(self, training: int, configuration: Flat, epochs: int) -> dict[str, Any]:
+        return {
+            "training": training,
+            "budget": epochs,
+            "full": epochs == self._brief.horizon,
+            "hyperparameters": configuration,
         }
 
     def _keep_if_best(self, evaluation: Evaluation) -> None:
@@ -226,7 +266,13 @@ def _gpu_name(device: torch.device) -> str | None:
 
 
 def kept_weights(scratch: Path, training: int, epochs: int) -> Path:
-    """Where the weights of a training at a budget are kept until they are tested."""
+    """Where the weights of a training at a budget are kept until they are tested.
+
+    Args:
+        scratch: the cell's folder for what does not outlive it.
+        training: number of the training.
+        epochs: the budget.
+    """
     return scratch / "weights" / f"t{training}_e{epochs}.npz"
 
 

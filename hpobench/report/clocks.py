@@ -22,6 +22,7 @@ class ClockName(str, Enum):
 
     @property
     def clock(self) -> Clock:
+        """As `Results` calls it."""
         return cast("Clock", self.name)
 
 

@@ -93,21 +93,21 @@ def _lead(results: Results, task: str, lowest: str, values: list[float]) -> str:
 def _zero_tolerance(results: Results, task: str) -> float:
     rows = results.regret()
     rows = rows[(rows["task"] == task) & (rows["status"] == "complete")]
-    own = rows.drop_duplicates("seed")["zero_tolerance"].to_numpy()
-    return float(np.sqrt(np.sum(own**2)) / len(own))  # of the mean over splits
+    tolerances = rows.drop_duplicates("seed")["zero_tolerance"].to_numpy()
+    return float(np.sqrt(np.sum(tolerances**2)) / len(tolerances))  # of the mean over splits
 
 
 def _spread(values: list[float]) -> str:
     """The mean, with its 95 % interval or, below five seeds, the range of the seeds."""
-    found = estimate(values)
-    interval = found.interval()
-    seeds = plural(found.n, "seed")
+    mean = estimate(values)
+    interval = mean.interval()
+    seeds = plural(mean.n, "seed")
     if interval is not None:
         low, high = map(number, interval)
-        return f"{number(found.mean)} (95 % interval {low} to {high}, {seeds})"
-    if found.n == 1:
-        return f"{number(found.mean)} ({seeds})"
-    return f"{number(found.mean)} ({seeds}, from {number(min(values))} to {number(max(values))})"
+        return f"{number(mean.mean)} (95 % interval {low} to {high}, {seeds})"
+    if mean.n == 1:
+        return f"{number(mean.mean)} ({seeds})"
+    return f"{number(mean.mean)} ({seeds}, from {number(min(values))} to {number(max(values))})"
 
 
 def _next(others: list[str], whole: dict[str, list[float]]) -> str:
@@ -119,23 +119,24 @@ def _next(others: list[str], whole: dict[str, list[float]]) -> str:
 def _separation(by_seed: Mapping[str, Array], lowest: str, others: list[str]) -> str:
     if not others:
         return "No other searcher has all of its cells complete, with something trained in full."
-    found = verdicts(by_seed)
-    mine = {
+    every_pair = verdicts(by_seed)
+    against = {
         (v.second if v.first == lowest else v.first): v
-        for v in found
+        for v in every_pair
         if lowest in (v.first, v.second)
     }
-    n = min(mine[other].difference.n for other in others)
+    n = min(against[other].difference.n for other in others)
     if n < FEWEST_SEEDS_FOR_A_BAND:
         few = "One seed is" if n == 1 else f"{n} seeds are"
         return f"{few} too few to separate searchers; it takes at least {FEWEST_SEEDS_FOR_A_BAND}."
-    lower = [other for other in others if mine[other].better == lowest]
-    near = [other for other in others if mine[other].better is None]
-    said = [f"lower than {listed(lower)} ({_p(mine, lower)})"] if lower else []
-    said += [f"not separated from {listed(near)} ({_p(mine, near)})"] if near else []
-    adjusted = f", with Holm's correction for {len(found)} pairs" if len(found) > 1 else ""
-    verdict = f"Seed by seed{adjusted}, it is {', and '.join(said)}."
-    return f"{verdict}{_more_seeds(mine, near, len(found))}"
+    lower = [other for other in others if against[other].better == lowest]
+    near = [other for other in others if against[other].better is None]
+    clauses = [f"lower than {listed(lower)} ({_p(against, lower)})"] if lower else []
+    clauses += [f"not separated from {listed(near)} ({_p(against, near)})"] if near else []
+    pairs = len(every_pair)
+    adjusted = f", with Holm's correction for {pairs} pairs" if pairs > 1 else ""
+    verdict = f"Seed by seed{adjusted}, it is {', and '.join(clauses)}."
+    return f"{verdict}{_more_seeds(against, near, pairs)}"
 
 
 def _p(verdicts: Mapping[str, Verdict], others: Sequence[str]) -> str:
@@ -154,17 +155,17 @@ def _more_seeds(verdicts: Mapping[str, Verdict], near: Sequence[str], pairs: int
     if not near:
         return ""
     other = min(near, key=lambda name: (verdicts[name].p, name))
-    found = seeds_to_separate(verdicts[other].difference, pairs=pairs)
-    if found is None or found.more is None:
-        seen = f" If the difference seen is the true one, more than {MOST_SEEDS} more seeds would"
-        fewest = None if found is None else found.fewest
+    advice = seeds_to_separate(verdicts[other].difference, pairs=pairs)
+    if advice is None or advice.more is None:
+        start = f" If the difference seen is the true one, more than {MOST_SEEDS} more seeds would"
+        fewest = None if advice is None else advice.fewest
         larger = "" if fewest is None else f"; as it may be larger, {fewest} or more"
-        return f"{seen} separate it from {other}{larger}."
-    most = f"more than {MOST_SEEDS}" if found.most is None else str(found.most)
+        return f"{start} separate it from {other}{larger}."
+    most = f"more than {MOST_SEEDS}" if advice.most is None else str(advice.most)
     return (
-        f" Some {plural(found.more, 'more seed')} would separate it from {other} with a power of"
+        f" Some {plural(advice.more, 'more seed')} would separate it from {other} with a power of"
         f" 80 % if the difference seen is the true one; as it may be larger or smaller,"
-        f" {found.fewest} to {most}."
+        f" {advice.fewest} to {most}."
     )
 
 
@@ -174,8 +175,8 @@ def _replayed(results: Results, task: str, lowest: str) -> str:
         return ""
     summary = results.replay_summary()
     summary = summary[summary["task"] == task]
-    found = lowest_replayed(summary, results.summary())
-    if found is None:
+    again = lowest_replayed(summary, results.summary())
+    if again is None:
         return ""
     last = summary[summary["at"] == summary["at"].iloc[-1]].set_index("searcher")
 
@@ -187,8 +188,8 @@ def _replayed(results: Results, task: str, lowest: str) -> str:
 
     kind = "test loss" if results.references[task] is None else "replay regret"
     draws = plural(results.replays.draws, "fresh draw")
-    start = f"Trained again on {draws}, {found} is lowest, with a {kind} of {level(found)}"
-    if found == lowest:
+    start = f"Trained again on {draws}, {again} is lowest, with a {kind} of {level(again)}"
+    if again == lowest:
         return f"{start}."
     known = last.loc[lowest, "replay_n"] > 0
     return f"{start}; {lowest} comes to {level(lowest)}." if known else f"{start}."

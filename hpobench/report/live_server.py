@@ -85,8 +85,8 @@ def version_of(path: Path) -> str:
     digest = hashlib.sha256()
     for pattern in RECORDS:
         for file in sorted(path.glob(pattern)):
-            found = file.stat()
-            digest.update(f"{file.name} {found.st_mtime_ns} {found.st_size}\n".encode())
+            status = file.stat()
+            digest.update(f"{file.name} {status.st_mtime_ns} {status.st_size}\n".encode())
     return digest.hexdigest()[:16]
 
 

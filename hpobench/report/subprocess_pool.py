@@ -1,4 +1,9 @@
-"""Calls in a process of their own, for work that would keep this one's lock: drawing, mostly."""
+"""Calls in a process of their own, for work that would keep this one's lock: drawing, mostly.
+
+No `ProcessPoolExecutor`: one that spawns runs the user's script again, which may start its study
+again; one that forks copies threads (Ray's, ours) in the middle of what they do. And this one can
+import what it will need while its calls are not known yet.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,11 @@ T = TypeVar("T")
 
 
 def start_beside(*modules: str) -> subprocess.Popen[bytes]:
-    """A process for `carry_out_beside`, which imports modules until its calls are known."""
+    """A process for `carry_out_beside`, which imports modules until its calls are known.
+
+    Args:
+        modules: names of what the calls will need.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", __name__, *modules],
         stdin=subprocess.PIPE,
@@ -27,15 +36,22 @@ def start_beside(*modules: str) -> subprocess.Popen[bytes]:
 def carry_out_beside(
     calls: Sequence[Callable[[], T]], process: subprocess.Popen[bytes] | None = None
 ) -> list[T]:
-    """What each of the calls comes to, in order, from another process; both are pickled.
+    """What each of the calls comes to, in order, from another process.
 
     Wait for it in a thread. The other process ends by itself if this one is gone.
+
+    Args:
+        calls: to be pickled, as what they come to is.
+        process: of `start_beside`; one of its own unless told.
+
+    Raises:
+        RuntimeError: if one of them raised, with its traceback.
     """
     process = process or start_beside()
-    found, complaints = process.communicate(pickle.dumps(list(calls)))
+    pickled, complaints = process.communicate(pickle.dumps(list(calls)))
     if process.returncode:
         raise RuntimeError(f"work beside failed:\n{complaints.decode(errors='replace')}")
-    values: list[T] = pickle.loads(found)
+    values: list[T] = pickle.loads(pickled)
     return values
 
 

@@ -53,26 +53,26 @@ def differences(path: Path) -> list[str]:
     if results.replays is not None:
         checks["replay.csv"] = lambda results, file: _of_table(results.replay_summary(), file)
         checks["replay_times.csv"] = lambda results, file: _of_table(results.replay_times(), file)
-    found = _some(_of_records(results), "the records")
+    lines = _some(_of_records(results), "the records")
     for name, check in checks.items():
         file = results.path / name
         if not file.exists():
-            found.append(f"{name} is not there; hpobench report {path} makes it")
+            lines.append(f"{name} is not there; hpobench report {path} makes it")
             continue
         try:
-            found += _some(check(results, file), name)
+            lines += _some(check(results, file), name)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             # Records that were changed so that they contradict each other: nothing can come of it.
             kind = type(error).__name__
-            found.append(f"{name}: the records do not fit together any more ({kind}: {error})")
-    return found
+            lines.append(f"{name}: the records do not fit together any more ({kind}: {error})")
+    return lines
 
 
-def _some(found: Iterator[str], name: str) -> list[str]:
+def _some(lines: Iterator[str], name: str) -> list[str]:
     """The first of them, and that there are more."""
-    said = list(itertools.islice(found, MOST))
+    first = list(itertools.islice(lines, MOST))
     more = f"{name}: and more of the same kind"
-    return [*said, more] if next(found, None) is not None else said
+    return [*first, more] if next(lines, None) is not None else first
 
 
 def _of_records(results: Results) -> Iterator[str]:
@@ -185,11 +185,11 @@ def _of_table(table: pd.DataFrame, file: Path) -> Iterator[str]:
     elif len(now) != len(then):
         yield f"{file.name} has {len(then)} rows, and the records give {len(now)}"
     else:
-        for number, (mine, stored) in enumerate(zip(now, then, strict=True), start=2):
-            for column, value, said in zip_longest(names, mine, stored, fillvalue=""):
-                if value != said:
+        for number, (row, stored_row) in enumerate(zip(now, then, strict=True), start=2):
+            for column, value, before in zip_longest(names, row, stored_row, fillvalue=""):
+                if value != before:
                     yield (
-                        f"{file.name}, line {number}: {column} is {said or 'empty'}, and the"
+                        f"{file.name}, line {number}: {column} is {before or 'empty'}, and the"
                         f" records give {value or 'nothing'}"
                     )
 
@@ -209,21 +209,21 @@ def _columns_differ(name: str, then: Sequence[str], now: Sequence[str]) -> str:
 def _of_page(results: Results, file: Path) -> Iterator[str]:
     """Against the page over the clock that it is nearest to: what it says, then how it is drawn."""
     stored = read_bytes(file).decode(errors="replace")
-    found: list[str] | None = None
+    fewest: list[str] | None = None
     for clock in get_args(Clock):
         page = render_report(results, clock)
         if page == stored:
             return
-        said = list(_sayings(_said(stored), _said(page)))
-        found = said if found is None or len(said) < len(found) else found
-    yield from found or ["report.html: a figure is not what the records give"]
+        differences = list(_sayings(_said(stored), _said(page)))
+        fewest = differences if fewest is None or len(differences) < len(fewest) else fewest
+    yield from fewest or ["report.html: a figure is not what the records give"]
 
 
 def _sayings(then: list[str], now: list[str]) -> Iterator[str]:
     for kind, a, b, c, d in difflib.SequenceMatcher(None, then, now, False).get_opcodes():
         if kind != "equal":
-            stored, mine = _excerpts(" ".join(then[a:b]), " ".join(now[c:d]))
-            yield f"report.html says {stored}, and the records give {mine}"
+            stored, given = _excerpts(" ".join(then[a:b]), " ".join(now[c:d]))
+            yield f"report.html says {stored}, and the records give {given}"
 
 
 def _said(page: str) -> list[str]:
@@ -238,8 +238,8 @@ def _excerpts(then: str, now: str) -> list[str]:
     differ = (place for place, (a, b) in enumerate(zip(then, now, strict=False)) if a != b)
     same = next(differ, min(len(then), len(now)))
     start = then.rfind(" ", 0, max(same - LONGEST // 2, 0)) + 1
-    found = []
+    excerpts = []
     for text in (then, now):
         part = textwrap.shorten(text[start:], LONGEST, placeholder=" …")
-        found.append(repr(f"… {part}" if start else part) if part else "nothing")
-    return found
+        excerpts.append(repr(f"… {part}" if start else part) if part else "nothing")
+    return excerpts

@@ -59,8 +59,16 @@ def read_evaluations(
 ) -> tuple[pd.DataFrame, list[int]]:
     """A row for each evaluation of the cells, unknown keys kept, and how many each cell has.
 
-    Evaluations are in order of arrival; a cell that has not begun has none. RunError, by file and
-    line, if one is damaged.
+    Args:
+        path: the run's folder.
+        cells: the planned cells; one that has not begun has no evaluations.
+        notes: what is found amiss is added to it.
+
+    Returns:
+        The evaluations in order of arrival, and the counts in order of the cells.
+
+    Raises:
+        RunError: by file and line, if one is damaged.
     """
     files = [path / "cells" / cell["cell"] / "evaluations.jsonl" for cell in cells]
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:

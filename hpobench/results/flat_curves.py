@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 class FlatCurves:
     """Step curves from time 0 on, one after the other.
 
-    ``times``, ``values``, ``normalised``: (points,); the values are regret, or the test loss of
-    tasks without a reference; normalised regret is NaN where it is not known. ``begin``, ``end``:
-    (tasks, searchers, seeds), between which places a cell's points are; equal if it has none.
+    Args:
+        times: (points,).
+        values: regret, or the test loss of tasks without a reference, (points,).
+        normalised: normalised regret, NaN where it is not known, (points,).
+        begin: the place of a cell's first point, (tasks, searchers, seeds).
+        end: the place after its last, of the same shape; equal to ``begin`` if it has none.
     """
 
     times: Array
@@ -57,10 +60,10 @@ class FlatCurves:
 
     def finals(self, values: Array) -> Array:
         """What each cell ends with, of ``values`` (points,): shape (tasks, searchers, seeds)."""
-        found = np.full(self.begin.shape, np.nan)
+        finals = np.full(self.begin.shape, np.nan)
         some = self.end > self.begin
-        found[some] = values[self.end[some] - 1]
-        return found
+        finals[some] = values[self.end[some] - 1]
+        return finals
 
     def blocks(self) -> tuple[Array, NDArray[np.int64]]:
         """What cells end with, (blocks, searchers): a task and a seed each that some cell has.
@@ -77,11 +80,18 @@ class FlatCurves:
         return np.flatnonzero(~np.isnan(self.finals(self.normalised)).all(axis=(1, 2)))
 
     def areas(self, values: Array, until: Array) -> Array:
-        """The mean of each curve over the clock from 0 to its task's end, ``until`` (tasks,) > 0.
+        """The mean of each curve over the clock from 0 to its task's end.
 
-        As `aggregates.area_under`, for all curves at once: (tasks, searchers, seeds).
+        As `aggregates.area_under`, for all curves at once.
+
+        Args:
+            values: (points,).
+            until: the tasks' ends, (tasks,), > 0.
+
+        Returns:
+            (tasks, searchers, seeds).
         """
-        found = np.full(self.begin.shape, np.nan)
+        means = np.full(self.begin.shape, np.nan)
         some = self.end > self.begin
         order = np.argsort(self.begin[some])
         begin, end = self.begin[some][order], self.end[some][order]
@@ -93,17 +103,25 @@ class FlatCurves:
             spans = np.minimum(later, ends) - np.minimum(self.times, ends)
             areas = np.empty(len(begin))
             areas[order] = np.add.reduceat(values * spans, begin) / limit
-            found[some] = areas
-        return found
+            means[some] = areas
+        return means
 
     def on_grid(self, task: int, times: Array) -> Array:
-        """The values of a task's curves at given times: (searchers, seeds, times)."""
-        found = np.full((*self.begin.shape[1:], len(times)), np.nan)
+        """The values of a task's curves at given times.
+
+        Args:
+            task: its place.
+            times: (times,).
+
+        Returns:
+            (searchers, seeds, times).
+        """
+        on_grid = np.full((*self.begin.shape[1:], len(times)), np.nan)
         for place in zip(*np.nonzero(self.end[task] > self.begin[task]), strict=True):
-            mine = slice(self.begin[task][place], self.end[task][place])
-            at = np.searchsorted(self.times[mine], times, side="right") - 1
-            found[place] = self.values[mine][at]
-        return found
+            points = slice(self.begin[task][place], self.end[task][place])
+            steps = np.searchsorted(self.times[points], times, side="right") - 1
+            on_grid[place] = self.values[points][steps]
+        return on_grid
 
     def times_of(self, task: int) -> Array:
         """Every time at which a curve of a task steps, ascending, and 0."""

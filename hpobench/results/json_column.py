@@ -1,7 +1,9 @@
 """A column of JSON objects, kept in Arrow and made into Python values only where looked at.
 
-A million configurations are 80 MB as Arrow structs and a gigabyte as dicts. Each task keeps its own
-kind of struct, so that a row has the keys of its own task and no others.
+Why not simply dicts, or JSON text? A million configurations of nine values are 72 MB as Arrow
+parses them, 560 MB as dicts and 320 MB as text. Text costs another 2.4 s to write and 3 s to read
+again for the tables' columns; a report of a million evaluations has 10 s and 1.5 GB for everything.
+Each task keeps its own kind of struct, so that a row has the keys of its own task and no others.
 """
 
 from __future__ import annotations
@@ -118,14 +120,14 @@ class JsonColumn(ExtensionArray):
 
         None if some value is no object: then they have no keys.
         """
-        found: dict[str, set[pa.DataType]] = {}
+        kinds_of: dict[str, set[pa.DataType]] = {}
         for array in self._pieces:
             fields = _fields(array)
             if fields is None:
                 return None
             for name, values in fields.items():
-                found.setdefault(name, set()).add(values.type)
-        return {name: common(kinds - {pa.null()}) or JSON for name, kinds in found.items()}
+                kinds_of.setdefault(name, set()).add(values.type)
+        return {name: common(kinds - {pa.null()}) or JSON for name, kinds in kinds_of.items()}
 
     def fields(self, keys: Mapping[str, pa.DataType]) -> list[pa.Array]:
         """For each key, with a type from `keys`, its values; null where an object lacks it.
@@ -135,19 +137,19 @@ class JsonColumn(ExtensionArray):
         parts, back = self._by_piece()
         missing = len(self) - sum(map(len, parts))
         columns = [_fields(part) or {} for part in parts]
-        found = []
+        of_keys = []
         for name, kind in keys.items():
             storage = pa.string() if kind == JSON else kind
             if not any(name in column for column in columns):
-                found.append(pa.nulls(len(self), storage))
+                of_keys.append(pa.nulls(len(self), storage))
                 continue
             values = [
                 _as(kind, column[name]) if name in column else pa.nulls(len(part), storage)
                 for column, part in zip(columns, parts, strict=True)
             ]
             whole = pa.concat_arrays([pa.nulls(missing, storage), *values])
-            found.append(_in_order(whole, back))
-        return found
+            of_keys.append(_in_order(whole, back))
+        return of_keys
 
     def _by_piece(self) -> tuple[list[pa.Array], NDArray[np.int64]]:
         """The values that are there, piece by piece, and where each is in that order.

@@ -27,11 +27,6 @@ class Lines(NamedTuple):
     torn: bool
 
 
-def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Append one record; see `append_lines`."""
-    append_lines(path, [record])
-
-
 def append_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Append records, in one write; the rest of a torn line is removed first.
 

@@ -46,14 +46,14 @@ def parts_of(frame: pd.DataFrame) -> tuple[pa.Schema, Iterator[pa.Table]]:
 def _keys(frame: pd.DataFrame) -> Keys:
     """Of the columns that hold nothing but objects, unless a name would be there twice."""
     taken = set(frame.columns)
-    found: dict[str, dict[str, pa.DataType]] = {}
+    keys_of: dict[str, dict[str, pa.DataType]] = {}
     for name, column in frame.items():
         keys = column.array.keys() if isinstance(column.array, JsonColumn) else None
         names = {f"{name}.{key}" for key in keys or ()}
         if keys is not None and taken.isdisjoint(names):
-            found[str(name)] = keys
+            keys_of[str(name)] = keys
             taken |= names
-    return found
+    return keys_of
 
 
 def _schema(frame: pd.DataFrame, keys: Keys) -> pa.Schema:

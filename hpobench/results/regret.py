@@ -43,8 +43,10 @@ _MEASURES = ("validation_loss", "test_loss", "test_accuracy")
 class Split:
     """What a task's default and reference come to on one split; NaN where not measured.
 
-    ``default``: its mean validation_loss, test_loss and test_accuracy. ``reference_loss``: the
-    reference's mean test loss. ``tolerance``: what still counts as zero regret.
+    Args:
+        default: its mean validation_loss, test_loss and test_accuracy.
+        reference_loss: the reference's mean test loss.
+        tolerance: what still counts as zero regret.
     """
 
     default: Mapping[str, float]
@@ -62,11 +64,22 @@ def regret_frame(
     yardsticks: pd.DataFrame,
     references: Mapping[str, Record | None],
 ) -> pd.DataFrame:
-    """For each cell that has begun, and each curve: a row at 0 s (the default) and each change.
+    """Regret over time: for each cell that has begun, and each curve, a row at 0 s and each change.
 
-    ``curve``: "incumbent" (the best among full evaluations) or "in_hand" (at any budget).
-    ``evaluation`` is empty for the default. ``regret`` and ``normalised_regret`` are empty where
-    there is no reference, or no test metric yet. ``zero_tolerance``: what counts as zero regret.
+    The first row is the task's default's.
+
+    Args:
+        cells: the planned cells, as `Results` has them; so are the next three.
+        evaluations: those of the cells.
+        tests: test metrics by cell and evaluation.
+        yardsticks: draws of the default and of the reference on each split.
+        references: by task, None where there is none.
+
+    Returns:
+        ``COLUMNS``. ``curve``: "incumbent" (the best among full evaluations) or "in_hand" (at any
+        budget). ``evaluation`` is empty for the default. ``regret`` and ``normalised_regret`` are
+        empty where there is no reference, or no test metric yet. ``zero_tolerance``: what counts as
+        zero regret.
     """
     begun = cells[cells["status"] != "missing"]
     rows = _changes(begun["cell"].tolist(), evaluations)
@@ -93,7 +106,15 @@ def regret_frame(
 def splits_of(
     yardsticks: pd.DataFrame, references: Mapping[str, Record | None]
 ) -> dict[tuple[str, int], Split]:
-    """The yardsticks of each task and cell seed that has any; see `UNMEASURED` for the others."""
+    """What the default and the reference come to on each split that has yardsticks.
+
+    Args:
+        yardsticks: their draws.
+        references: by task, None where there is none.
+
+    Returns:
+        By task and cell seed; see `UNMEASURED` for the others.
+    """
     drawn = yardsticks.drop_duplicates(["task", "seed", "row", "draw"], keep="last")
     rows: dict[tuple[str, int], dict[str, pd.DataFrame]] = {}
     for key, draws in drawn.groupby(["task", "seed", "row"], sort=False):
@@ -117,9 +138,16 @@ def worth_of(task: str, splits: Mapping[tuple[str, int], Split]) -> float:
 
     One number for all of a task's seeds: on a single split the difference can be as small as its
     own noise, and a ratio by it says nothing.
+
+    Args:
+        task: name of the task.
+        splits: by task and cell seed, of any tasks.
+
+    Returns:
+        NaN if it is known on no split.
     """
-    mine = [split for (name, _), split in splits.items() if name == task]
-    gaps = [split.default["test_loss"] - split.reference_loss for split in mine]
+    of_task = [split for (name, _), split in splits.items() if name == task]
+    gaps = [split.default["test_loss"] - split.reference_loss for split in of_task]
     known = [gap for gap in gaps if not math.isnan(gap)]
     return sum(known) / len(known) if known else math.nan
 
@@ -127,12 +155,18 @@ def worth_of(task: str, splits: Mapping[tuple[str, int], Split]) -> float:
 def step_curves(
     table: pd.DataFrame, clock: Clock = "seconds", value: str = "regret"
 ) -> dict[int, StepCurve]:
-    """Rows of the regret frame, of one task, searcher and curve, as a step curve for each seed."""
+    """Regret as a step curve for each seed.
+
+    Args:
+        table: rows of the regret frame, of one task, searcher and curve.
+        clock: the column of the times.
+        value: the column of the values.
+    """
     seeds, times, values = (table[name].to_numpy() for name in ("seed", clock, value))
     return {
-        int(seed): StepCurve(times[mine], values[mine])
+        int(seed): StepCurve(times[rows], values[rows])
         for seed in dict.fromkeys(seeds.tolist())
-        for mine in [seeds == seed]
+        for rows in [seeds == seed]
     }
 
 
@@ -147,13 +181,13 @@ def _changes(cells: Sequence[str], evaluations: pd.DataFrame) -> pd.DataFrame:
     ok = (evaluations["status"] == "ok").to_numpy()
     eligible = {"incumbent": ok & evaluations["full"].to_numpy(), "in_hand": ok}
     nothing = np.empty(0, dtype=np.int64)
-    found = [
-        np.append(-1, mine[incumbents(losses[mine], may[mine])])
-        for mine in (where.get(cell, nothing) for cell in cells)
-        for may in eligible.values()
+    changed = [
+        np.append(-1, places[incumbents(losses[places], among[places])])
+        for places in (where.get(cell, nothing) for cell in cells)
+        for among in eligible.values()
     ]
-    lengths = [len(rows) for rows in found]
-    rows = np.concatenate([nothing, *found])
+    lengths = [len(rows) for rows in changed]
+    rows = np.concatenate([nothing, *changed])
     table = {
         "place": np.repeat(np.repeat(np.arange(len(cells)), len(eligible)), lengths),
         "curve": np.repeat(np.array([*eligible] * len(cells), dtype=object), lengths),

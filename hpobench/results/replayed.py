@@ -50,9 +50,11 @@ _PAIR = ["task", "seed", "draw"]
 class Replays:
     """What of a run has been trained again, and what was asked for.
 
-    ``at``: times on the cells' clocks in seconds, ascending; ``math.inf`` is the end. ``draws``:
-    how often each incumbent is trained. ``lines``: those of ``replay.jsonl``. ``every``: whether
-    the incumbents between those times were asked for, too.
+    Args:
+        at: times on the cells' clocks in seconds, ascending; ``math.inf`` is the end.
+        draws: how often each incumbent is trained.
+        lines: those of ``replay.jsonl``.
+        every: whether the incumbents between those times were asked for, too.
     """
 
     at: tuple[float, ...]
@@ -69,16 +71,23 @@ def label(at: float) -> str:
 def incumbents_at(changes: pd.DataFrame, at: Sequence[float]) -> pd.DataFrame:
     """Who was the incumbent of each cell at each time.
 
-    ``changes``: the regret frame (see `hpobench.results.regret.regret_frame`). Columns: cell; at,
-    as `label` has it; evaluation, empty while the incumbent is the task's default; search_regret,
-    the regret of the weights that the search itself had trained.
+    Args:
+        changes: the regret frame (see `hpobench.results.regret.regret_frame`).
+        at: times in seconds.
+
+    Returns:
+        Columns: cell; at, as `label` has it; evaluation, empty while the incumbent is the task's
+        default; search_regret, the regret of the weights that the search itself had trained.
     """
-    mine = changes.loc[changes["curve"] == "incumbent", ["cell", "seconds", "evaluation", "regret"]]
-    found = [
-        mine[mine["seconds"] <= time].drop_duplicates("cell", keep="last").assign(at=label(time))
-        for time in at
-    ]
-    table = pd.concat(found, ignore_index=True) if found else mine.assign(at="")[:0]
+    columns = ["cell", "seconds", "evaluation", "regret"]
+    incumbents = changes.loc[changes["curve"] == "incumbent", columns]
+
+    def held_at(time: float) -> pd.DataFrame:
+        so_far = incumbents[incumbents["seconds"] <= time]
+        return so_far.drop_duplicates("cell", keep="last").assign(at=label(time))
+
+    held = [held_at(time) for time in at]
+    table = pd.concat(held, ignore_index=True) if held else incumbents.assign(at="")[:0]
     table = table.rename(columns={"regret": "search_regret"})
     return table[["cell", "at", "evaluation", "search_regret"]]
 
@@ -88,11 +97,19 @@ def replay_frame(
 ) -> pd.DataFrame:
     """A row for each planned cell, time and draw.
 
-    ``changes``: the regret frame. ``replay_regret``: ``test_loss`` minus ``reference_loss``, all of
-    the same draw. Where the incumbent was still the default, it is the default's replay. What has
-    not been trained is empty, and so are the rows of a cell that is not complete; ``status`` says
-    so. ``trained_on``: "training and validation", or "training" for a task that does not say how to
-    train on both. ``search_regret``: the incumbent's regret in the search, the same for every draw.
+    Args:
+        cells: the planned cells, as `Results` has them.
+        evaluations: theirs.
+        changes: the regret frame.
+        replays: what was trained again.
+
+    Returns:
+        ``COLUMNS``. ``replay_regret``: ``test_loss`` minus ``reference_loss``, all of the same
+        draw. Where the incumbent was still the default, it is the default's replay. What has not
+        been trained is empty, and so are the rows of a cell that is not complete; ``status`` says
+        so. ``trained_on``: "training and validation", or "training" for a task that does not say
+        how to train on both. ``search_regret``: the incumbent's regret in the search, the same for
+        every draw.
     """
     planned = cells[["task", "searcher", "seed", "cell", "status"]]
     times = pd.DataFrame({"at": [label(time) for time in replays.at]})
@@ -107,8 +124,8 @@ def replay_frame(
     trained = of_incumbents(lines, evaluations)
     table = table.merge(trained, on=["cell", "evaluation", "draw"], how="left")
     rows = {name: lines[lines["row"] == name] for name in ("reference", "default")}
-    for name, mine in rows.items():
-        loss = mine[[*_PAIR, "test_loss"]].rename(columns={"test_loss": f"{name}_loss"})
+    for name, of_row in rows.items():
+        loss = of_row[[*_PAIR, "test_loss"]].rename(columns={"test_loss": f"{name}_loss"})
         table = table.merge(loss, on=_PAIR, how="left")
     default = table[_PAIR].merge(rows["default"][[*_PAIR, *_LINE]], on=_PAIR, how="left")
     at_default = (table["status"] == "complete") & table["evaluation"].isna()
@@ -119,15 +136,23 @@ def replay_frame(
 
 
 def of_incumbents(lines: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
-    """Cell, evaluation, draw and outcome of replayed incumbents.
+    """What replayed incumbents came to.
 
     Those of an attempt that has been run again since are of other evaluations, and left out.
+
+    Args:
+        lines: of ``replay.jsonl``.
+        evaluations: those that the run has now.
+
+    Returns:
+        Cell, evaluation, draw and outcome.
     """
-    mine = lines.loc[lines["row"] == "incumbent", ["cell", "evaluation", "attempt", "draw", *_LINE]]
-    mine = mine.astype({"evaluation": "Int64", "attempt": "Int64"})
-    there = evaluations.reindex(columns=["cell", "evaluation", "attempt"])
-    there = there.astype({"evaluation": "Int64", "attempt": "Int64"})
-    return mine.merge(there, on=["cell", "evaluation", "attempt"]).drop(columns="attempt")
+    columns = ["cell", "evaluation", "attempt", "draw", *_LINE]
+    replayed = lines.loc[lines["row"] == "incumbent", columns]
+    replayed = replayed.astype({"evaluation": "Int64", "attempt": "Int64"})
+    evaluated = evaluations.reindex(columns=["cell", "evaluation", "attempt"])
+    evaluated = evaluated.astype({"evaluation": "Int64", "attempt": "Int64"})
+    return replayed.merge(evaluated, on=["cell", "evaluation", "attempt"]).drop(columns="attempt")
 
 
 def summarise_replay(
@@ -147,13 +172,13 @@ def summarise_replay(
     """
     losses = ["test_loss", "reference_loss", "default_loss", "replay_regret", "search_regret"]
     draws, rows = frame["draw"].nunique(), []
-    for key, mine in frame.groupby(["task", "searcher", "at"], sort=False):
+    for key, of_searcher in frame.groupby(["task", "searcher", "at"], sort=False):
         task, searcher, time = cast(tuple[str, str, str], key)
         needed = ["test_loss", "default_loss", "reference_loss"]
         needed = needed if references.get(task) is not None else needed[:2]
-        means = mine.groupby("cell", sort=False)[losses].sum(min_count=draws) / draws
+        means = of_searcher.groupby("cell", sort=False)[losses].sum(min_count=draws) / draws
         means = means[means[needed].notna().all(axis=1)]
-        complete = mine.loc[mine["status"] == "complete", "cell"].nunique()
+        complete = of_searcher.loc[of_searcher["status"] == "complete", "cell"].nunique()
         final = estimate(means["replay_regret"])
         rows.append(
             {
@@ -164,11 +189,11 @@ def summarise_replay(
                 "replay_regret_se": final.standard_error,
                 "replay_n": final.n,
                 "seeds_complete": complete,
-                "seeds_planned": mine["cell"].nunique(),
+                "seeds_planned": of_searcher["cell"].nunique(),
                 "replay_test_loss": estimate(means["test_loss"]).mean,
                 "replay_default_loss": estimate(means["default_loss"]).mean,
                 "search_regret": estimate(means["search_regret"]).mean,
-                "trained_on": next(iter(mine["trained_on"].dropna()), None),
+                "trained_on": next(iter(of_searcher["trained_on"].dropna()), None),
             }
         )
     table = pd.DataFrame(rows)
@@ -180,14 +205,20 @@ def summarise_replay(
 
 
 def lowest_replayed(summary: pd.DataFrame, of_run: pd.DataFrame) -> str | None:
-    """Whose last incumbents, of one task, come to the lowest test loss; None if no one's do.
+    """Whose last incumbents, on one task, come to the lowest test loss.
 
-    ``summary``: rows of `summarise_replay`, of one task; ``of_run``: of `summary.summarise`. Every
-    cell of the searcher was trained again, and not all of them hold the task's default for want of
-    a full training.
+    Every cell of the searcher was trained again, and not all of them hold the task's default for
+    want of a full training.
+
+    Args:
+        summary: rows of `summarise_replay`, of one task.
+        of_run: of `summary.summarise`.
+
+    Returns:
+        The searcher; None if no one's do.
     """
     last = summary[summary["at"] == summary["at"].iloc[-1]]
     held = of_run[of_run["seeds_at_default"] == of_run["seeds_complete"]]
-    mine = held.loc[held["task"].isin(last["task"]), "searcher"]
-    whole = last[(last["replay_n"] == last["seeds_planned"]) & ~last["searcher"].isin(mine)]
+    at_default = held.loc[held["task"].isin(last["task"]), "searcher"]
+    whole = last[(last["replay_n"] == last["seeds_planned"]) & ~last["searcher"].isin(at_default)]
     return None if whole.empty else str(whole.loc[whole["replay_test_loss"].idxmin(), "searcher"])

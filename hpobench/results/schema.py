@@ -3,29 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 from hpobench.errors import RunError
+from hpobench.results.evaluation_record import SCHEMA, EvaluationRecord
 from hpobench.results.json_files import Record
 
-SCHEMA = 1
+Columns: TypeAlias = Mapping[str, type]
+"""The kind of each column's values: str, int, float, bool, list or dict."""
 
-Columns = Mapping[str, type]
 
-NAMES: Columns = {"cell": str, "task": str, "searcher": str, "seed": int}
-EVALUATION: Columns = {
-    "evaluation": int,
-    "budget": float,
-    "full": bool,
-    "hyperparameters": dict,
-    "validation_loss": float,
-    "validation_accuracy": float,
-    "seconds": float,
-    "slot_seconds": float,
-    "steps": float,
-    "status": str,
-}
-OPTIONAL: Columns = {"slot": int, "began": float, "ended": float}
+def columns_of(record: type) -> Columns:
+    """The fields of a dataclass, in order: whether one may be None does not change its kind."""
+    return {name: _kind(annotation) for name, annotation in get_type_hints(record).items()}
+
+
+def _kind(annotation: Any) -> type:
+    if NoneType in get_args(annotation):
+        (annotation,) = {*get_args(annotation)} - {NoneType}
+    return get_origin(annotation) or annotation
+
+
+COLUMNS = columns_of(EvaluationRecord)
+"""Of `evaluations.jsonl`. A line needs those of `EVALUATION`; older runs lack those of `OPTIONAL`;
+the others are read as they are, like any that are not known here."""
+
+
+def _of(*names: str) -> Columns:
+    return {name: COLUMNS[name] for name in names}
+
+
+NAMES = _of("cell", "task", "searcher", "seed")
+EVALUATION = _of(
+    "evaluation",
+    "budget",
+    "full",
+    "hyperparameters",
+    "validation_loss",
+    "validation_accuracy",
+    "seconds",
+    "slot_seconds",
+    "steps",
+    "status",
+)
+OPTIONAL = _of("slot", "began", "ended")
 CLOCKS = ("seconds", "slot_seconds", "steps")
 TEST: Columns = {"evaluation": int, "test_loss": float, "test_accuracy": float}
 YARDSTICK: Columns = {
@@ -90,6 +112,7 @@ STUDY: Columns = {
 
 
 def check_schema(record: Record, place: str) -> None:
+    """RunError if a record of the file at a place is of another version."""
     if record.get("schema") != SCHEMA:
         raise RunError(
             f"{place} has schema {record.get('schema')!r}, and this version reads {SCHEMA};"
@@ -98,6 +121,10 @@ def check_schema(record: Record, place: str) -> None:
 
 
 def check(record: Record, columns: Columns, place: str) -> None:
+    """RunError if a record, at a place, lacks one of the columns or has a value of another kind.
+
+    A float may be null, where it is not a clock's.
+    """
     for name, kind in columns.items():
         if name not in record:
             raise RunError(f"{place} lacks {name!r}; restore the file or run again")

@@ -12,7 +12,8 @@ import pandas as pd
 from hpobench.results.json_files import Record
 from hpobench.results.regret import Clock
 from hpobench.results.targets import approaches
-from hpobench.statistics.curves import estimate, median_time
+from hpobench.statistics.curves import estimate
+from hpobench.statistics.times import Times, median_time
 
 
 def summarise(
@@ -46,15 +47,15 @@ def summarise(
     evaluations_of = _by_pair(_counted(evaluations))
     rows = []
     for task, searcher in itertools.product(tasks, searchers):
-        mine, changes = cells_of(task, searcher), ended_of(task, searcher)
+        of_pair, changes = cells_of(task, searcher), ended_of(task, searcher)
         last = changes.drop_duplicates("seed", keep="last")
         tried = evaluations_of(task, searcher)
         rows.append(
             {"task": task, "searcher": searcher}
-            | _outcome(mine, last)
-            | _times(mine, changes, clock)
+            | _outcome(of_pair, last)
+            | _times(of_pair, changes, clock)
             | _untrained(last, tried)
-            | _effort(mine, tried)
+            | _effort(of_pair, tried)
         )
     table = pd.DataFrame(rows)
     counts = [name for name in table.columns if name.startswith("reached_")]
@@ -115,8 +116,9 @@ def _reached(times: list[float | None], failed: int) -> tuple[float, Any]:
     """The median time to a target, NaN if fewer than half came to it, and how many did."""
     if not times:  # no reference, or nothing tested: not "zero of n", but unknown
         return math.nan, pd.NA
-    median = median_time([*times, *[None] * failed])
-    return math.nan if median is None else median, sum(time is not None for time in times)
+    median = median_time(Times.until([*times, *[None] * failed], end=0.0)).at_most
+    reached = sum(time is not None for time in times)
+    return median if math.isfinite(median) else math.nan, reached
 
 
 def _effort(cells: pd.DataFrame, evaluations: pd.DataFrame) -> Record:

@@ -13,6 +13,9 @@ from hpobench.statistics.curves import StepCurve, time_to_target
 TARGETS = {"10_percent": 0.1, "1_percent": 0.01, "zero": 0.0}
 """Of normalised regret; zero is regret itself, within the reference's standard error."""
 
+TARGET_WORDS = {"10_percent": "10 %", "1_percent": "1 %", "zero": "zero"}
+"""As readers see them."""
+
 
 class Approach(NamedTuple):
     """Each seed's curve, where its end is measured, and the level that it has to come to."""

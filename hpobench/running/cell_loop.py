@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hpobench.budget import Budget
+from hpobench.results.evaluation_record import EvaluationRecord
 from hpobench.running.faults import Cause, Fault
 from hpobench.running.ledger import Ledger
 from searchers.protocols import (
@@ -28,7 +29,6 @@ from searchers.protocols import (
 from trainables.task import Task
 from trainables.trainable import chain_work, job_work, warm_up_work
 
-SCHEMA = 1
 Work = dict[str, Any]
 Doing = Literal["thinking", "training", "nothing"]
 
@@ -161,12 +161,10 @@ class CellLoop:
             self._fail(Fault(report["disk"], "disk full"))
             return
         if "failed" in report:
-            self._last_failure = report["failed"], report["cause"]
-            if job is None:
-                why = f"{self.searcher.name} failed: {report['failed']}"
-                self._fail(Fault(why, report["cause"]))
-                return
-            report = self._failed(job, report)
+            self._fail(Fault(f"{self.searcher.name} failed: {report['failed']}", report["cause"]))
+            return
+        if report["status"] == "failed":
+            self._last_failure = report["error"], report["cause"]
         if self.budget.kind == "steps" and self._steps + report["steps"] > self.budget.amount:
             self._end("budget")
             return
@@ -270,21 +268,6 @@ class CellLoop:
             if fault is not None:
                 self._fail(fault)
 
-    def _failed(self, job: Job, report: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "training": job.training,
-            "budget": job.epochs,
-            "full": job.epochs == self.task.horizon,
-            "hyperparameters": job.configuration,
-            "validation_loss": self.task.loss_ceiling,
-            "validation_accuracy": None,
-            "steps": 0,
-            "status": "failed",
-            "cause": report["cause"],
-            "error": report["failed"],
-            "parts": report["parts"],
-        }
-
     def _write(
         self,
         trial: str,
@@ -293,19 +276,20 @@ class CellLoop:
         slot: int,
         interval: tuple[float, float],
     ) -> None:
-        line = {
-            "schema": SCHEMA,
-            **vars(self.header),
-            "trial": self._trials[trial],
-            "evaluation": len(self.lines),
-            **report,
+        measured = report | {
             "steps": self._steps,
-            "seconds": round(arrived, 6),
-            "slot_seconds": round(arrived * self.width, 6),
-            "slot": slot,
-            "began": round(interval[0], 6),
-            "ended": round(interval[1], 6),
+            "parts": {name: round(part, 6) for name, part in report["parts"].items()},
         }
-        line["parts"] = {name: round(part, 6) for name, part in report["parts"].items()}
-        self.lines.append(line)
-        self._ok += report["status"] == "ok"
+        record = EvaluationRecord(
+            **vars(self.header),
+            trial=self._trials[trial],
+            evaluation=len(self.lines),
+            **measured,
+            seconds=round(arrived, 6),
+            slot_seconds=round(arrived * self.width, 6),
+            slot=slot,
+            began=round(interval[0], 6),
+            ended=round(interval[1], 6),
+        )
+        self.lines.append(record.line())
+        self._ok += record.status == "ok"

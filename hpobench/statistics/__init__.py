@@ -1,1 +1,1 @@
-"""How certain a comparison is: bands, intervals, verdicts, times and ranks, of arrays alone."""
+"""How certain a comparison is: intervals, verdicts, times and ranks, of arrays alone."""

@@ -11,9 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
-from hpobench.statistics.curves import CONFIDENCE, FEWEST_SEEDS_FOR_A_BAND, Array, StepCurve
+from hpobench.statistics.curves import (
+    CONFIDENCE,
+    FEWEST_SEEDS_FOR_A_BAND,
+    Array,
+    StepCurve,
+    t_quantile,
+)
 
 
 class Interval(NamedTuple):
@@ -26,14 +31,21 @@ class Interval(NamedTuple):
 
 
 def interquartile_mean(values: ArrayLike) -> float:
-    """Mean of the middle half of all values, of any shape, as tasks × seeds pooled.
+    """Mean of the middle half of all values: without the lowest and the highest quarter.
 
-    Without the lowest and the highest quarter, each rounded down to whole values, as rliable does
-    (Agarwal et al., 2021). NaN if there are none.
+    Each quarter is rounded down to whole values, as rliable does (Agarwal et al., "Deep
+    reinforcement learning at the edge of the statistical precipice", 2021).
+
+    Args:
+        values: of any shape, such as tasks × seeds; pooled.
+
+    Returns:
+        NaN if there are no values, or any is NaN.
     """
     values = np.asarray(values, dtype=float)
     if values.size == 0 or np.isnan(values).any():  # which a trimmed mean would trim away
         return math.nan
+    # As `scipy.stats.trim_mean`, without the half second that importing scipy.stats takes.
     ascending = np.sort(values, axis=None)
     cut = len(ascending) // 4
     return float(ascending[cut : len(ascending) - cut].mean())
@@ -47,11 +59,19 @@ def jackknife_interval(
 ) -> Interval:
     """A statistic's t-interval by the jackknife: each seed left out in turn, on all tasks at once.
 
-    ``values``: seeds along ``axis``, the last unless told; ``(tasks, seeds)``, say, with seeds that
-    are paired over tasks. ``statistic``: smooth, as a mean or an interquartile mean is (the
-    jackknife of a median is wrong). For a mean this is the t-interval; that of an interquartile
-    mean of normal values covers 95 % over five tasks, and 89 % over five seeds of a single one.
-    The ends are NaN below five seeds, and where any value is.
+    For a mean this is the t-interval; that of an interquartile mean of normal values covers 95 %
+    over five tasks, and 89 % over five seeds of a single one.
+
+    Args:
+        statistic: smooth, as a mean or an interquartile mean is (the jackknife of a median is
+            wrong).
+        values: seeds along ``axis``; (tasks, seeds), say, with seeds that are paired over tasks.
+        axis: that of the seeds.
+        confidence: how often the interval should cover the truth.
+
+    Returns:
+        The statistic of all values with its interval, whose ends are NaN below five seeds, and
+        where any value is.
     """
     values = np.asarray(values, dtype=float)
     n = values.shape[axis]
@@ -60,7 +80,7 @@ def jackknife_interval(
         return Interval(whole, math.nan, math.nan, n)
     without = np.array([statistic(np.delete(values, seed, axis)) for seed in range(n)])
     error = math.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2))
-    reach = float(stdtrit(n - 1, (1 + confidence) / 2)) * error
+    reach = t_quantile(n, confidence) * error
     return Interval(whole, whole - reach, whole + reach, n)
 
 
@@ -68,9 +88,20 @@ def area_under(curve: StepCurve, start: float, end: float, log: bool = False) ->
     """The exact area under a step curve from start to end, per unit of the clock.
 
     Divided by the clock's length, so it is a mean, in the curve's own unit: of regret over time,
-    the regret that one would have had at a time drawn at random; on a ``log`` clock, at an order of
-    magnitude drawn at random. NaN if the curve begins after the start. Start < end; on a log clock
-    the start is above 0.
+    the regret that one would have had at a time drawn at random; on a log clock, at an order of
+    magnitude drawn at random.
+
+    Args:
+        curve: the step curve.
+        start: where to begin; above 0 on a log clock.
+        end: where to end, after the start.
+        log: whether the clock is logarithmic.
+
+    Returns:
+        The area; NaN if the curve begins after the start.
+
+    Raises:
+        ValueError: if start and end bound no such area.
     """
     if not start < end or (log and start <= 0):
         raise ValueError(f"no area from {start} to {end} on a {'log' if log else 'linear'} clock")

@@ -28,7 +28,9 @@ Array = NDArray[np.float64]
 class StepCurve:
     """A right-continuous step function: ``values[i]`` holds from ``times[i]`` until the next time.
 
-    ``times``: shape (k,), k ≥ 1, ascending; of equal times the last one counts. ``values``: (k,).
+    Args:
+        times: (k,), k ≥ 1, ascending; of equal times the last one counts.
+        values: (k,).
     """
 
     times: Array
@@ -47,12 +49,13 @@ class StepCurve:
         object.__setattr__(self, "values", values)
 
     def at(self, grid: ArrayLike) -> Array:
-        """The values at the points of a grid, same shape; NaN before the first time."""
+        """The values at the points of a grid, of its shape; NaN before the first time."""
         index = np.searchsorted(self.times, np.asarray(grid, dtype=float), side="right") - 1
         return np.where(index < 0, np.nan, self.values[np.maximum(index, 0)])
 
     @property
     def last(self) -> float:
+        """The value at the end."""
         return float(self.values[-1])
 
 
@@ -74,9 +77,14 @@ class Estimate(NamedTuple):
 def incumbents(losses: ArrayLike, eligible: ArrayLike | None = None) -> NDArray[np.int64]:
     """Which evaluations of a sequence became the incumbent when they arrived.
 
-    ``losses``: validation losses in order of arrival, shape (n,). ``eligible``: shape (n,), which
-    of them may (all, unless told). An equal loss does not replace the incumbent. Returns
-    ascending indices, shape (m,), m ≤ n; their losses fall strictly.
+    An equal loss does not replace the incumbent.
+
+    Args:
+        losses: validation losses in order of arrival, (n,).
+        eligible: which of them may, (n,); all, unless told.
+
+    Returns:
+        Ascending indices, (m,), m ≤ n; their losses fall strictly.
     """
     losses = np.asarray(losses, dtype=float)
     eligible = np.ones(len(losses), bool) if eligible is None else np.asarray(eligible, bool)
@@ -86,12 +94,25 @@ def incumbents(losses: ArrayLike, eligible: ArrayLike | None = None) -> NDArray[
 
 
 def regret(test_loss: ArrayLike, reference: ArrayLike) -> Array:
-    """Test loss minus the reference's mean test loss on the same split; shapes broadcast."""
+    """How much higher a test loss is than the reference's; signed.
+
+    Args:
+        test_loss: of any shape.
+        reference: the reference's mean test loss on the same split; the shapes broadcast.
+    """
     return np.asarray(test_loss, dtype=float) - np.asarray(reference, dtype=float)
 
 
 def normalised(regret: ArrayLike, default_regret: ArrayLike) -> Array:
-    """Regret ÷ the default's regret, shapes broadcast; NaN where the default does not lose."""
+    """Regret ÷ the default's regret.
+
+    Args:
+        regret: of any shape.
+        default_regret: what the default loses to the reference; the shapes broadcast.
+
+    Returns:
+        1 for the default, 0 for the reference; NaN where the default does not lose.
+    """
     lost = np.asarray(default_regret, dtype=float)
     return np.asarray(regret, dtype=float) / np.where(lost > 0, lost, np.nan)
 
@@ -99,18 +120,28 @@ def normalised(regret: ArrayLike, default_regret: ArrayLike) -> Array:
 def zero_tolerance(reference_draws: ArrayLike) -> float:
     """How far above the reference still counts as zero regret: the reference's standard error.
 
-    That of the mean of its draws on the split, shape (k,): a regret is measured from that mean. (A
-    reference's own standard error is over splits, which a regret on one split does not have.) A
-    single draw has none.
+    That of the mean of its draws on the split, as a regret is measured from that mean. (A
+    reference's own standard error is over splits, which a regret on one split does not have.)
+
+    Args:
+        reference_draws: the reference's test losses on one split, (k,); a single draw has no
+            error.
     """
     draws = np.asarray(reference_draws, dtype=float)
     return float(standard_error(draws)) if len(draws) > 1 else 0.0
 
 
 def time_to_target(curve: StepCurve, target: float) -> float | None:
-    """When the curve came to at or below the target to stay; None if it ends above (censored).
+    """When a curve came to at or below a target to stay.
 
     A target that was reached and lost again counts from the last crossing.
+
+    Args:
+        curve: regret, say, over a clock.
+        target: a value of the curve.
+
+    Returns:
+        The time on the curve's clock; None if the curve ends above (censored).
     """
     above = np.flatnonzero(~(curve.values <= target))  # NaN is not below anything
     if len(above) == 0:
@@ -120,36 +151,40 @@ def time_to_target(curve: StepCurve, target: float) -> float | None:
     return float(curve.times[above[-1] + 1])
 
 
-def median_time(times: Sequence[float | None]) -> float | None:
-    """The time by which at least half of the seeds had reached a target; None if fewer did.
-
-    ``times``: one for each seed, None where the target was not reached (censored, and counted).
-    """
-    if not times:
-        return None
-    ordered = sorted(math.inf if time is None else time for time in times)
-    median = ordered[math.ceil(len(ordered) / 2) - 1]
-    return median if math.isfinite(median) else None
-
-
 def estimate(values: ArrayLike) -> Estimate:
-    """Mean and standard error of one number per seed, shape (n,)."""
+    """Mean and standard error over seeds.
+
+    Args:
+        values: one number for each seed, (n,).
+    """
     values = np.asarray(values, dtype=float)
     mean = float(values.mean()) if len(values) else math.nan
     return Estimate(mean, float(standard_error(values)), len(values))
 
 
 def standard_error(values: ArrayLike) -> Array:
-    """Standard error of the mean over the first axis (seeds): (n, …) → (…); NaN for n < 2."""
+    """Standard error of the mean over the first axis.
+
+    Args:
+        values: (n, …), seeds first.
+
+    Returns:
+        (…); NaN for n < 2.
+    """
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return np.full(values.shape[1:], np.nan)
     return np.asarray(values.std(axis=0, ddof=1) / math.sqrt(len(values)))
 
 
-def t_quantile(n: int) -> float:
-    """How many standard errors a two-sided 95 % interval of a mean over n ≥ 2 seeds reaches."""
-    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
+def t_quantile(n: int, confidence: float = CONFIDENCE) -> float:
+    """How many standard errors a two-sided t-interval of a mean reaches to each side.
+
+    Args:
+        n: over how many values the mean is, ≥ 2.
+        confidence: how often the interval should cover the truth.
+    """
+    return float(stdtrit(n - 1, (1 + confidence) / 2))
 
 
 class MeanCurve(NamedTuple):
@@ -163,7 +198,11 @@ class MeanCurve(NamedTuple):
 
 
 def mean_curve(curves: Sequence[StepCurve]) -> MeanCurve:
-    """The mean over seeds, exact: it steps wherever one of the curves does."""
+    """The mean over seeds, exact: it steps wherever one of the curves does.
+
+    Args:
+        curves: one for each seed, on one clock; the mean begins where the last of them does.
+    """
     start = max(curve.times[0] for curve in curves)
     grid = np.unique(np.concatenate([curve.times for curve in curves]))
     grid = grid[grid >= start]

@@ -18,9 +18,15 @@ from hpobench.statistics.shares import exact_interval
 
 @dataclass(frozen=True)
 class Profile:
-    """The share of cells at or below each threshold, with its band; all of shape (thresholds,).
+    """The share of cells at or below each threshold, with its band.
 
-    ``n`` cells, ``missing`` of which were not measured and count as above every threshold.
+    Args:
+        thresholds: (thresholds,), as are share, low and high.
+        share: of all cells.
+        low: lower end of the band.
+        high: upper end of the band.
+        n: how many cells.
+        missing: how many of them were not measured, and count as above every threshold.
     """
 
     thresholds: Array
@@ -34,12 +40,20 @@ class Profile:
 def performance_profile(
     values: ArrayLike, thresholds: ArrayLike, confidence: float = CONFIDENCE
 ) -> Profile:
-    """One searcher's profile; ``values``: normalised regret, (tasks, seeds), NaN where missing.
+    """The profile of one searcher.
 
     The band holds at each threshold by itself: the exact interval of a share, which is wide where
     the tasks differ much and never narrow for want of variation. (The jackknife over seeds has no
     width at all where every seed came below: at ten seeds of one task it covers a true share of
     0.9 in 65 % of studies, this one in 99 %.)
+
+    Args:
+        values: normalised regret, (tasks, seeds), NaN where missing.
+        thresholds: normalised regrets, (thresholds,).
+        confidence: how often the band should cover the truth.
+
+    Raises:
+        ValueError: if there is no cell.
     """
     thresholds = np.asarray(thresholds, dtype=float)
     cells = np.asarray(values, dtype=float).ravel()

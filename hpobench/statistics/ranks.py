@@ -54,9 +54,13 @@ class CriticalDifference:
 
 
 def ranks(values: ArrayLike) -> Array:
-    """Ranks along the last axis (searchers), 1 for the lowest; the shape is kept.
+    """Ranks of searchers, 1 for the lowest; ties share their mean rank.
 
-    Ties share their mean rank. A missing value (NaN) ranks last, with an infinite one.
+    Args:
+        values: (…, searchers). A missing value (NaN) ranks last, with an infinite one.
+
+    Returns:
+        Of the same shape.
     """
     values = np.asarray(values, dtype=float)
     table = pd.DataFrame(np.where(np.isnan(values), math.inf, values).reshape(-1, values.shape[-1]))
@@ -64,16 +68,25 @@ def ranks(values: ArrayLike) -> Array:
 
 
 def mean_ranks(values: ArrayLike) -> Array:
-    """Mean ranks over blocks: (…, blocks, searchers) → (…, searchers); first axes such as time."""
+    """Mean ranks over blocks.
+
+    Args:
+        values: (…, blocks, searchers); the first axes may be time, say.
+
+    Returns:
+        (…, searchers).
+    """
     return np.asarray(ranks(values).mean(axis=-2))
 
 
 def friedman(values: ArrayLike) -> Friedman:
-    """Friedman's test with Iman and Davenport's correction and with ties: (blocks, searchers).
+    """Friedman's test with Iman and Davenport's correction and with ties.
 
-    It is the F test of a two-way analysis of variance of the ranks; for at least two blocks and
-    two searchers. Where all tie the p-value is 1; where all blocks agree it is how rarely
-    they would by chance.
+    It is the F test of a two-way analysis of variance of the ranks. Where all tie the p-value is 1;
+    where all blocks agree it is how rarely they would by chance.
+
+    Args:
+        values: (blocks, searchers), at least two of each.
     """
     table = ranks(values)
     blocks, k = table.shape
@@ -93,19 +106,24 @@ def friedman(values: ArrayLike) -> Friedman:
 def critical_difference(
     values: ArrayLike, groups: ArrayLike | None = None, confidence: float = CONFIDENCE
 ) -> CriticalDifference:
-    """Mean ranks, and which searchers are not set apart; ``values``: (blocks, searchers).
+    """Mean ranks, and which searchers are not set apart.
 
-    ``groups``: (blocks,), labels of blocks that may depend on each other; each by itself unless
-    told. Each pair is compared by the exact Wilcoxon signed-rank test of its differences over
-    blocks, the signs of a group changing together, adjusted by Holm. Values of different tasks
-    should be comparable (normalised regret), for the sake of power; the level holds anyway. A
-    missing value (NaN) loses to any other.
+    Each pair is compared by the exact Wilcoxon signed-rank test of its differences over blocks, the
+    signs of a group changing together, adjusted by Holm.
 
     Nemenyi's test, and its single critical difference of mean ranks, takes its variance from
     searchers that are all alike. So whether it sets two apart depends on the others in the pool,
     and where some are clearly apart it finds little: of six searchers in three distant pairs, over
     ten blocks, it separated 37 % of those that differ, this one all, at 3 % false positives.
     (Benavoli, Corani and Mangili, "Should we really use post-hoc tests based on mean-ranks?", 2016)
+
+    Args:
+        values: (blocks, searchers). Those of different tasks should be comparable (normalised
+            regret), for the sake of power; the level holds anyway. A missing value (NaN) loses to
+            any other.
+        groups: labels of blocks that may depend on each other, (blocks,); each block by itself
+            unless told.
+        confidence: 1 − how often, at most, any two that are alike are set apart.
     """
     values = np.asarray(values, dtype=float)
     alike = friedman(values)
@@ -120,32 +138,28 @@ def critical_difference(
         p_values[i, j] = p_values[j, i] = p
     means = mean_ranks(values)
     level = 1 - confidence
-    found = cliques(p_values > level, order=np.argsort(means, kind="stable").tolist())
+    sets = cliques(p_values > level, order=np.argsort(means, kind="stable").tolist())
     fewest = math.ceil(1 + math.log2(len(pairs) / level))
     independent = len(np.unique(groups))
-    return CriticalDifference(means, missing, alike, p_values, found, blocks, independent, fewest)
+    return CriticalDifference(means, missing, alike, p_values, sets, blocks, independent, fewest)
 
 
 def cliques(alike: ArrayLike, order: list[int]) -> tuple[tuple[int, ...], ...]:
-    """The largest sets of two or more, any two of which are alike; (k, k) bool, symmetric.
+    """The largest sets of two or more, any two of which are alike.
 
-    Members, and sets by their members, in the given order of all k. (Bron and Kerbosch, 1973)
+    Args:
+        alike: (k, k), symmetric.
+        order: the numbers of all k, best first.
+
+    Returns:
+        Members in that order, and the sets in the order of their members.
     """
+    import networkx  # takes a quarter of a second, and only this figure needs it
+
     near = np.asarray(alike, dtype=bool)[np.ix_(order, order)] & ~np.eye(len(order), dtype=bool)
-    neighbours = [set(np.flatnonzero(row).tolist()) for row in near]
-    found: list[tuple[int, ...]] = []
-
-    def grow(members: set[int], candidates: set[int], tried: set[int]) -> None:
-        if not candidates and not tried and len(members) > 1:
-            found.append(tuple(sorted(members)))
-        pivot = max(candidates | tried, key=lambda v: len(neighbours[v] & candidates), default=None)
-        for v in sorted(candidates - (set() if pivot is None else neighbours[pivot])):
-            grow(members | {v}, candidates & neighbours[v], tried & neighbours[v])
-            candidates = candidates - {v}
-            tried = tried | {v}
-
-    grow(set(), set(range(len(order))), set())
-    return tuple(tuple(order[place] for place in members) for members in sorted(found))
+    largest = networkx.find_cliques(networkx.from_numpy_array(near))
+    members = sorted(sorted(clique) for clique in largest if len(clique) > 1)
+    return tuple(tuple(order[place] for place in clique) for clique in members)
 
 
 def _differences(a: Array, b: Array) -> Array:

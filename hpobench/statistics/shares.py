@@ -23,12 +23,20 @@ class Share(NamedTuple):
 
 
 def exact_interval(value: float, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Clopper and Pearson's interval for a mean of n ≥ 1 independent outcomes in [0, 1].
+    """Clopper and Pearson's interval for a mean of independent outcomes in [0, 1].
 
     A half, for a tie, is allowed, and the outcomes' probabilities may differ, as those of several
     tasks do: both leave the mean less uncertain than n draws of one yes or no. Exact where Wilson's
     is an approximation that covers as little as 84 % at five, and that sets a share of five in
     five apart from ½, which no exact test does.
+
+    Args:
+        value: the mean, from 0 to 1.
+        n: of how many outcomes, ≥ 1.
+        confidence: how often the interval should cover the truth.
+
+    Returns:
+        Its lower and upper end.
     """
     if not (n >= 1 and 0 <= value <= 1):
         raise ValueError(f"{value} is not a share of {n} cells")
@@ -41,9 +49,15 @@ def exact_interval(value: float, n: int, confidence: float = CONFIDENCE) -> tupl
 def probability_of_improvement(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE) -> Share:
     """The share of paired cells in which a is below b; a tie counts half.
 
-    ``a``, ``b``: regret, (seeds,) or (tasks, seeds), where it is the mean of the tasks' shares;
-    the tasks are these, the seeds stand for all. A missing value (NaN) loses to any other and ties
-    with another missing one; ``missing`` counts the cells that lack one or both.
+    Args:
+        a: regret, (seeds,) or (tasks, seeds), where the share is the mean of the tasks' shares; the
+            tasks are these, the seeds stand for all. A missing value (NaN) loses to any other and
+            ties with another missing one.
+        b: as ``a``, paired with it.
+        confidence: how often the interval should cover the truth.
+
+    Returns:
+        The share; its ``missing`` counts the cells that lack one or both.
     """
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if a.shape != b.shape or a.size == 0:

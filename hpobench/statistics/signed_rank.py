@@ -20,12 +20,18 @@ from hpobench.statistics.curves import Array
 
 
 def p_value(differences: ArrayLike, groups: ArrayLike | None = None) -> float:
-    """Two-sided p-value for differences symmetric about zero, shape (n,).
+    """Two-sided p-value for differences symmetric about zero.
 
     Exact with ties too: the statistic is compared with its values under all 2^n choices of signs.
-    Zeros take part in the ranking and then drop out (Pratt). Nothing but zeros: 1. NaN: NaN.
-    ``groups``: (n,), labels; differences of one group may depend on each other in any way, and
-    change their signs together: 2^groups choices.
+    Zeros take part in the ranking and then drop out (Pratt).
+
+    Args:
+        differences: (n,); may be infinite.
+        groups: labels, (n,). Differences of one group may depend on each other in any way, and
+            change their signs together: 2^groups choices.
+
+    Returns:
+        1 for nothing but zeros; NaN if any difference is.
     """
     d = np.asarray(differences, dtype=float)
     if np.isnan(d).any():
@@ -33,7 +39,7 @@ def p_value(differences: ArrayLike, groups: ArrayLike | None = None) -> float:
     doubled = np.rint(2 * pd.Series(np.abs(d)).rank().to_numpy()).astype(int)
     signed = doubled * np.sign(d).astype(int)
     if groups is not None:
-        signed = np.array([signed[mine].sum() for mine in _members(groups)])
+        signed = np.array([signed[members].sum() for members in _members(groups)])
     sizes = np.abs(signed)
     positive = int(sizes[signed > 0].sum())
     smaller = min(positive, int(sizes.sum()) - positive)
@@ -48,17 +54,28 @@ def _members(groups: ArrayLike) -> list[NDArray[np.bool_]]:
 
 
 def hodges_lehmann(values: ArrayLike, unknown: float = math.nan) -> float:
-    """The median of the Walsh averages of n ≥ 1 values; ``unknown`` stands for the mean of ∓∞."""
+    """Hodges and Lehmann's estimate of the centre: the median of the Walsh averages.
+
+    Args:
+        values: (n,), n ≥ 1; may be infinite.
+        unknown: what stands for the mean of −∞ and ∞.
+    """
     with np.errstate(invalid="ignore"):
         median = float(np.median(_walsh(values, unknown)))
     return unknown if math.isnan(median) else median
 
 
 def lower_limit(values: ArrayLike, confidence: float) -> float | None:
-    """The lower end of the two-sided interval for the centre of n values.
+    """The lower end of the two-sided interval for the centre: a Walsh average.
 
-    The k-th smallest Walsh average, for the largest k that holds the level. None for fewer values
-    than can reach it: six for 95 %. The mean of −∞ and ∞ counts as −∞.
+    The k-th smallest, for the largest k that holds the level.
+
+    Args:
+        values: (n,); may be infinite, and the mean of −∞ and ∞ counts as −∞.
+        confidence: of the two-sided interval.
+
+    Returns:
+        None for fewer values than can reach the level: six for 95 %.
     """
     averages = _walsh(values, unknown=-math.inf)
     below = _distribution(tuple(range(1, len(np.asarray(values)) + 1))).cumsum()

@@ -15,17 +15,25 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, stdtrit
+from scipy.special import bdtr
 
-from hpobench.statistics.curves import CONFIDENCE, FEWEST_SEEDS_FOR_A_BAND, Array, standard_error
+from hpobench.statistics.curves import (
+    CONFIDENCE,
+    FEWEST_SEEDS_FOR_A_BAND,
+    Array,
+    standard_error,
+    t_quantile,
+)
 from hpobench.statistics.signed_rank import hodges_lehmann, lower_limit
 
 
 @dataclass(frozen=True)
 class Times:
-    """When each seed reached a target: no sooner than ``low``, no later than ``high``; (seeds,).
+    """When each seed reached a target, on one clock; a cell that was never measured is (0, ∞).
 
-    The same clock and the same unit for both. A cell that was never measured is (0, ∞).
+    Args:
+        low: no sooner than this, (seeds,).
+        high: no later than this, (seeds,).
     """
 
     low: Array
@@ -42,7 +50,12 @@ class Times:
 
     @classmethod
     def until(cls, times: Sequence[float | None], end: float | Sequence[float]) -> Times:
-        """One time for each seed, None where the target was not reached by the end of its cell."""
+        """Times that were measured until the cells' ends.
+
+        Args:
+            times: one for each seed, None where the target was not reached by the end of its cell.
+            end: that end, one for all seeds or one for each.
+        """
         ends = np.broadcast_to(np.asarray(end, dtype=float), (len(times),))
         reached = [time is not None for time in times]
         known = np.array([math.nan if time is None else time for time in times], dtype=float)
@@ -102,6 +115,10 @@ def median_time(times: Times, confidence: float = CONFIDENCE) -> MedianTime:
 
     The interval's ends are order statistics, whose level is exact (binomial) for independent seeds
     whatever the distribution.
+
+    Args:
+        times: of all seeds; one that did not come to the target counts.
+        confidence: how often the interval should cover the truth.
     """
     n = len(times)
     low, high = np.sort(times.low), np.sort(times.high)
@@ -112,12 +129,17 @@ def median_time(times: Times, confidence: float = CONFIDENCE) -> MedianTime:
 
 
 def speed_up(slow: Times, fast: Times, confidence: float = CONFIDENCE) -> SpeedUp:
-    """How many times sooner ``fast`` reaches the target than ``slow``, paired by seed.
+    """How many times sooner one comes to a target than another, paired by seed.
 
     The Hodges–Lehmann estimate of the centre of log(slow ÷ fast) and the limits of the exact
     Wilcoxon signed-rank test, which assume that this log ratio is symmetric about its centre. Two
     times of zero are equally soon. The interval holds its level whatever the censoring, for which
     it pays in width: one slow time in ten, or three in twenty, leave its upper end at ∞.
+
+    Args:
+        slow: times of the one that is compared with.
+        fast: times, on the same clock and seeds, of the one that may be sooner.
+        confidence: how often the interval should cover the truth.
     """
     low, high = _log_ratio(slow, fast)
     at_least = hodges_lehmann(low, unknown=-math.inf)
@@ -148,13 +170,21 @@ def _exp(value: float) -> float:
 def crossover(
     times: ArrayLike, a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE
 ) -> Crossover | None:
-    """From when on a's mean regret is below b's to the end; None where it ends at or above it.
+    """From when on a's mean regret is below b's to the end.
 
-    ``times``: (points,), ascending. ``a``, ``b``: regret, (seeds, points), paired by seed; where
-    one is missing (NaN) at the end, so is the time. The interval inverts the paired t test at each
-    point: it begins after b is significantly below a for the last time, and ends where a is
-    significantly below b from there to the end. Many points are many chances to begin too late,
-    which is little for curves that rarely move: simulated incumbents' were covered in 94 to 98 %.
+    The interval inverts the paired t test at each point: it begins after b is significantly below
+    a for the last time, and ends where a is significantly below b from there to the end. Many
+    points are many chances to begin too late, which is little for curves that rarely move:
+    simulated incumbents' were covered in 94 to 98 %.
+
+    Args:
+        times: (points,), ascending.
+        a: regret, (seeds, points).
+        b: as ``a``, paired by seed.
+        confidence: how often the interval should cover the truth.
+
+    Returns:
+        None where a ends at or above b; where one is missing (NaN) at the end, so is the time.
     """
     times, a, b = (np.asarray(x, dtype=float) for x in (times, a, b))
     if a.shape != b.shape or a.shape[1:] != times.shape or a.size == 0:
@@ -169,7 +199,7 @@ def crossover(
         return None
     if n < FEWEST_SEEDS_FOR_A_BAND:
         return Crossover(float(times[from_then_on]), None, n)
-    reach = float(stdtrit(n - 1, (1 + confidence) / 2)) * standard_error(difference)
+    reach = t_quantile(n, confidence) * standard_error(difference)
     begin = _after_last(mean - reach > 0)
     end = _after_last(~(mean + reach < 0))
     interval = (float(times[begin]), float(times[end]) if end < points else math.inf)

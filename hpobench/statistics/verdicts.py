@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import stdtr, stdtrit
+from scipy.special import nctdtr, stdtr
 
-from hpobench.statistics.curves import CONFIDENCE, Array, standard_error
+from hpobench.statistics.curves import CONFIDENCE, Array, standard_error, t_quantile
 
 FAMILY_ERROR = 0.05
 MOST_SEEDS = 1000  # nobody runs more to separate two searchers
@@ -65,11 +66,19 @@ class MoreSeeds(NamedTuple):
 
 
 def paired(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE) -> Difference:
-    """The paired t-test of one value per seed of two searchers, each of shape (n,), in one order.
+    """The paired t-test of two searchers, lower is better.
 
-    Not known for n < 2 or where a value is NaN. Differences that do not vary have an interval of
-    no width: p is 1 if all are zero, else 0, since what no seed changes is not the seeds' doing
-    (as between two searchers that do the same on every seed).
+    Differences that do not vary have an interval of no width: p is 1 if all are zero, else 0, since
+    what no seed changes is not the seeds' doing (as between two searchers that do the same on every
+    seed).
+
+    Args:
+        a: one value for each seed, (n,).
+        b: as ``a``, in the same order of seeds.
+        confidence: how often the interval should cover the truth.
+
+    Returns:
+        Not known (NaN) for n < 2 or where a value is NaN.
     """
     differences = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
     if differences.ndim != 1:
@@ -79,17 +88,24 @@ def paired(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE) -> Differ
     error = float(standard_error(differences))
     if not math.isfinite(error):
         return Difference(mean, math.nan, math.nan, math.nan, math.nan, n)
-    reach = float(stdtrit(n - 1, (1 + confidence) / 2)) * error
+    reach = t_quantile(n, confidence) * error
     return Difference(mean, error, mean - reach, mean + reach, _p_value(mean, error, n), n)
 
 
 def holm(p_values: ArrayLike) -> Array:
-    """Holm's adjusted p-values (1979), same shape (m,).
+    """Holm's adjusted p-values (1979).
 
     At most one family in twenty has a false one at or below 0.05, however its members depend on
-    each other. A NaN stays NaN and counts as a member: the family was declared before it was
-    measured.
+    each other.
+
+    Args:
+        p_values: (m,). A NaN stays NaN and counts as a member: the family was declared before it
+            was measured.
+
+    Returns:
+        Of the same shape.
     """
+    # As `multipletests` of statsmodels, which collects garbage on every call: 0.1 s beside a run.
     p_values = np.asarray(p_values, dtype=float)
     order = np.argsort(p_values)  # NaN last
     stepped = p_values[order] * np.arange(len(order), 0, -1)
@@ -101,9 +117,10 @@ def holm(p_values: ArrayLike) -> Array:
 def verdicts(values: Mapping[str, ArrayLike], family_error: float = FAMILY_ERROR) -> list[Verdict]:
     """A verdict on every pair of searchers, in their order, adjusted for their number (Holm).
 
-    ``values``: for each searcher one value per seed, shape (seeds,), the same seeds in the same
-    order, NaN where it has none. ``family_error``: how often at most a study of equal searchers
-    may call any of them better.
+    Args:
+        values: for each searcher one value for each seed, (seeds,), the same seeds in the same
+            order, NaN where it has none.
+        family_error: how often at most a study of equal searchers may call any of them better.
     """
     arrays = {name: np.asarray(of_seeds, dtype=float) for name, of_seeds in values.items()}
     if len({array.shape for array in arrays.values()}) > 1:
@@ -123,13 +140,22 @@ def seeds_to_separate(
     pairs: int = 1,
     family_error: float = FAMILY_ERROR,
 ) -> MoreSeeds | None:
-    """How many more paired seeds would separate two searchers; None if nothing is known of them.
+    """How many more paired seeds would separate two searchers.
 
-    So many that a new study of that size, among ``pairs`` pairs of searchers, finds the difference
-    with the given power, if the effect (mean ÷ standard deviation) is the one observed. That is a
-    guess: ``fewest`` and ``most`` take the ends of the effect's 95 % interval for the true one.
-    Adding seeds until a verdict falls makes false ones likelier than ``family_error``: declare the
-    number, and let the new study decide.
+    So many that a new study of that size finds the difference with the given power, if the effect
+    (mean ÷ standard deviation) is the one observed. That is a guess: ``fewest`` and ``most`` take
+    the ends of the effect's 95 % interval for the true one. Adding seeds until a verdict falls
+    makes false ones likelier than ``family_error``: declare the number, and let the new study
+    decide.
+
+    Args:
+        difference: of the pair, as observed.
+        power: how often the new study should separate them.
+        pairs: of how many pairs of searchers the study gives verdicts.
+        family_error: as in `verdicts`.
+
+    Returns:
+        None if nothing is known of the pair.
     """
     n = difference.n
     if math.isnan(difference.p):
@@ -166,32 +192,30 @@ def _better(first: str, second: str, difference: Difference, separated: bool) ->
 
 def _pairs_needed(effect: float, level: float, power: float) -> int | None:
     """The fewest pairs at which the two-sided paired t-test has the power; None if very many."""
-    few, many = 1, MOST_SEEDS
-    if _power(effect, many, level) < power:
+    if _power(effect, MOST_SEEDS, level) < power:
         return None
-    while many - few > 1:  # power grows with the number of pairs
-        middle = (few + many) // 2
-        few, many = (few, middle) if _power(effect, middle, level) >= power else (middle, many)
-    return many
+    numbers = range(2, MOST_SEEDS)  # power grows with the number of pairs
+    return 2 + bisect_left(numbers, power, key=lambda n: _power(effect, n, level))
 
 
 def _power(effect: float, n: int, level: float) -> float:
     """Of the two-sided test, by its rejections on the effect's own side (≥ 0)."""
-    from scipy.stats import nct  # takes most of a second, and all else does without
-
     noncentrality = effect * math.sqrt(n)
-    return float(nct.sf(stdtrit(n - 1, 1 - level / 2), n - 1, noncentrality))
+    return 1 - _below(t_quantile(n, confidence=1 - level), n, noncentrality)
 
 
 def _noncentralities(t: float, n: int) -> tuple[float, float]:
     """The 95 % interval of the non-centrality behind |t| of n pairs, cut off at zero."""
-    from scipy.stats import nct
-
     tail = (1 - CONFIDENCE) / 2
 
     def solve(excess: Callable[[float], float]) -> float:
         return float(brentq(excess, 0.0, 10 + 3 * t)) if excess(0.0) > 0 else 0.0
 
-    weakest = solve(lambda noncentrality: tail - float(nct.sf(t, n - 1, noncentrality)))
-    strongest = solve(lambda noncentrality: float(nct.cdf(t, n - 1, noncentrality)) - tail)
+    weakest = solve(lambda noncentrality: tail - (1 - _below(t, n, noncentrality)))
+    strongest = solve(lambda noncentrality: _below(t, n, noncentrality) - tail)
     return weakest, strongest
+
+
+def _below(t: float, n: int, noncentrality: float) -> float:
+    """How probably a non-central t of n pairs is below t; 0 where SciPy has NaN for next to it."""
+    return float(np.nan_to_num(nctdtr(n - 1, noncentrality, t)))

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from hpobench.results.json_files import Record, append_line, write_json
-from hpobench.results.schema import PARTS
+from hpobench.results.evaluation_record import EvaluationRecord
+from hpobench.results.json_files import Record, append_lines, write_json
+from hpobench.results.schema import OPTIONAL, PARTS
 from hpobench.running.faults import MACHINES
 
 GRADIENT_BASED = {"hd", "fds", "rmd", "fds_published"}
@@ -130,7 +131,7 @@ def write_yardsticks(
         for draw, loss in enumerate(losses):
             line = {"task": task, "seed": seed, "row": row, "draw": draw}
             line |= {"validation_loss": loss, "test_loss": loss, "test_accuracy": accuracy}
-            append_line(folder / "yardsticks.jsonl", line)
+            append_lines(folder / "yardsticks.jsonl", [line])
 
 
 def write_cell(
@@ -158,27 +159,42 @@ def write_cell(
     its slot-seconds that no part accounts for. ``started``: seconds after noon. What is None is
     not there, as in older runs.
     """
-    names = {"cell": f"{task}__{searcher}__s{seed}", "task": task, "searcher": searcher}
+    names: Record = {"cell": f"{task}__{searcher}__s{seed}", "task": task, "searcher": searcher}
     names |= {"seed": seed}
     cell = folder / "cells" / names["cell"]
     cell.mkdir(parents=True)
     began = 0.0
     for number, point in enumerate(points):
-        line = {"schema": 1, **names, "trial": f"t{number}", "attempt": 1, "evaluation": number}
-        line |= {"training": number, "budget": 9 if point.full else 3, "full": point.full}
-        line |= {"hyperparameters": {"learning_rate_0": 0.1, "momentum": 0.9}}
-        line |= {"validation_loss": point.validation, "validation_accuracy": accuracy}
-        line |= {"seconds": point.seconds, "slot_seconds": point.seconds}
-        if place is not None:
-            line |= {"slot": 0, "began": began, "ended": point.seconds}
-        line |= {"steps": 100 * (number + 1), "status": point.status, **unknown}
-        if point.status == "failed":
-            line |= {"error": "it raised", "cause": point.cause or "searcher error"}
+        failed = point.status == "failed"
+        record = EvaluationRecord(
+            **names,
+            attempt=1,
+            trial=number,
+            evaluation=number,
+            training=number,
+            budget=9 if point.full else 3,
+            full=point.full,
+            hyperparameters={"learning_rate_0": 0.1, "momentum": 0.9},
+            validation_loss=point.validation,
+            validation_accuracy=accuracy,
+            steps=100 * (number + 1),
+            status=point.status,
+            cause=(point.cause or "searcher error") if failed else None,
+            error="it raised" if failed else None,
+            parts={},
+            seconds=point.seconds,
+            slot_seconds=point.seconds,
+            slot=0,
+            began=began,
+            ended=point.seconds,
+        )
+        older = () if place is not None else OPTIONAL
+        line = {key: value for key, value in record.line().items() if key not in older} | unknown
         began = point.seconds
-        append_line(cell / "evaluations.jsonl", line)
+        append_lines(cell / "evaluations.jsonl", [line])
         if point.test is not None:
             test = {"evaluation": number, "test_loss": point.test, "test_accuracy": accuracy}
-            append_line(cell / "tests.jsonl", test)
+            append_lines(cell / "tests.jsonl", [test])
     shares = dict.fromkeys(PARTS, 0.0) | {"search": thinking, "train": 1 - thinking}
     ledger = {"wall": wall, "slots": 1, "startup": 2.5}
     found = 1 - (residual or 0.0)

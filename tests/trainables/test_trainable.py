@@ -109,7 +109,10 @@ def test_a_chain_reports_what_its_searcher_yields(tmp_path: Path) -> None:
 def test_an_exception_in_a_training_is_a_report(tmp_path: Path) -> None:
     made = slot(tmp_path, losses=[])
     report = do(made, 0)
-    assert report["failed"].startswith("RuntimeError")  # a generator's StopIteration
+    assert report["status"] == "failed"
+    assert report["error"].startswith("RuntimeError")  # a generator's StopIteration
+    assert report["validation_loss"] == QUADRATIC.loss_ceiling
+    assert report["hyperparameters"] == QUADRATIC.space.flatten(QUADRATIC.initial[0])
     assert report["parts"]["lost"] > 0
     assert report["cause"] == "searcher error"
 
@@ -119,7 +122,7 @@ def test_a_training_that_leaves_has_failed(tmp_path: Path) -> None:
         sys.exit("enough")
         yield 1.0
 
-    assert do(slot(tmp_path, losses=losses()), 0)["failed"] == "SystemExit: enough"
+    assert do(slot(tmp_path, losses=losses()), 0)["error"] == "SystemExit: enough"
 
 
 def test_a_slot_that_is_told_to_end_ends(tmp_path: Path) -> None:

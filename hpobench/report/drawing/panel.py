@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hpobench.results.ends import ends_of
 from hpobench.results.regret import Clock, Curve
 from hpobench.results.schema import CLOCKS
 from hpobench.statistics.curves import FEWEST_SEEDS_FOR_A_BAND, MeanCurve, StepCurve, mean_curve
@@ -102,7 +101,7 @@ def panels_of(
     """The curves of complete cells, by task, curve and clock."""
     regret = results.regret()[list(_NEEDED)]
     where = regret.groupby(["task", "curve"], sort=False).indices
-    ends = {clock: ends_of(results, clock) for clock in clocks}
+    ends = {clock: results.task_ends(clock) for clock in clocks}
     return {
         (task, curve, clock): panel
         for task, curve in shown

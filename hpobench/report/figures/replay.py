@@ -15,9 +15,7 @@ from hpobench.report.drawing.panel import Panel, panels_from
 from hpobench.report.drawing.regret_table import Panels, regret_table
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.figures.regret import figure_of, regret_plot
-from hpobench.results.ends import ends_of
 from hpobench.results.regret import Clock
-from hpobench.results.replay_times import replayed_losses
 from hpobench.statistics.curves import zero_tolerance
 
 if TYPE_CHECKING:
@@ -36,7 +34,7 @@ def replayed_changes(results: Results, task: str) -> pd.DataFrame | None:
         return None
     changes = results.regret()
     changes = changes[(changes["task"] == task) & (changes["curve"] == "incumbent")]
-    losses = replayed_losses(results).mean(axis=1, skipna=False)
+    losses = results.replayed_losses().mean(axis=1, skipna=False)
     changes = changes.join(losses.rename("loss"), on=["cell", "evaluation"])
     yardsticks = _yardsticks(replays.lines[replays.lines["task"] == task], replays.draws)
     default, reference = (
@@ -70,7 +68,7 @@ def _yardsticks(lines: pd.DataFrame, draws: int) -> dict[tuple[str, int], np.nda
 
 def replay_panel(results: Results, task: str, changes: pd.DataFrame) -> Panel:
     """The replayed curves of one task's cells; ``changes``: of `replayed_changes`."""
-    ends: dict[Clock, dict[str, float]] = {"seconds": ends_of(results, "seconds")}
+    ends: dict[Clock, dict[str, float]] = {"seconds": results.task_ends("seconds")}
     panel = panels_from(results, task, "incumbent", changes, ends)["seconds"]
     metric = results.task(task)["metric"]
     quantity = (

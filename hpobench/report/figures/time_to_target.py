@@ -36,10 +36,10 @@ from hpobench.report.drawing.interactive import (
 from hpobench.report.drawing.panel import Panel
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import StyleName, themed
-from hpobench.report.tables.summary import TARGETS as TARGET_NAMES
 from hpobench.results.regret import Clock, worth_of
-from hpobench.results.targets import TARGETS
-from hpobench.statistics.curves import StepCurve, median_time, normalised, time_to_target
+from hpobench.results.targets import TARGET_WORDS, TARGETS
+from hpobench.statistics.curves import StepCurve, normalised, time_to_target
+from hpobench.statistics.times import Times, median_time
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
@@ -82,10 +82,10 @@ def time_to_target_data(results: Results, panel: Panel) -> pd.DataFrame:
             if not times:
                 continue
             times |= dict.fromkeys(failed.get(drawn.searcher, []))
-            median = median_time(list(times.values()))
+            median = median_time(Times.until(list(times.values()), end=0.0)).at_most
             found = [("median", None, median), *(("seed", *item) for item in sorted(times.items()))]
             for line, of_seed, time in found:
-                reached = time is not None
+                reached = time is not None and math.isfinite(time)
                 shown = time if reached else panel.end
                 rows.append((target, line, drawn.searcher, of_seed, reached, shown))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -144,7 +144,7 @@ def time_to_target_plot(data: pd.DataFrame, panel: Panel, clock: Clock) -> Inter
     return Interactive(
         plot_of(traces, layout),
         (
-            Control("target", "target", tuple((t, TARGET_NAMES[t]) for t in targets), targets[0]),
+            Control("target", "target", tuple((t, TARGET_WORDS[t]) for t in targets), targets[0]),
             Control("across", "horizontal", SCALES[::-1], "linear"),
         ),
         tuple(

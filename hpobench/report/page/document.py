@@ -31,10 +31,11 @@ from hpobench.report.tables.cells import cell_table
 from hpobench.report.tables.faults import disturbance_table, incomplete
 from hpobench.report.tables.ledger import ledger_note, ledger_table
 from hpobench.report.tables.pairs import pairs_tables
-from hpobench.report.tables.summary import TARGETS, reached
+from hpobench.report.tables.summary import reached
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.json_files import Record, write_whole
 from hpobench.results.regret import Clock
+from hpobench.results.targets import TARGET_WORDS
 from hpobench.text import (
     UNKNOWN,
     budget,
@@ -246,7 +247,7 @@ def _row(row: dict[Any, Any], has_reference: bool, clock: Clock) -> Record:
         outcome = [
             plus_minus(row["final_regret"], row["final_regret_se"]),
             _normalised(row["final_normalised_regret"]),
-            *(reached(row, target, clock) for target in TARGETS),
+            *(reached(row, target, clock) for target in TARGET_WORDS),
         ]
     else:
         outcome = [number(row["final_test_loss"]), number(row["final_validation_loss"])]

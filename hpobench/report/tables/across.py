@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.results.ends import ends_of
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.json_files import Record
 from hpobench.results.regret import Clock
@@ -62,7 +61,7 @@ def _outcomes(
 ) -> tuple[Array, Array]:
     """Normalised regret at the end, and its mean over the clock: each (searchers, tasks, seeds)."""
     final = curves.finals(curves.normalised)
-    ends = np.array([*ends_of(results, clock).values()])
+    ends = np.array([*results.task_ends(clock).values()])
     area = curves.areas(curves.normalised, ends)
     return final[known].swapaxes(0, 1), area[known].swapaxes(0, 1)
 
@@ -80,9 +79,9 @@ def _last_if_unknown(middle: Interval) -> float:
     return middle.estimate if math.isfinite(middle.estimate) else math.inf
 
 
-def _words(found: Interval) -> str:
+def _words(middle: Interval) -> str:
     """In per cent of the default's regret."""
-    estimate, low, high = (number(100 * value) for value in found[:3])
+    estimate, low, high = (number(100 * value) for value in middle[:3])
     if estimate == UNKNOWN:
         return UNKNOWN
     return f"{estimate} %" if UNKNOWN in (low, high) else f"{estimate} % [{low} to {high}]"

@@ -50,6 +50,7 @@ class Compared:
 
     @property
     def verdict(self) -> str:
+        """Which run's is lower, in words."""
         if self.difference.n < FEWEST_SEEDS_FOR_A_BAND:
             return "too few seeds"
         if math.isnan(self.p):
@@ -89,10 +90,10 @@ def _pairs(first: Results, second: Results) -> Iterator[tuple[str, str, Array, A
             "hash"
         ):
             continue
-        mine, theirs = (ends(run, task, "test_loss") for run in (first, second))
-        for searcher in mine:
-            if searcher in theirs:
-                a, b = mine[searcher][where[0]], theirs[searcher][where[1]]
+        of_first, of_second = (ends(run, task, "test_loss") for run in (first, second))
+        for searcher in of_first:
+            if searcher in of_second:
+                a, b = of_first[searcher][where[0]], of_second[searcher][where[1]]
                 both = ~(np.isnan(a) | np.isnan(b))
                 yield task, searcher, a[both], b[both]
 
@@ -135,16 +136,16 @@ def comparison_table(rows: list[Compared]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for row in rows:
-        found = row.difference
+        difference = row.difference
         few = math.isnan(row.p)
-        interval = "" if few else f" [{number(found.low)} to {number(found.high)}]"
+        interval = "" if few else f" [{number(difference.low)} to {number(difference.high)}]"
         table.add_row(
             Text(row.task),
             Text(row.searcher),
-            str(found.n),
+            str(difference.n),
             number(row.first),
             number(row.second),
-            f"{number(found.mean)}{interval}",
+            f"{number(difference.mean)}{interval}",
             number(row.p, 2),
             row.verdict,
         )

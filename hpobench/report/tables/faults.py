@@ -49,10 +49,10 @@ EXPLAINED = {
 
 def disturbances(results: Results) -> dict[str, dict[str, Counter[str]]]:
     """By searcher and event (void attempts, …): how often, by cause; only what happened."""
-    found = {s: {event: Counter[str]() for event in EVENTS} for s in results.searchers}
+    counts_of = {s: {event: Counter[str]() for event in EVENTS} for s in results.searchers}
     events = {"void": VOID, "interrupted": INTERRUPTED}
     for cell in results.cells.to_dict("records"):
-        counts = found[cell["searcher"]]
+        counts = counts_of[cell["searcher"]]
         for attempt in cell["attempts"]:
             if attempt.get("status") in events:
                 counts[events[attempt["status"]]][_cause(attempt)] += 1
@@ -60,19 +60,19 @@ def disturbances(results: Results) -> dict[str, dict[str, Counter[str]]]:
             counts[FAILED][_cause(cell)] += 1
     failed = results.evaluations[results.evaluations["status"] == "failed"]
     for evaluation in failed.to_dict("records"):
-        found[evaluation["searcher"]][EVALUATIONS][_cause(evaluation)] += 1
-    happened = {s: {e: c for e, c in counts.items() if c} for s, counts in found.items()}
-    return {searcher: counts for searcher, counts in happened.items() if counts}
+        counts_of[evaluation["searcher"]][EVALUATIONS][_cause(evaluation)] += 1
+    occurred = {s: {e: c for e, c in counts.items() if c} for s, counts in counts_of.items()}
+    return {searcher: counts for searcher, counts in occurred.items() if counts}
 
 
 def disturbance_table(results: Results) -> Record | None:
     """What went wrong as a table for the page; None if nothing did."""
-    found = disturbances(results)
-    if not found:
+    counts_of = disturbances(results)
+    if not counts_of:
         return None
-    events = [event for event in EVENTS if any(event in counts for counts in found.values())]
+    events = [event for event in EVENTS if any(event in counts for counts in counts_of.values())]
     causes = {
-        cause for counts in found.values() for counter in counts.values() for cause in counter
+        cause for counts in counts_of.values() for counter in counts.values() for cause in counter
     }
     return {
         "explained": " ".join(EXPLAINED[event] for event in events),
@@ -86,7 +86,7 @@ def disturbance_table(results: Results) -> Record | None:
                     for event in events
                 ],
             }
-            for searcher, counts in found.items()
+            for searcher, counts in counts_of.items()
         ],
         "causes": {cause: words for cause, words in MEANING.items() if cause in causes},
     }
@@ -110,10 +110,10 @@ def incomplete(results: Results, task: str) -> list[str]:
     cells = results.cells[(results.cells["task"] == task) & (results.cells["status"] != "complete")]
     words = []
     for searcher in results.searchers:
-        mine = cells[cells["searcher"] == searcher]
+        of_searcher = cells[cells["searcher"] == searcher]
         counts = [
             f"{len(alike)} {status}{_causes(alike.to_dict('records'))}"
-            for status, alike in mine.groupby("status", sort=False)
+            for status, alike in of_searcher.groupby("status", sort=False)
         ]
         if counts:
             words.append(f"{searcher}: {', '.join(counts)}")

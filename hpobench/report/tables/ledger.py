@@ -41,8 +41,8 @@ def ledger_table(results: Results) -> Record | None:
     parts = [part for part in PARTS if (cells[part] > 0).any()]
     rows = []
     for searcher in results.searchers:
-        mine = cells[cells["searcher"] == searcher]
-        rows.append({"searcher": searcher, "values": _row(mine, parts)})
+        of_searcher = cells[cells["searcher"] == searcher]
+        rows.append({"searcher": searcher, "values": _row(of_searcher, parts)})
     meanings = {part: MEANING.get(part, part) for part in parts}
     return {"columns": parts, "rows": rows, "meanings": meanings}
 

@@ -63,24 +63,26 @@ def pairs_of(results: Results, curves: FlatCurves, task: str) -> list[Pair]:
     ends = curves.finals(curves.values)[number]
     by_seed = dict(zip(names, ends, strict=True))
     order = {searcher: place for place, searcher in enumerate(_ranked(results, task))}
-    some = ~np.isnan(ends).all(axis=0)
+    measured = ~np.isnan(ends).all(axis=0)
     pairs = math.comb(len(names), 2) * len(results.tasks)
     times = curves.times_of(number)
     times = times[kept_steps(times, times[-1], max(MOST_TIMES // max(pairs, 1), FEWEST_TIMES))]
     values = dict(zip(names, curves.on_grid(number, times), strict=True))
-    found = []
+    compared = []
     for verdict in verdicts(by_seed):
         first, second, difference = _oriented(verdict, order)
         a, b = by_seed[first], by_seed[second]
         both = ~(np.isnan(a) | np.isnan(b))
-        found.append(
+        compared.append(
             Pair(
                 *(first, second, difference, verdict.p, verdict.better),
-                probability_of_improvement(a[some], b[some]) if some.any() else _NO_SHARE,
+                probability_of_improvement(a[measured], b[measured])
+                if measured.any()
+                else _NO_SHARE,
                 crossover(times, values[first][both], values[second][both]) if both.any() else None,
             )
         )
-    return sorted(found, key=lambda pair: sorted((order[pair.first], order[pair.second])))
+    return sorted(compared, key=lambda pair: sorted((order[pair.first], order[pair.second])))
 
 
 _NO_SHARE = Share(math.nan, math.nan, math.nan, 0, 0)
@@ -108,8 +110,8 @@ def _ranked(results: Results, task: str) -> list[str]:
     summary = results.summary()
     whole = summary["seeds_complete"] == summary["seeds_planned"]
     first = whole & (summary["seeds_at_default"] < summary["seeds_complete"])
-    mine = summary["task"] == task
-    return [*summary.loc[mine & first, "searcher"], *summary.loc[mine & ~first, "searcher"]]
+    of_task = summary["task"] == task
+    return [*summary.loc[of_task & first, "searcher"], *summary.loc[of_task & ~first, "searcher"]]
 
 
 def _oriented(verdict: Verdict, order: Mapping[str, int]) -> tuple[str, str, Difference]:

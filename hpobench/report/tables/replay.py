@@ -19,9 +19,9 @@ def replay_table(results: Results) -> Table:
     """A table for each task and time, one under the other, the best searcher first."""
     summary = results.replay_summary()
     page = Table.grid()
-    for (task, at), mine in summary.groupby(["task", "at"], sort=False):
+    for (task, at), rows in summary.groupby(["task", "at"], sort=False):
         when = "end" if at == END else f"{at} s"
-        trained_on = next(iter(mine["trained_on"].dropna()), None)
+        trained_on = next(iter(rows["trained_on"].dropna()), None)
         note = f" at {when}: trained on {trained_on} data" if trained_on else f" at {when}"
         page.add_row(Text.assemble((str(task), "bold"), (note, "dim")))
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
@@ -29,7 +29,7 @@ def replay_table(results: Results) -> Table:
         for name, width in (("replayed", 9), ("replay regret", 19), ("search regret", 15)):
             table.add_column(name, justify="right", width=width)
         table.add_column("test loss", justify="right", width=12)
-        for row in mine.to_dict("records"):
+        for row in rows.to_dict("records"):
             table.add_row(
                 Text(row["searcher"]),
                 f"{row['replay_n']} of {row['seeds_planned']}",

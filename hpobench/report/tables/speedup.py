@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hpobench.report.clocks import CLOCKS
 from hpobench.results.paired import times_to
+from hpobench.results.targets import TARGET_WORDS
 from hpobench.statistics.times import SpeedUp, speed_up
 from hpobench.text import listed, number
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from hpobench.results.regret import Clock
     from hpobench.results.run import Results
 
-TARGETS = {"1_percent": "1 %", "10_percent": "10 %"}
-"""Of the default's regret; the first that it reached on most seeds is told."""
+PREFERENCE = ("1_percent", "10_percent")
+"""Targets, of which the first that it reached on most seeds is told."""
 
 
 def sooner(
@@ -29,7 +30,7 @@ def sooner(
     A seed on which a target was not reached counts as later than its end: then a factor is said
     to be at least so many.
     """
-    for target, words in TARGETS.items():
+    for target in PREFERENCE:
         times = times_to(results, task, target, clock)
         if times is None or not others or 2 * times[lowest].censored >= len(times[lowest]):
             continue
@@ -45,7 +46,7 @@ def sooner(
         rest = f"; not known for {listed(unknown)}" if unknown else ""
         late = any(f.at_least < 1 for f in factors.values() if _known(f))
         return (
-            f"To {words} of the default's regret it came sooner by these factors of"
+            f"To {TARGET_WORDS[target]} of the default's regret it came sooner by these factors of"
             f" {CLOCKS[clock].unit} (95 % intervals, each by itself"
             f"{'; below 1 is later' if late else ''}): {', '.join(known)}{rest}."
         )

@@ -11,13 +11,12 @@ from rich.text import Text
 
 from hpobench.report.clocks import CLOCKS, ClockWords
 from hpobench.report.tables.faults import incomplete
+from hpobench.results.targets import TARGET_WORDS
 from hpobench.text import UNKNOWN, default_held, number, plus_minus
 
 if TYPE_CHECKING:
     from hpobench.results.regret import Clock
     from hpobench.results.run import Results
-
-TARGETS = {"10_percent": "10 %", "1_percent": "1 %", "zero": "zero"}
 
 
 def summary_table(results: Results, clock: Clock = "seconds") -> Table:
@@ -60,7 +59,7 @@ def _headed(quantity: str, short: str) -> Table:
     table.add_column("searcher", overflow="fold", width=15)
     table.add_column("complete", justify="right", width=8)
     table.add_column(f"final {quantity}", justify="right", width=17)
-    for target in TARGETS.values():
+    for target in TARGET_WORDS.values():
         table.add_column(_joined(f"{short} to", f" {target}", 9), justify="right", width=9)
     table.add_column("evals", justify="right", width=5)
     return table
@@ -75,7 +74,7 @@ def _cells(row: dict[Any, Any], without_reference: bool, clock: Clock) -> list[s
         Text(row["searcher"]),
         f"{row['seeds_complete']} of {row['seeds_planned']}",
         "\n".join(filter(None, [final, default_held(row)])),
-        *(reached(row, target, clock) for target in TARGETS),
+        *(reached(row, target, clock) for target in TARGET_WORDS),
         number(row["evaluations"]),
     ]
 

@@ -15,10 +15,10 @@ from hpobench.results.json_files import Record
 from hpobench.results.regret import Clock
 from hpobench.results.schema import LEDGER, MEMORY, NAMES, PARTS
 from hpobench.results.summary import summarise
+from hpobench.results.targets import TARGET_WORDS
 
 MEASURES = ("regret", "normalised_regret", "validation_loss", "test_loss", "test_accuracy")
 TESTED = ("test_loss", "test_accuracy")
-TARGETS = ("10_percent", "1_percent", "zero")
 AT_LEAST = "seconds_to_{}_at_least"
 
 SUMMARISED = {
@@ -26,8 +26,8 @@ SUMMARISED = {
     "final_normalised_regret": "final_normalised_regret",
     "final_test_loss": "final_test_loss",
     "final_validation_loss": "final_validation_loss",
-    **{f"seconds_to_{target}": f"seconds_to_{target}" for target in TARGETS},
-    **{f"reached_{target}": f"reached_{target}" for target in TARGETS},
+    **{f"seconds_to_{target}": f"seconds_to_{target}" for target in TARGET_WORDS},
+    **{f"reached_{target}": f"reached_{target}" for target in TARGET_WORDS},
     "evaluations": "evaluations",
     "full_evaluations": "full_evaluations",
     "diverged": "diverged_evaluations",
@@ -107,7 +107,7 @@ def summary_of(cell: Cell) -> Record:
         AT_LEAST.format(target): _end(cell, "seconds")
         if reached == 0
         else row[f"seconds_to_{target}"]
-        for target in TARGETS
+        for target in TARGET_WORDS
         if not pd.isna(reached := row[f"reached_{target}"])
     }
     ledger = {name: told[name] for name in LEDGER if name not in PARTS}

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.report.tables.summary import TARGETS
 from hpobench.results.json_files import Record
 from hpobench.results.regret import Clock
 from hpobench.results.run import Results
 from hpobench.results.schema import MEMORY, PARTS
+from hpobench.results.targets import TARGET_WORDS
+from hpobench.text import stem_of
 from hpobench.tracking.wandb.blocks import made
 from hpobench.tracking.wandb.content import AT_LEAST
 from hpobench.tracking.wandb.track import study_id
@@ -96,7 +97,7 @@ def _times(results: Results, task: str) -> list[Record]:
     late = "a cell that did not get there counts with all of its time"
     return [
         _bars(f"seconds to {words} regret ({late})", [AT_LEAST.format(target)])
-        for target, words in TARGETS.items()
+        for target, words in TARGET_WORDS.items()
         if _measured(results, task)
     ]
 
@@ -158,10 +159,8 @@ def _stems(results: Results, task: str) -> dict[str, list[str]]:
     flat = results.task(task)["default"]
     stems: dict[str, list[str]] = {}
     for name, value in flat.items():
-        stem, _, index = name.rpartition("_")
-        vector = stem and index.isdigit() and f"{stem}_0" in flat
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            stems.setdefault(stem if vector else name, []).append(name)
+            stems.setdefault(stem_of(name, flat), []).append(name)
     return stems
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.page.document import content
 from hpobench.report.tables.ledger import MEANING
-from hpobench.report.tables.summary import TARGETS, reached
+from hpobench.report.tables.summary import reached
 from hpobench.results.json_files import Record
 from hpobench.results.regret import Clock
 from hpobench.results.run import Results
+from hpobench.results.targets import TARGET_WORDS
 from hpobench.text import plus_minus
 from hpobench.tracking.wandb.blocks import bullets, heading, made, paragraphs, table
 from hpobench.tracking.wandb.content import POINTS_A_DECADE
@@ -62,12 +63,12 @@ def _task(results: Results, task: Record, said: Record) -> list[Record]:
 def _times(results: Results, task: str) -> list[Record]:
     """When the targets were reached, and by how many, as a table."""
     summary = results.summary(CLOCK)
-    times = [f"{CLOCKS[CLOCK].unit} to {words} regret" for words in TARGETS.values()]
+    times = [f"{CLOCKS[CLOCK].unit} to {words} regret" for words in TARGET_WORDS.values()]
     rows = [
         [
             row["searcher"],
             plus_minus(row["final_regret"], row["final_regret_se"]),
-            *(reached(row, target, CLOCK) for target in TARGETS),
+            *(reached(row, target, CLOCK) for target in TARGET_WORDS),
             f"{row['seeds_complete']} of {row['seeds_planned']}",
         ]
         for row in summary[summary["task"] == task].to_dict("records")

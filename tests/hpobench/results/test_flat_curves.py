@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpobench.results.ends import ends_of
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.paired import ends, finals
 from hpobench.results.regret import step_curves
@@ -51,7 +50,7 @@ def test_finals_are_those_of_each_searcher(run: Results) -> None:
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_areas_and_values_on_a_grid_are_those_of_each_curve(run: Results, clock: str) -> None:
     curves = FlatCurves.of(run, clock)  # type: ignore[arg-type]
-    until = np.array([*ends_of(run, clock).values()])  # type: ignore[arg-type]
+    until = np.array([*run.task_ends(clock).values()])
     areas = curves.areas(curves.values, until)
     for t, task in enumerate(run.tasks):
         value = "test_loss" if run.references[task] is None else "regret"
@@ -97,6 +96,6 @@ def test_a_run_without_cells_has_no_curves(tmp_path: Path) -> None:
     results = Results.load(write_run(tmp_path, missing=missing))
     curves = FlatCurves.of(results, "steps")
     assert len(curves.blocks()[0]) == 0
-    until = np.array([*ends_of(results, "steps").values()])
+    until = np.array([*results.task_ends("steps").values()])
     assert np.isnan(curves.areas(curves.normalised, until)).all()
     assert curves.times_of(0).tolist() == [0.0]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpobench.errors import RunError
-from hpobench.results.json_files import append_line, make_folder, read_json, read_lines, write_json
+from hpobench.results.json_files import append_lines, make_folder, read_json, read_lines, write_json
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 values = st.recursive(
@@ -27,7 +27,7 @@ records = st.lists(st.dictionaries(texts, values, max_size=4), min_size=1, max_s
 def write(path: Path, content: list[dict]) -> Path:
     path.unlink(missing_ok=True)
     for record in content:
-        append_line(path, record)
+        append_lines(path, [record])
     return path
 
 
@@ -45,7 +45,7 @@ def test_a_torn_last_line_is_dropped_and_mended_by_the_next(tmp_path_factory, co
     cut = data.draw(st.integers(start + 1, len(whole) - 2), label="cut")
     path.write_bytes(whole[:cut])
     assert read_lines(path) == (content[:-1], True)
-    append_line(path, {"next": 1})
+    append_lines(path, [{"next": 1}])
     assert read_lines(path) == ([*content[:-1], {"next": 1}], False)
 
 
@@ -53,7 +53,7 @@ def test_a_last_line_that_only_lacks_its_newline_counts(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"a": 1}\n{"a": 2}')
     assert read_lines(path) == ([{"a": 1}, {"a": 2}], False)
-    append_line(path, {"a": 3})
+    append_lines(path, [{"a": 3}])
     assert read_lines(path).records == [{"a": 1}, {"a": 2}, {"a": 3}]
 
 
@@ -69,9 +69,9 @@ def test_damage_before_the_end_names_file_and_line(tmp_path, damage):
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_what_is_not_a_number_is_never_written(tmp_path, bad):
     path = tmp_path / "a.jsonl"
-    append_line(path, {"a": 1})
+    append_lines(path, [{"a": 1}])
     with pytest.raises(ValueError, match=r"a\.jsonl"):
-        append_line(path, {"a": [1, {"b": bad}]})
+        append_lines(path, [{"a": [1, {"b": bad}]}])
     with pytest.raises(ValueError, match=r"b\.json"):
         write_json(tmp_path / "b.json", {"a": bad})
     assert read_lines(path).records == [{"a": 1}]
@@ -91,7 +91,7 @@ def test_a_line_is_one_write(tmp_path, monkeypatch):
         lambda path, mode, buffering: Counted(path, "a+"),
         raising=False,
     )
-    append_line(tmp_path / "a.jsonl", {"a": "long " * 5000})
+    append_lines(tmp_path / "a.jsonl", [{"a": "long " * 5000}])
     assert len(writes) == 1
     assert writes[0].endswith(b"}\n")
 
@@ -115,7 +115,7 @@ def test_a_json_file_is_whole_or_as_before(tmp_path, monkeypatch):
 
 def test_a_full_disk_is_one_line():
     with pytest.raises(RunError, match="No space left on device; free some space") as caught:
-        append_line(Path("/dev/full"), {"a": 1})
+        append_lines(Path("/dev/full"), [{"a": 1}])
     assert "\n" not in str(caught.value)
 
 

@@ -15,7 +15,7 @@ from hpobench import Results
 from hpobench.report.figures.replay import replay_panels
 from hpobench.report.page.document import render_report
 from hpobench.results.json_files import append_lines, write_json
-from hpobench.results.replay_times import ReplayedCurve, times_to_finals
+from hpobench.results.replay_times import ReplayedCurve
 from hpobench.statistics.times import Times, speed_up
 from tests.hpobench.fake_run import Point, write_cell, write_study, write_yardsticks
 
@@ -133,7 +133,7 @@ def run(folder: Path, every: bool = False) -> Results:
 
 def test_one_that_is_four_times_sooner(tmp_path: Path) -> None:
     results = run(tmp_path)
-    times = times_to_finals(results, "digits")
+    times = results.replayed_times_to_finals("digits")
     np.testing.assert_array_equal(times["random"]["fds"].high, 8.0)
     np.testing.assert_array_equal(times["random"]["random"].high, 32.0)
     assert times["fds"]["random"].censored == len(SEEDS)
@@ -180,7 +180,7 @@ def test_what_is_not_there_is_not_left_out(tmp_path: Path) -> None:
     run(tmp_path)
     (tmp_path / "cells" / "digits__fds__s0" / "cell.json").unlink()
     results = Results.load(tmp_path)
-    times = times_to_finals(results, "digits")["random"]["fds"]
+    times = results.replayed_times_to_finals("digits")["random"]["fds"]
     assert (times.low[0], times.high[0]) == (0.0, math.inf)
     [row] = results.replay_times().query("searcher == 'fds'").to_dict("records")
     assert (row["seeds"], row["not_reached"]) == (6, 1)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hpobench import Results, RunError
 from hpobench.report.tables.replay import replay_table
-from hpobench.results.json_files import append_line, append_lines, write_json
+from hpobench.results.json_files import append_lines, write_json
 from hpobench.results.replayed import label
 from tests.hpobench.fake_run import (
     Point,
@@ -231,9 +231,9 @@ def test_another_searcher_changes_nobody_s_replay_regret(tmp_path: Path) -> None
 def test_damaged_files_are_named(tmp_path: Path) -> None:
     folder = run(tmp_path, seeds=(0,))
     asked(folder)
-    append_line(folder / "replay.jsonl", row(0, 0, 0.1))
+    append_lines(folder / "replay.jsonl", [row(0, 0, 0.1)])
     broken = incumbent("fds", 0, 4, 0, 0.2)
-    append_line(folder / "replay.jsonl", {k: v for k, v in broken.items() if k != "evaluation"})
+    append_lines(folder / "replay.jsonl", [{k: v for k, v in broken.items() if k != "evaluation"}])
     with pytest.raises(RunError, match=r"replay\.jsonl, line 2 lacks 'evaluation'"):
         Results.load(folder)
     (folder / "replay.jsonl").unlink()

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from hpobench.errors import RunError
-from hpobench.results.json_files import append_line, read_json, read_lines, write_json
+from hpobench.results.json_files import append_lines, read_json, read_lines, write_json
 from hpobench.results.loading import intact
 from hpobench.results.run import Results
 from hpobench.results.schema import PARTS
@@ -219,9 +219,8 @@ def test_unknown_keys_are_kept(tmp_path):
     note = {"nonfinite": ["momentum"]}
     cell = write_cell(tmp_path, "digits", "fds", 0, [Point(1.0, 0.2, 0.2)] * 2, notes=note, lucky=7)
     first = read_lines(cell / "evaluations.jsonl").records[0]
-    append_line(
-        cell / "evaluations.jsonl", {**first, "evaluation": 2, "steps": 300, "error": "why"}
-    )
+    another = {**first, "evaluation": 2, "steps": 300, "error": "why"}
+    append_lines(cell / "evaluations.jsonl", [another])
     results = Results.load(tmp_path)
     assert results.evaluations["notes"].tolist() == [note] * 3
     results.write()

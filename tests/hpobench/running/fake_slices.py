@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from hpobench import Study, evaluations
+from hpobench.results.evaluation_record import EvaluationRecord
 from hpobench.running.cell_run import CellRun, Stop
 from hpobench.running.faults import Fault
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate, Outcome
@@ -160,19 +161,29 @@ def never() -> Stop:
 def line(order: AttemptSpec, number: int, loss: float) -> dict[str, Any]:
     """A line of ``evaluations.jsonl``."""
     cell, steps = order.cell, order.cell.task.horizon * (number + 1)
-    return {
-        "schema": 1,
-        **{"cell": cell.name, "task": cell.task.name, "searcher": cell.searcher.name},
-        **{"seed": cell.seed, "attempt": order.attempt, "trial": number},
-        **{"hyperparameters": cell.task.space.flatten(cell.task.default), "steps": steps},
-        **{"seconds": 0.01 * steps, "slot_seconds": 0.01 * steps, "validation_accuracy": None},
-        "evaluation": number,
-        "training": number,
-        "budget": order.cell.task.horizon,
-        "full": True,
-        "status": "ok",
-        "validation_loss": loss,
-    }
+    return EvaluationRecord(
+        cell=cell.name,
+        task=cell.task.name,
+        searcher=cell.searcher.name,
+        seed=cell.seed,
+        attempt=order.attempt,
+        trial=number,
+        evaluation=number,
+        training=number,
+        budget=cell.task.horizon,
+        full=True,
+        hyperparameters=cell.task.space.flatten(cell.task.default),
+        validation_loss=loss,
+        validation_accuracy=None,
+        steps=steps,
+        status="ok",
+        parts={},
+        seconds=0.01 * steps,
+        slot_seconds=0.01 * steps,
+        slot=0,
+        began=0.01 * (steps - 1),
+        ended=0.01 * steps,
+    ).line()
 
 
 @cache

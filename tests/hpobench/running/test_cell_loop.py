@@ -100,10 +100,16 @@ def report(
     }
 
 
+def raised(clock: Clock, cause: str = "searcher error") -> dict[str, Any]:
+    worked = {"slot": slot(0), "worked": (clock.time, clock.time), "parts": {"lost": 0.0}}
+    return {"cause": cause, "trace": "Traceback …", **worked}
+
+
 def failure(clock: Clock, why: str, cause: str = "searcher error") -> dict[str, Any]:
     """What a slot says of a training that raised."""
-    worked = {"slot": slot(0), "worked": (clock.time, clock.time), "parts": {"lost": 0.0}}
-    return {"failed": why, "cause": cause, "trace": "Traceback …", **worked}
+    ceiling = find_task("quadratic").loss_ceiling
+    said = {"validation_loss": ceiling, "steps": 0, "status": "failed", "error": why}
+    return report(clock, 0) | said | raised(clock, cause)
 
 
 def test_the_clock_starts_when_the_last_slot_is_warm() -> None:
@@ -251,7 +257,7 @@ def test_a_chain_that_raises_fails_its_cell_in_one_line() -> None:
     cell = control(clock, find_searcher("fds"))
     warm_up(cell)
     cell.next_work("a")
-    cell.report("a", failure(clock, "ValueError: no gradient"))
+    cell.report("a", {"failed": "ValueError: no gradient", **raised(clock)})
     assert cell.over
     assert cell.fault is not None
     assert cell.fault.why == "fds failed: ValueError: no gradient"

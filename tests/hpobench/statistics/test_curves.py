@@ -10,7 +10,6 @@ from hpobench.statistics.curves import (
     estimate,
     incumbents,
     mean_curve,
-    median_time,
     normalised,
     regret,
     standard_error,
@@ -123,26 +122,6 @@ def test_a_target_that_was_lost_again_counts_from_the_last_crossing():
     assert reach([1.0, -0.2]) == 1
     assert reach([1.0, math.nan, 0.0]) == 2
     assert reach([1.0, 0.0, math.nan]) is None
-
-
-def test_the_median_time_counts_the_censored():
-    assert median_time([3.0, 1.0, 2.0]) == 2.0
-    assert median_time([3.0, None, 2.0]) == 3.0
-    assert median_time([3.0, None, None]) is None
-    assert median_time([3.0, None]) == 3.0
-    assert median_time([None]) is None
-    assert median_time([]) is None
-
-
-@given(st.lists(st.none() | st.floats(0, 100), min_size=1, max_size=9))
-def test_at_the_median_time_half_of_the_seeds_had_reached_the_target(times):
-    median = median_time(times)
-    reached = sorted(time for time in times if time is not None)
-    if median is None:
-        assert 2 * len(reached) < len(times)
-    else:
-        assert 2 * sum(time <= median for time in reached) >= len(times)
-        assert 2 * sum(time < median for time in reached) < len(times)
 
 
 @given(st.lists(curves(), min_size=1, max_size=6), st.floats(0, 80))

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpobench.statistics.curves import median_time as plain_median_time
 from hpobench.statistics.times import Times, crossover, median_time, speed_up
 
 moments = st.floats(0.01, 1e4)
@@ -148,13 +147,32 @@ def test_the_speed_up_interval_covers_the_truth(n, censored, ratio, spreads):
         assert np.mean(low > 1) > 0.6
 
 
+@pytest.mark.parametrize(
+    ("times", "median"),
+    [
+        ([3.0, 1.0, 2.0], 2.0),
+        ([3.0, None, 2.0], 3.0),
+        ([3.0, None, None], math.inf),
+        ([3.0, None], 3.0),
+        ([None], math.inf),
+    ],
+)
+def test_the_median_time_counts_the_censored(times, median):
+    assert median_time(Times.until(times, end=0.0)).at_most == median
+
+
 @given(st.lists(st.one_of(moments, st.none()), min_size=1, max_size=12))
-def test_the_median_time_is_the_one_of_the_summary(times):
+def test_at_the_median_time_half_of_the_seeds_had_reached_the_target(times):
     result = median_time(Times.until(times, end=2e4))
-    plain = plain_median_time(times)
-    assert result.at_most == (math.inf if plain is None else plain)
-    assert result.at_least == (2e4 if plain is None else plain)
-    assert result.censored == sum(time is None for time in times)
+    median, reached = result.at_most, [time for time in times if time is not None]
+    if math.isinf(median):
+        assert 2 * len(reached) < len(times)
+        assert result.at_least == 2e4
+    else:
+        assert 2 * sum(time <= median for time in reached) >= len(times)
+        assert 2 * sum(time < median for time in reached) < len(times)
+        assert result.at_least == median
+    assert result.censored == len(times) - len(reached)
 
 
 @pytest.mark.parametrize("n", [6, 10, 20])

@@ -13,7 +13,7 @@ from hpobench.report.drawing.style import STYLES
 from hpobench.report.figures.regret import regret_figure
 from hpobench.report.page.document import render_report, write_report
 from hpobench.report.tables.ledger import ledger_table
-from hpobench.results.json_files import append_line, read_json, write_json
+from hpobench.results.json_files import append_lines, read_json, write_json
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import (
     Point,
@@ -295,18 +295,9 @@ def test_the_page_prints_no_marks_of_code_and_no_dictionaries(tmp_path):
 
 
 def test_an_empty_run_has_a_page(tmp_path):
-    append_line(
-        write_study(tmp_path) / "yardsticks.jsonl",
-        {
-            "task": "digits",
-            "seed": 0,
-            "row": "default",
-            "draw": 0,
-            "validation_loss": 0.3,
-            "test_loss": 0.3,
-            "test_accuracy": None,
-        },
-    )
+    draw = {"task": "digits", "seed": 0, "row": "default", "draw": 0}
+    draw |= {"validation_loss": 0.3, "test_loss": 0.3, "test_accuracy": None}
+    append_lines(write_study(tmp_path) / "yardsticks.jsonl", [draw])
     words = Page(render_report(Results.load(tmp_path))).words
     assert "none is called lowest" in words
     assert "4 cells planned: 4 missing." in words
