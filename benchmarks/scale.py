@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from hpobench import Study, evaluations
-from hpobench.running import runner
+from hpobench.pipeline import run_cells
 from hpobench.running.actor import NEWS_SECONDS
 from hpobench.running.cell_loop import CellLoop, Header
 from hpobench.running.display import Display, PlainLines
@@ -260,7 +260,7 @@ def simulate(
     display = display or PlainLines(Console(file=io.StringIO(), width=100))
     (folder / "cells").mkdir(parents=True)
     began, cpu = time.monotonic(), time.process_time()
-    runner._carry_out(study, folder, cluster, display, "seconds")
+    run_cells(study, folder, cluster, display, "seconds")
     wall = time.monotonic() - began
     cpu = time.process_time() - cpu - cluster.controllers.seconds
     return Cost(slots, cells, seconds * cells, wall, cpu)

@@ -96,8 +96,8 @@ def run(
 
     Exit code 1 if the machines failed some of it time and again: that is left for a resume.
     """
+    from hpobench import pipeline
     from hpobench.discovery import find_study
-    from hpobench.running import runner
 
     found, source = find_study(study)
     changes: dict[str, Any] = {
@@ -110,7 +110,7 @@ def run(
         **(parse_slot(slot) if slot is not None else {}),
     }
     given = {name: value for name, value in changes.items() if value is not None}
-    results = runner.run(
+    results = pipeline.run(
         dataclasses.replace(found, **given), out, wandb, address, source=source, clock=clock.clock
     )
     _show(results, clock)
@@ -134,9 +134,9 @@ def resume(
     clock: Clock = ClockName.seconds,
 ) -> None:
     """Run what is not complete in a run's folder; complete cells stay as they are."""
-    from hpobench.running import runner
+    from hpobench import pipeline
 
-    results = runner.resume(folder, wandb, address, source=study, clock=clock.clock)
+    results = pipeline.resume(folder, wandb, address, source=study, clock=clock.clock)
     _show(results, clock)
     raise typer.Exit(bool(results.unfinished))
 
@@ -175,11 +175,11 @@ def replay(
 
     Exit code 1 if some of it is left: call it again, and it goes on.
     """
+    from hpobench import pipeline
     from hpobench.report.tables.replay import replay_table
-    from hpobench.running import replaying
 
     times = parse_times(at) if at is not None else None
-    results = replaying.replay(folder, times, draws, every, address, study, clock.clock)
+    results = pipeline.replay(folder, times, draws, every, address, study, clock.clock)
     console = Console()
     if not console.is_terminal:  # a log has no width: leave the table room
         console = Console(width=110)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpobench.budget import Budget
+from hpobench.discovery import load_file
 from hpobench.errors import RunError
 from hpobench.provenance import commit, hardware, versions
 from hpobench.study import Study
@@ -127,8 +128,6 @@ def rebuild(record: dict[str, Any]) -> Study:
     """The study of a ``study.json``: from its source file, or else from the catalogues."""
     source = record.get("source")
     if source is not None:
-        from hpobench.discovery import load_file
-
         if not Path(source).is_file():
             raise RunError(
                 f"{source}, which this study came from, is not there any more;"

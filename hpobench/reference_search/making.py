@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from hpobench.errors import RunError, StudyError
+from hpobench.pipeline import resume, run
 from hpobench.provenance import commit, hardware, versions
 from hpobench.reference_search.search import (
     Procedure,
@@ -34,10 +35,11 @@ from hpobench.reference_search.table import certified_by
 from hpobench.reference_search.target import Target
 from hpobench.results.json_files import Record, make_folder, read_json, read_lines, write_json
 from hpobench.results.run import Results
-from hpobench.running import runner, test_metrics
+from hpobench.running import ray_backend, test_metrics
 from hpobench.running.display import Display, Plan
 from hpobench.running.interfaces import Cluster
 from hpobench.running.progress import Progress
+from hpobench.running.run_folder import held
 from hpobench.running.scheduler import SliceScheduler
 from hpobench.running.trainings import Training
 from hpobench.statistics.curves import Array
@@ -75,7 +77,7 @@ def make_reference(
     asked = {"task_hash": task_hash(target.task), "procedure": procedure.as_json()}
     asked |= {"slot": {"cpus": cpus, "gpus": gpus}}
     _check_free(target, _began(folder, asked))
-    with runner.held(make_folder(folder)):
+    with held(make_folder(folder)):
         began = _agree(folder, asked)
         found = _long_search(study, folder / "search", target.source, address, display)
         if found is None:
@@ -142,9 +144,9 @@ def _long_search(
     if (folder / "study.json").exists():
         results = Results.load(folder)
         if results.unfinished:
-            results = runner.resume(folder, "off", address, study, display)
+            results = resume(folder, "off", address, study, display)
     else:
-        results = runner.run(study, folder, "off", address, display, source)
+        results = run(study, folder, "off", address, display, source)
     return None if results.unfinished else results
 
 
@@ -215,11 +217,9 @@ def _on_fresh_splits(
     display: Display | None,
 ) -> Record | None:
     """The grid, then the long list and the short list; None if machines left some of it."""
-    from hpobench.running.ray_backend import cluster
-
     grid = grid_of(target.task)
     few, fresh = procedure.few_splits(target.task), procedure.fresh_splits(target.task)
-    with cluster(study, address, target.source) as slices:
+    with ray_backend.cluster(study, address, target.source) as slices:
         board = Board(study, folder / "trainings.jsonl", slices, display)
         if not board.train(grid, procedure.search_splits, "trainings of the grid"):
             return None

@@ -289,6 +289,11 @@ class CellRun:
         write_json(self.folder / "cell.json", self._record)
 
 
+def cell_runs(study: Study, folder: Path) -> list[CellRun]:
+    """Every cell of a study in a run's folder, in the order in which they run."""
+    return [CellRun(cell, folder / "cells" / cell.name, study) for cell in study.cells()]
+
+
 def _attempt(number: int, status: str, fault: Fault | None, seconds: float) -> Record:
     cause: Cause | None = fault.cause if fault else None
     why = fault.why if fault else None

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from hpobench import Results, RunError, StudyError, evaluations
+from hpobench import Results, RunError, StudyError, evaluations, pipeline
 from hpobench.reference_search import making, search
 from hpobench.reference_search.making import from_table, make_reference, outcome
 from hpobench.reference_search.search import Procedure, grid_of
@@ -24,11 +24,12 @@ from hpobench.reference_search.target import Target, find_target
 from hpobench.references import known
 from hpobench.references.known import known_reference
 from hpobench.results.json_files import read_json, read_lines, write_json
-from hpobench.running import ray_backend, runner, scheduler
+from hpobench.running import ray_backend, scheduler
 from hpobench.running.baseline_runs import missing_yardsticks
+from hpobench.running.cell_run import cell_runs
 from hpobench.running.display import Plan, Silent
 from hpobench.running.faults import Fault
-from hpobench.running.runner import cell_runs, held
+from hpobench.running.run_folder import held
 from hpobench.running.scheduler import Interrupted
 from hpobench.running.test_metrics import train_fresh
 from hpobench.study import Study
@@ -78,7 +79,7 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
 def small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "GRID", GridSearch(learning_rates=2, momenta=2))
     monkeypatch.setattr(scheduler, "WATCH_SECONDS", 0.005)
-    monkeypatch.setattr(runner, "_publish", lambda folder, clock: Results.load(folder))
+    monkeypatch.setattr(pipeline, "publish", lambda results, clock: None)
 
 
 @pytest.fixture
@@ -477,7 +478,7 @@ def test_a_file_that_is_no_reference_is_refused_before_anything_is_run(
     if content is not None:
         (tmp_path / "bowl.json").write_text(json.dumps(content))
     with pytest.raises((StudyError, RunError), match=said) as caught:
-        runner.run(study_of(task), tmp_path / "run", "off", display=Silent())
+        pipeline.run(study_of(task), tmp_path / "run", "off", display=Silent())
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 

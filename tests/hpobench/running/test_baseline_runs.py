@@ -12,8 +12,8 @@ from hpobench.references import known
 from hpobench.results.json_files import read_json, read_lines, write_json
 from hpobench.running import baseline_runs
 from hpobench.running.baseline_runs import missing_yardsticks
+from hpobench.running.cell_run import cell_runs
 from hpobench.running.faults import Fault
-from hpobench.running.runner import cell_runs
 from hpobench.study import Study
 from hpobench.study_file import task_hash
 from tests.hpobench.running.fake_slices import FakeSlice, never, small_study

@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from hpobench.results.json_files import read_json, read_lines
-from hpobench.running import baseline_runs, runner
+from hpobench.running import baseline_runs
+from hpobench.running.cell_run import cell_runs
 from hpobench.running.display import LiveTable
 from tests.hpobench.running.intervals import by_process, clashes
 
@@ -66,7 +67,7 @@ def test_yardsticks_of_many_slices_at_once_are_all_there(scale: ModuleType, tmp_
     """They go into one file, from a thread for each slice."""
     study = dataclasses.replace(scale.study_of(10), seeds=tuple(range(128)), yardstick_draws=40)
     (tmp_path / "cells").mkdir()
-    runs = runner.cell_runs(study, tmp_path)
+    runs = cell_runs(study, tmp_path)
     pieces = baseline_runs.missing_yardsticks(study, tmp_path, runs)
     piece = scale.SimulatedSlice("slice 0", 0.0, scale.Controllers())
     with ThreadPoolExecutor(64) as pool:

@@ -17,14 +17,16 @@ import pandas as pd
 import pytest
 import torch
 
-from hpobench import Results, RunError, StudyError, seconds
+from hpobench import Results, RunError, StudyError, pipeline, seconds
+from hpobench.pipeline import replay
 from hpobench.results.json_files import read_json, read_lines, write_json, write_lines
-from hpobench.running import ray_backend, replaying
+from hpobench.running import ray_backend, replays
 from hpobench.running.baseline_runs import missing_yardsticks
+from hpobench.running.cell_run import cell_runs
 from hpobench.running.display import Plan, Silent
 from hpobench.running.faults import Fault
-from hpobench.running.replaying import REPLAY_DRAWS, Frozen, replay, train_again, training_of
-from hpobench.running.runner import cell_runs, held
+from hpobench.running.replays import REPLAY_DRAWS, Frozen, train_again, training_of
+from hpobench.running.run_folder import held
 from hpobench.running.scheduler import Interrupted
 from hpobench.running.test_metrics import FRESH_DRAWS
 from hpobench.study import Study
@@ -74,13 +76,13 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tables alone are written."""
-    monkeypatch.setattr(replaying, "publish", lambda results, clock: results.write())
+    monkeypatch.setattr(pipeline, "publish", lambda results, clock: results.write())
 
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, Any, int]]:
     """What is trained again: row, seed, evaluation and draw of each."""
-    real, seen = replaying.train_again, []
+    real, seen = replays.train_again, []
 
     def counted(
         task: Task, seed: int, frozen: Frozen, draw: int, device: str, threads: int
@@ -88,7 +90,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, Any, int]]:
         seen.append((frozen.row, seed, frozen.names.get("evaluation"), draw))
         return real(task, seed, frozen, draw, device, threads)
 
-    monkeypatch.setattr(replaying, "train_again", counted)
+    monkeypatch.setattr(replays, "train_again", counted)
     return seen
 
 

@@ -18,10 +18,10 @@ import pandas as pd
 import pytest
 
 from hpobench import Results, RunError, Study, StudyError, evaluations
+from hpobench.pipeline import resume, run
 from hpobench.results.json_files import read_json, read_lines
 from hpobench.running.display import Silent
 from hpobench.running.ray_backend import check_room
-from hpobench.running.runner import resume, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]  # a machine may be shared with others
 
