@@ -39,7 +39,7 @@ from hpobench.running import ray_backend, test_metrics
 from hpobench.running.display import Display, Plan
 from hpobench.running.interfaces import Cluster
 from hpobench.running.progress import Progress
-from hpobench.running.run_folder import held
+from hpobench.running.run_folder import held, is_empty
 from hpobench.running.scheduler import SliceScheduler
 from hpobench.running.trainings import Training
 from hpobench.statistics.curves import Array
@@ -90,7 +90,7 @@ def _began(folder: Path, asked: Mapping[str, Any]) -> Record:
     """What `asked.json` of a folder says, if there is one. RunError if it asks for another."""
     file = folder / "asked.json"
     if not file.exists():
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and not is_empty(folder):
             raise RunError(f"{folder} is not empty; choose another --folder for the search")
         return {}
     earlier = read_json(file)
