@@ -35,6 +35,7 @@ from hpobench.reference_search.table import certified_by
 from hpobench.reference_search.target import Target
 from hpobench.results.json_files import Record, make_folder, read_json, read_lines, write_json
 from hpobench.results.run import Results
+from hpobench.results.schema import SCHEMA
 from hpobench.running import ray_backend, test_metrics
 from hpobench.running.display import Display, Plan
 from hpobench.running.interfaces import Cluster
@@ -44,7 +45,7 @@ from hpobench.running.scheduler import SliceScheduler
 from hpobench.running.trainings import Training
 from hpobench.statistics.curves import Array
 from hpobench.study import Study
-from hpobench.study_file import SCHEMA, task_hash
+from hpobench.study_file import task_hash
 from hpobench.text import plus_minus
 from searchers.space import Flat
 from trainables.task import Task

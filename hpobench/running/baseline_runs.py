@@ -9,11 +9,11 @@ from typing import Any
 
 from hpobench.references.known import best_observed, known_reference
 from hpobench.results.json_files import append_lines, read_json, read_lines, write_json
+from hpobench.results.schema import SCHEMA
 from hpobench.running import test_metrics
 from hpobench.running.cell_run import SETTLED, CellRun
 from hpobench.running.interfaces import Slice
 from hpobench.study import Study
-from hpobench.study_file import SCHEMA
 from searchers.space import Flat
 from trainables.task import Task
 

@@ -29,6 +29,7 @@ from hpobench.results.json_files import (
     write_whole,
 )
 from hpobench.results.loading import intact
+from hpobench.results.schema import SCHEMA
 from hpobench.running import test_metrics
 from hpobench.running.faults import Cause, Fault, judge
 from hpobench.running.interfaces import Attempt, AttemptSpec, Outcome, Slice
@@ -36,7 +37,6 @@ from hpobench.running.watchdog import Watchdog
 from hpobench.study import Cell, Study
 from trainables.trainable import kept_weights
 
-SCHEMA = 1
 SETTLED = ("complete", "failed")
 Record = dict[str, Any]
 

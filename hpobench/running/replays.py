@@ -39,11 +39,10 @@ from hpobench.provenance import commit, hardware, versions
 from hpobench.results.json_files import Record, read_json, read_lines, write_json
 from hpobench.results.replayed import END, Replays, incumbents_at
 from hpobench.results.run import Results
-from hpobench.results.schema import REPLAY, REPLAYED
+from hpobench.results.schema import REPLAY, REPLAYED, SCHEMA
 from hpobench.running.test_metrics import FRESH_DRAWS
 from hpobench.running.trainings import Training
 from hpobench.study import Study
-from hpobench.study_file import SCHEMA
 from searchers.hypergradients.schedules import frozen_schedule
 from searchers.hypergradients.training import start, train
 from searchers.space import Flat

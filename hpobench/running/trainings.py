@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from hpobench.results.json_files import append_lines
+from hpobench.results.schema import SCHEMA
 from hpobench.running.interfaces import Slice
 from hpobench.running.test_metrics import Measuring
 from hpobench.study import Study
-from hpobench.study_file import SCHEMA
 
 
 class Training:

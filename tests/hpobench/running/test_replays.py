@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import pytest
 import torch
 
 from hpobench import Results, RunError, StudyError, pipeline, seconds
-from hpobench.pipeline import replay
+from hpobench.pipeline import replay, resume
 from hpobench.results.json_files import read_json, read_lines, write_json, write_lines
 from hpobench.running import ray_backend, replays
 from hpobench.running.baseline_runs import missing_yardsticks
@@ -173,6 +174,22 @@ def test_what_is_there_is_not_trained_again(
     assert [(row, evaluation) for row, _, evaluation, _ in trained] == [("incumbent", 0)] * 4
     asked = read_json(folder / "replay.json")
     assert (asked["at"], asked["draws"]) == ([0.1, "end"], 2)
+
+
+def test_a_run_of_a_version_whose_modules_were_called_otherwise_goes_on(
+    folder: Path, slices: list[FakeSlice], trained: list[tuple[str, int, Any, int]]
+) -> None:
+    file = folder / "study.json"
+    recorded = file.read_text()
+    assert '"searchers:RandomSearch"' in recorded
+    file.write_text(recorded.replace("searchers:", "searchers.random_search:"))
+    older = file.read_bytes()
+    shutil.rmtree(folder / "cells" / "quadratic__random__s1")
+    resumed = resume(folder, wandb="off", display=Silent())
+    assert resumed.cells["status"].tolist() == ["complete", "complete"]
+    quietly(folder, draws=1)
+    assert len(trained) == 6
+    assert file.read_bytes() == older
 
 
 @pytest.mark.parametrize("how", ["torn", "whole line"])
