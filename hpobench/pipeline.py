@@ -24,7 +24,7 @@ from hpobench.results.loading import read_study
 from hpobench.results.regret import Clock
 from hpobench.results.run import Results
 from hpobench.running import ray_backend
-from hpobench.running.baseline_runs import missing_yardsticks
+from hpobench.running.baseline_runs import missing_baseline_runs
 from hpobench.running.cell_run import SETTLED, cell_runs
 from hpobench.running.display import Display, Plan, make_display
 from hpobench.running.interfaces import Cluster
@@ -119,7 +119,7 @@ def resume(
         for cell in runs:
             cell.check()
         unsettled = any(cell.status not in SETTLED for cell in runs)
-        if unsettled or missing_yardsticks(study, folder, runs):
+        if unsettled or missing_baseline_runs(study, folder, runs):
             place = Path(record["source"]) if record.get("source") else None
             with ray_backend.cluster(study, address, place) as cluster:
                 run_cells(study, folder, cluster, display, clock)
@@ -185,8 +185,10 @@ def run_cells(
     waiting = [cell for cell in runs if cell.status not in SETTLED]
     plan = Plan(study, folder, runs)
     with _at_work(plan, cluster, display or make_display(), clock) as scheduler:
-        scheduler.work([*missing_yardsticks(study, folder, runs), *waiting])
-        scheduler.work(missing_yardsticks(study, folder, runs))  # of references found by the cells
+        scheduler.work([*missing_baseline_runs(study, folder, runs), *waiting])
+        scheduler.work(
+            missing_baseline_runs(study, folder, runs)
+        )  # of references found by the cells
 
 
 @contextmanager

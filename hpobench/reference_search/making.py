@@ -42,7 +42,7 @@ from hpobench.running.interfaces import Cluster
 from hpobench.running.progress import Progress
 from hpobench.running.run_folder import held, is_empty
 from hpobench.running.scheduler import SliceScheduler
-from hpobench.running.trainings import Training
+from hpobench.running.training import Training
 from hpobench.statistics.curves import Array
 from hpobench.study import Study
 from hpobench.study_file import task_hash
@@ -153,12 +153,12 @@ def _long_search(
 
 def train_on_split(
     task: Task, configuration: Flat, seed: int, device: str, threads: int
-) -> dict[str, Any]:
-    """Train on one split; what a line of ``trainings.jsonl`` says of the outcome."""
+) -> list[dict[str, Any]]:
+    """Train on one split; what the one line of ``trainings.jsonl`` says of the outcome."""
     torch.set_num_threads(threads)
     instance = task.build(seed, torch.device(device))
     validation, test = test_metrics.train_fresh(instance, task, seed, configuration, draw=0)
-    return {"validation_loss": validation.loss, "test_loss": test.loss}
+    return [{"validation_loss": validation.loss, "test_loss": test.loss}]
 
 
 @dataclasses.dataclass(frozen=True)

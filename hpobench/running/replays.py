@@ -15,7 +15,7 @@ step. The reference and the default are trained beside the incumbents, on the sa
   epochs are what a task's budgets are in. A schedule is laid over the steps by the fraction of the
   training, windows and learned steps alike.
 * *With which randomness*: initial weights and batch order of training number `REPLAY_DRAWS` + draw
-  of the cell's seed, which neither a search nor a yardstick has seen: fresh for everybody, and for
+  of the cell's seed, which neither a search nor a baseline run has seen: fresh for everybody, and for
   one seed and draw the same for every searcher, for the reference and for the default.
 
 `replay.jsonl` gets a line for each training; what it holds is not trained again, and an incumbent
@@ -41,7 +41,7 @@ from hpobench.results.replayed import END, Replays, incumbents_at
 from hpobench.results.run import Results
 from hpobench.results.schema import REPLAY, REPLAYED, SCHEMA
 from hpobench.running.test_metrics import FRESH_DRAWS
-from hpobench.running.trainings import Training
+from hpobench.running.training import Training
 from hpobench.study import Study
 from searchers.hypergradients.schedules import frozen_schedule
 from searchers.hypergradients.training import start, train
@@ -49,7 +49,7 @@ from searchers.space import Flat
 from trainables.task import Task
 
 REPLAY_DRAWS = 2 * FRESH_DRAWS
-"""Training numbers from here on are for replays: no cell and no yardstick gets that far."""
+"""Training numbers from here on are for replays: no cell and no baseline run gets that far."""
 
 DRAWS = 5
 """How often each incumbent is trained, unless told."""
@@ -117,8 +117,8 @@ class Frozen:
 
 def train_again(
     task: Task, seed: int, frozen: Frozen, draw: int, device: str, threads: int
-) -> dict[str, Any]:
-    """Train on a fresh draw; what a line of ``replay.jsonl`` says of the outcome."""
+) -> list[dict[str, Any]]:
+    """Train on a fresh draw; what the one line of ``replay.jsonl`` says of the outcome."""
     torch.set_num_threads(threads)
     instance = task.build(seed, torch.device(device))
     problem = instance.inner if instance.full is None else instance.full()
@@ -126,11 +126,9 @@ def train_again(
     fresh = problem.draw(REPLAY_DRAWS + draw)
     trained = train(problem, fresh, along, start(fresh, task.rule), range(along.steps))
     metrics = task.capped(instance.test(trained.weights))
-    return {
-        "trained_on": "training" if instance.full is None else "training and validation",
-        "test_loss": metrics.loss,
-        "test_accuracy": metrics.accuracy,
-    }
+    trained_on = "training" if instance.full is None else "training and validation"
+    tested = {"test_loss": metrics.loss, "test_accuracy": metrics.accuracy}
+    return [{"trained_on": trained_on, **tested}]
 
 
 def training_of(

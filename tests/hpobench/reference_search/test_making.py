@@ -25,7 +25,7 @@ from hpobench.references import known
 from hpobench.references.known import known_reference
 from hpobench.results.json_files import read_json, read_lines, write_json
 from hpobench.running import ray_backend, scheduler
-from hpobench.running.baseline_runs import missing_yardsticks
+from hpobench.running.baseline_runs import missing_baseline_runs
 from hpobench.running.cell_run import cell_runs
 from hpobench.running.display import Plan, Silent
 from hpobench.running.faults import Fault
@@ -87,7 +87,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
     """What is trained: the split, and the configuration."""
     real, seen = making.train_on_split, []
 
-    def counted(task: Task, configuration: Any, seed: int, *rest: Any) -> dict[str, Any]:
+    def counted(task: Task, configuration: Any, seed: int, *rest: Any) -> list[dict[str, Any]]:
         seen.append((seed, json.dumps(configuration)))
         return real(task, configuration, seed, *rest)
 
@@ -398,10 +398,10 @@ def ran(study: Study, folder: Path) -> Results:
     (folder / "cells").mkdir(parents=True)
     write_json(folder / "study.json", describe(study, None))
     runs = cell_runs(study, folder)
-    for work in [*missing_yardsticks(study, folder, runs), *runs]:
+    for work in [*missing_baseline_runs(study, folder, runs), *runs]:
         assert work.run(FakeSlice(), never())
-    for yardstick in missing_yardsticks(study, folder, runs):
-        assert yardstick.run(FakeSlice(), never())
+    for baseline in missing_baseline_runs(study, folder, runs):
+        assert baseline.run(FakeSlice(), never())
     return Results.load(folder)
 
 
@@ -431,11 +431,11 @@ def test_a_beaten_reference_stays_frozen_and_regret_is_negative(tmp_path: Path) 
     results = ran(study, run)
     summary = results.summary()
     assert (summary["final_regret"] < 0).all()
-    missing_yardsticks(study, run, cell_runs(study, run))
+    missing_baseline_runs(study, run, cell_runs(study, run))
     assert read_json(run / "references.json")["bowl"] == frozen == read_json(tmp_path / "bowl.json")
     # A later and better one does not change what this run is measured from.
     written(tmp_path, BOWL, momentum=0.25)
-    missing_yardsticks(study, run, cell_runs(study, run))
+    missing_baseline_runs(study, run, cell_runs(study, run))
     assert read_json(run / "references.json")["bowl"] == frozen
 
 
@@ -490,11 +490,11 @@ def test_a_search_does_not_need_the_reference_that_it_makes(place: Path) -> None
     assert task_hash(found.task) == task_hash(dataclasses.replace(found.task, reference="x.json"))
 
 
-def test_a_training_of_a_reference_is_what_a_yardstick_would_be() -> None:
+def test_a_training_of_a_reference_is_what_a_baseline_run_would_be() -> None:
     configuration = BOWL.space.flatten(BOWL.default)
-    line = making.train_on_split(BOWL, configuration, 3000, "cpu", 1)
+    [line] = making.train_on_split(BOWL, configuration, 3000, "cpu", 1)
     instance = BOWL.build(3000, torch.device("cpu"))
     validation, test = train_fresh(instance, BOWL, 3000, configuration, draw=0)
     assert line == {"validation_loss": validation.loss, "test_loss": test.loss}
-    other = making.train_on_split(BOWL, configuration, 3001, "cpu", 1)
+    [other] = making.train_on_split(BOWL, configuration, 3001, "cpu", 1)
     assert other != line

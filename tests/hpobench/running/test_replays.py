@@ -22,7 +22,7 @@ from hpobench import Results, RunError, StudyError, pipeline, seconds
 from hpobench.pipeline import replay, resume
 from hpobench.results.json_files import read_json, read_lines, write_json, write_lines
 from hpobench.running import ray_backend, replays
-from hpobench.running.baseline_runs import missing_yardsticks
+from hpobench.running.baseline_runs import missing_baseline_runs
 from hpobench.running.cell_run import cell_runs
 from hpobench.running.display import Plan, Silent
 from hpobench.running.faults import Fault
@@ -51,8 +51,8 @@ def run_of(study: Study, folder: Path) -> Path:
     runs = cell_runs(study, folder)
     for run in runs:
         assert run.run(FakeSlice(), never())
-    for yardstick in missing_yardsticks(study, folder, runs):
-        assert yardstick.run(FakeSlice(), never())
+    for baseline in missing_baseline_runs(study, folder, runs):
+        assert baseline.run(FakeSlice(), never())
     return folder
 
 
@@ -87,7 +87,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, Any, int]]:
 
     def counted(
         task: Task, seed: int, frozen: Frozen, draw: int, device: str, threads: int
-    ) -> dict[str, Any]:
+    ) -> list[dict[str, Any]]:
         seen.append((frozen.row, seed, frozen.names.get("evaluation"), draw))
         return real(task, seed, frozen, draw, device, threads)
 
@@ -311,6 +311,13 @@ def test_a_run_that_nobody_replayed_says_so(folder: Path) -> None:
     assert "replay.csv" not in {file.name for file in results.write()}
 
 
+def trained_once(
+    task: Task, seed: int, what: Frozen, draw: int, device: str = "cpu", threads: int = 1
+) -> dict[str, Any]:
+    [outcome] = train_again(task, seed, what, draw, device, threads)
+    return outcome
+
+
 def frozen(configuration: dict[str, Any], learned: dict[str, Any] | None = None) -> Frozen:
     return Frozen("incumbent", configuration, learned or {}, {})
 
@@ -321,7 +328,7 @@ def test_draws_are_fresh_and_the_same_for_all() -> None:
     )
 
     def loss(configuration: dict[str, Any], seed: int, draw: int) -> float:
-        return train_again(SHORT, seed, frozen(configuration), draw, "cpu", 1)["test_loss"]
+        return trained_once(SHORT, seed, frozen(configuration), draw)["test_loss"]
 
     once = loss(default, 0, 0)
     assert loss(default, 0, 0) == once
@@ -337,7 +344,7 @@ def test_a_replay_trains_as_many_epochs_on_all_the_training_data() -> None:
     """By hand, with torch's own optimizer."""
     task = dataclasses.replace(DIGITS, budgets=(1, 2))
     configuration = DIGITS.space.flatten(DIGITS.default)
-    outcome = train_again(task, 2, frozen(configuration), 1, "cpu", 1)
+    outcome = trained_once(task, 2, frozen(configuration), 1)
     assert outcome["trained_on"] == "training and validation"
     made = DIGITS.build(2, CPU)
     assert made.full is not None
@@ -359,11 +366,11 @@ def test_more_data_help() -> None:
     part = dataclasses.replace(SHORT, build=without_full)
     default = frozen(DIGITS.space.flatten(DIGITS.default))
     on_all, on_part = (
-        [train_again(task, seed, default, 0, "cpu", 1)["test_loss"] for seed in range(4)]
+        [trained_once(task, seed, default, 0)["test_loss"] for seed in range(4)]
         for task in (SHORT, part)
     )
     assert sum(on_all) < sum(on_part)
-    assert train_again(part, 0, default, 0, "cpu", 1)["trained_on"] == "training"
+    assert trained_once(part, 0, default, 0)["trained_on"] == "training"
 
 
 def without_full(seed: int, device: torch.device) -> Any:
@@ -374,8 +381,8 @@ def test_hd_is_replayed_with_the_schedule_that_it_learned() -> None:
     problem, brief = DIGITS.build(0, CPU).inner, DIGITS.brief(0, 1)
     found = next(HD(multiplicative_beta=(0.1, 0.9)).search(problem, brief, Chain()))
     learned = json.loads(json.dumps(found.notes["schedule"]))
-    by_step = train_again(DIGITS, 0, frozen(dict(found.configuration), learned), 0, "cpu", 1)
-    by_window = train_again(DIGITS, 0, frozen(dict(found.configuration)), 0, "cpu", 1)
+    by_step = trained_once(DIGITS, 0, frozen(dict(found.configuration), learned), 0)
+    by_window = trained_once(DIGITS, 0, frozen(dict(found.configuration)), 0)
     assert by_step["test_loss"] != by_window["test_loss"]
     assert by_step["test_loss"] == pytest.approx(by_window["test_loss"], rel=0.5)
 
@@ -401,7 +408,7 @@ def test_a_diverged_replay_counts_as_the_ceiling() -> None:
     wild = DIGITS.space.flatten(DIGITS.default) | {"momentum": 0.99}
     wild |= {name: 3.0 for name in wild if name.startswith("learning_rate")}
     task = dataclasses.replace(DIGITS, loss_ceiling=0.5)
-    assert train_again(task, 0, frozen(wild), 0, "cpu", 1)["test_loss"] == 0.5
+    assert trained_once(task, 0, frozen(wild), 0)["test_loss"] == 0.5
 
 
 def test_a_training_that_raises_is_one_line(folder: Path) -> None:
@@ -438,7 +445,7 @@ def test_the_command_replays_on_a_ray_of_its_own(folder: Path) -> None:
     assert "quadratic at 0.1 s: trained on training data" in done.stdout
     by_ray = lines(folder)
     assert len(by_ray) == 8
-    again = train_again(
+    again = trained_once(
         QUADRATIC, 1, frozen(QUADRATIC.space.flatten(QUADRATIC.default)), 0, "cpu", 1
     )
     [default] = [line for line in by_ray if (line["row"], line["seed"]) == ("default", 1)]
