@@ -26,7 +26,7 @@ from hpobench.results.run import Results
 from hpobench.running import ray_backend
 from hpobench.running.baseline_runs import missing_baseline_runs
 from hpobench.running.cell_run import SETTLED, cell_runs
-from hpobench.running.display import Display, Plan, make_display
+from hpobench.running.display import CountLine, Display, make_display
 from hpobench.running.interfaces import Cluster
 from hpobench.running.progress import Progress
 from hpobench.running.replays import agreed, missing_replays, write_agreed
@@ -167,11 +167,11 @@ def replay(
         write_agreed(results)
         if work:
             place = Path(record["source"]) if record.get("source") else None
-            plan = Plan(study, folder, [])
-            display = display or Progress(work, "replays")
+            progress = Progress(study, folder, [])
+            display = display or CountLine(work, "replays")
             with (
                 ray_backend.cluster(study, address, place) as cluster,
-                _at_work(plan, cluster, display, clock) as scheduler,
+                _at_work(progress, cluster, display, clock) as scheduler,
             ):
                 scheduler.work(work)
         return _publish(folder, clock)
@@ -183,24 +183,23 @@ def run_cells(
     """Do what is missing in a run's folder: the baseline runs, and every cell."""
     runs = cell_runs(study, folder)
     waiting = [cell for cell in runs if cell.status not in SETTLED]
-    plan = Plan(study, folder, runs)
-    with _at_work(plan, cluster, display or make_display(), clock) as scheduler:
+    progress = Progress(study, folder, runs)
+    with _at_work(progress, cluster, display or make_display(), clock) as scheduler:
         scheduler.work([*missing_baseline_runs(study, folder, runs), *waiting])
-        scheduler.work(
-            missing_baseline_runs(study, folder, runs)
-        )  # of references found by the cells
+        # Of the references that the cells came upon:
+        scheduler.work(missing_baseline_runs(study, folder, runs))
 
 
 @contextmanager
 def _at_work(
-    plan: Plan, cluster: Cluster, display: Display, clock: Clock
+    progress: Progress, cluster: Cluster, display: Display, clock: Clock
 ) -> Iterator[SliceScheduler]:
-    """A scheduler whose plan is shown; on an interrupt, what is complete is published."""
-    with display.showing(plan):
+    """A scheduler whose progress is shown; on an interrupt, what is complete is published."""
+    with display.showing(progress):
         try:
-            yield SliceScheduler(cluster, display, plan)
+            yield SliceScheduler(cluster, display, progress)
         except Interrupted:
-            _publish(plan.folder, clock)  # a second interrupt ends this, too
+            _publish(progress.folder, clock)  # a second interrupt ends this, too
             raise
 
 

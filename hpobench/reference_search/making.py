@@ -37,7 +37,7 @@ from hpobench.results.json_files import Record, make_folder, read_json, read_lin
 from hpobench.results.run import Results
 from hpobench.results.schema import SCHEMA
 from hpobench.running import ray_backend, test_metrics
-from hpobench.running.display import Display, Plan
+from hpobench.running.display import CountLine, Display
 from hpobench.running.interfaces import Cluster
 from hpobench.running.progress import Progress
 from hpobench.running.run_folder import held, is_empty
@@ -196,12 +196,12 @@ class Board:
     def train(self, configurations: Sequence[Flat], splits: Sequence[int], what: str) -> bool:
         """Train what is missing; False if machines failed some of it time and again."""
         work = self.missing(configurations, splits)
-        plan = Plan(self.study, self.file.parent, [])
-        display = self.display or Progress(work, what)
+        progress = Progress(self.study, self.file.parent, [])
+        display = self.display or CountLine(work, what)
         if work:
-            with display.showing(plan):
-                SliceScheduler(self.slices, display, plan).work(work)
-        return not plan.left
+            with display.showing(progress):
+                SliceScheduler(self.slices, display, progress).work(work)
+        return not progress.left
 
     def losses(self, configurations: Sequence[Flat], splits: Sequence[int], column: str) -> Array:
         """Shape (configurations, splits)."""

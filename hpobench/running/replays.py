@@ -15,8 +15,8 @@ step. The reference and the default are trained beside the incumbents, on the sa
   epochs are what a task's budgets are in. A schedule is laid over the steps by the fraction of the
   training, windows and learned steps alike.
 * *With which randomness*: initial weights and batch order of training number `REPLAY_DRAWS` + draw
-  of the cell's seed, which neither a search nor a baseline run has seen: fresh for everybody, and for
-  one seed and draw the same for every searcher, for the reference and for the default.
+  of the cell's seed, which neither a search nor a baseline run has seen: fresh for everybody, and
+  for one seed and draw the same for every searcher, for the reference and for the default.
 
 `replay.jsonl` gets a line for each training; what it holds is not trained again, and an incumbent
 that was the incumbent at several times is trained once.

@@ -10,9 +10,10 @@ from typing import Protocol
 
 from hpobench.errors import RunError
 from hpobench.running.cell_run import Stop, Stopped
-from hpobench.running.display import Display, Plan
+from hpobench.running.display import Display
 from hpobench.running.faults import Fault
 from hpobench.running.interfaces import Cluster, Slice
+from hpobench.running.progress import Progress
 
 WATCH_SECONDS = 0.5
 STOP_SECONDS = 20.0
@@ -37,8 +38,8 @@ class Work(Protocol):
 class SliceScheduler:
     """Takes slices from a cluster, and carries out work on them in order."""
 
-    def __init__(self, cluster: Cluster, display: Display, plan: Plan) -> None:
-        self._cluster, self._display, self._plan = cluster, display, plan
+    def __init__(self, cluster: Cluster, display: Display, progress: Progress) -> None:
+        self._cluster, self._display, self._progress = cluster, display, progress
         self._queue: deque[Work] = deque()
         self._stop = Stop()
         self._threads: list[threading.Thread] = []
@@ -53,12 +54,12 @@ class SliceScheduler:
             self._watch()
         except KeyboardInterrupt:
             self._stop.cause = "user interrupt"
-            self._plan.note = "stopping, what is complete is kept; Ctrl-C again stops at once"
-            self._display.refresh(self._plan)
+            self._progress.note = "stopping, what is complete is kept; Ctrl-C again stops at once"
+            self._display.refresh(self._progress)
             raise Interrupted from None
         finally:
             self._put_all_down()
-        self._display.refresh(self._plan)
+        self._display.refresh(self._progress)
         if self._error is not None:
             raise self._error
         self._stop.clear()
@@ -68,13 +69,13 @@ class SliceScheduler:
         while self._left() and self._error is None:
             self._take_slices()
             wanting = self._wanting()
-            self._plan.note = f"waiting for a slice: {wanting}" if wanting else ""
+            self._progress.note = f"waiting for a slice: {wanting}" if wanting else ""
             if wanting is None:
                 hopeful = time.monotonic()
-            elif time.monotonic() - hopeful > self._plan.study.patience:
+            elif time.monotonic() - hopeful > self._progress.study.patience:
                 raise RunError(f"{wanting}; lower the width, or the resources of a slot")
-            self._plan.slices = sum(thread.is_alive() for thread in self._threads)
-            self._display.refresh(self._plan)
+            self._progress.slices = sum(thread.is_alive() for thread in self._threads)
+            self._display.refresh(self._progress)
             time.sleep(WATCH_SECONDS)
 
     def _left(self) -> bool:
@@ -108,7 +109,7 @@ class SliceScheduler:
                     settled = work.run(piece, self._stop)
                 except Fault as fault:
                     settled = True
-                    self._plan.left.append(fault.why)
+                    self._progress.left.append(fault.why)
                 finally:
                     self._put_down(work, settled or self._stop.is_set())
         except Stopped:

@@ -27,8 +27,9 @@ from hpobench.results.json_files import read_json, read_lines, write_json
 from hpobench.running import ray_backend, scheduler
 from hpobench.running.baseline_runs import missing_baseline_runs
 from hpobench.running.cell_run import cell_runs
-from hpobench.running.display import Plan, Silent
+from hpobench.running.display import Silent
 from hpobench.running.faults import Fault
+from hpobench.running.progress import Progress
 from hpobench.running.run_folder import held
 from hpobench.running.scheduler import Interrupted
 from hpobench.running.test_metrics import train_fresh
@@ -153,7 +154,7 @@ class Impatient(Silent):
     def __init__(self, now: Callable[[], bool]) -> None:
         self._now, self.interrupted = now, False
 
-    def refresh(self, plan: Plan) -> None:
+    def refresh(self, progress: Progress) -> None:
         if not self.interrupted and self._now():
             self.interrupted = True
             raise KeyboardInterrupt

@@ -24,8 +24,9 @@ from hpobench.results.json_files import read_json, read_lines, write_json, write
 from hpobench.running import ray_backend, replays
 from hpobench.running.baseline_runs import missing_baseline_runs
 from hpobench.running.cell_run import cell_runs
-from hpobench.running.display import Plan, Silent
+from hpobench.running.display import Silent
 from hpobench.running.faults import Fault
+from hpobench.running.progress import Progress
 from hpobench.running.replays import REPLAY_DRAWS, Frozen, train_again, training_of
 from hpobench.running.run_folder import held
 from hpobench.running.scheduler import Interrupted
@@ -223,7 +224,7 @@ def test_an_interrupted_replay_goes_on_where_it_was(
             return super().call(function, *arguments)
 
     class Impatient(Silent):
-        def refresh(self, plan: Plan) -> None:
+        def refresh(self, progress: Progress) -> None:
             if third.is_set() and not late.is_set():
                 late.set()
                 raise KeyboardInterrupt

@@ -15,9 +15,10 @@ from hpobench.errors import RunError
 from hpobench.results.json_files import read_json
 from hpobench.running import scheduler
 from hpobench.running.cell_run import Stopped
-from hpobench.running.display import Plan, Silent
+from hpobench.running.display import Silent
 from hpobench.running.faults import Fault
 from hpobench.running.interfaces import Slice
+from hpobench.running.progress import Progress
 from hpobench.running.scheduler import SliceScheduler
 from tests.hpobench.running.fake_slices import (
     FakeCluster,
@@ -64,15 +65,15 @@ class UntilStopped:
 
 @dataclass
 class Watching(Silent):
-    """A display that looks at the plan, and at what happens beside it."""
+    """A display that looks at the progress, and at what happens beside it."""
 
-    look: Callable[[Plan], None] = lambda plan: None
+    look: Callable[[Progress], None] = lambda progress: None
     notes: list[str] = field(default_factory=list)
 
-    def refresh(self, plan: Plan) -> None:
-        if not self.notes or self.notes[-1] != plan.note:
-            self.notes.append(plan.note)
-        self.look(plan)
+    def refresh(self, progress: Progress) -> None:
+        if not self.notes or self.notes[-1] != progress.note:
+            self.notes.append(progress.note)
+        self.look(progress)
 
 
 def slices(count: int) -> list[FakeSlice]:
@@ -80,8 +81,8 @@ def slices(count: int) -> list[FakeSlice]:
 
 
 def crew_of(cluster: FakeCluster, display: Any = None, patience: float = 60.0) -> SliceScheduler:
-    plan = Plan(small_study(patience=patience), Path(), [])
-    return SliceScheduler(cluster, display or Silent(), plan)
+    progress = Progress(small_study(patience=patience), Path(), [])
+    return SliceScheduler(cluster, display or Silent(), progress)
 
 
 def names(done: list[str]) -> list[str]:
@@ -114,8 +115,8 @@ def test_no_more_slices_are_taken_than_there_is_work() -> None:
     cluster, done, go = FakeCluster(slices(5)), list[str](), threading.Event()
     plan_slices = []
 
-    def look(plan: Plan) -> None:
-        plan_slices.append(plan.slices)
+    def look(progress: Progress) -> None:
+        plan_slices.append(progress.slices)
         go.set()
 
     work = [Piece(letter, done, lambda piece: go.wait(10)) for letter in "ab"]
@@ -219,8 +220,8 @@ def test_a_cluster_that_is_merely_busy_is_waited_for() -> None:
 def test_what_it_waited_for_is_not_said_any_more_once_it_is_there() -> None:
     cluster, done, seen = FakeCluster(why="no node"), list[str](), threading.Event()
 
-    def look(plan: Plan) -> None:
-        if cluster.taken and not plan.note:
+    def look(progress: Progress) -> None:
+        if cluster.taken and not progress.note:
             seen.set()
 
     def watched(piece: Slice) -> bool:
@@ -256,10 +257,10 @@ def test_work_that_machines_fail_time_and_again_is_left_and_the_other_work_goes_
     def lost(piece: Slice) -> bool:
         raise Fault("testing a: its worker was lost, 3 times", "worker lost")
 
-    plan = Plan(small_study(), Path(), [])
-    SliceScheduler(cluster, Silent(), plan).work([Piece("a", done, lost), Piece("b", done)])
+    progress = Progress(small_study(), Path(), [])
+    SliceScheduler(cluster, Silent(), progress).work([Piece("a", done, lost), Piece("b", done)])
     assert names(done) == ["b"]
-    assert plan.left == ["testing a: its worker was lost, 3 times"]
+    assert progress.left == ["testing a: its worker was lost, 3 times"]
     assert all(piece.returned for piece in cluster.taken)
 
 
@@ -279,8 +280,8 @@ def test_an_error_stops_all_the_work_and_is_raised() -> None:
 def test_an_interrupt_stops_all_the_work_says_so_and_goes_on() -> None:
     cluster, work, done = FakeCluster(slices(2)), [UntilStopped(), UntilStopped()], list[str]()
 
-    def interrupt(plan: Plan) -> None:
-        if len(cluster.taken) == 2 and not plan.note:
+    def interrupt(progress: Progress) -> None:
+        if len(cluster.taken) == 2 and not progress.note:
             raise KeyboardInterrupt
 
     display = Watching(interrupt)
@@ -296,8 +297,8 @@ def test_an_interrupt_does_not_wait_for_what_does_not_stop(monkeypatch: Any) -> 
     monkeypatch.setattr(scheduler, "STOP_SECONDS", 0.1)
     cluster, free = FakeCluster(slices(1)), threading.Event()
 
-    def interrupt(plan: Plan) -> None:
-        if cluster.taken and not plan.note:
+    def interrupt(progress: Progress) -> None:
+        if cluster.taken and not progress.note:
             raise KeyboardInterrupt
 
     began = time.monotonic()
