@@ -30,6 +30,7 @@ from hpobench.running import remote
 from hpobench.running.cores import available_cores
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate
 from hpobench.running.ray_errors import fault_of
+from hpobench.running.ray_internals import LISTENER, check_ray
 from hpobench.running.remote import value_of
 from hpobench.running.scheduler import Interrupted
 from hpobench.study import Study
@@ -203,6 +204,7 @@ def room_here(study: Study) -> tuple[int, int]:
 @contextmanager
 def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[RayCluster]:
     """A Ray of this study's own, stopped at the end; or the one at ``address``."""
+    check_ray()
     if ray.is_initialized():
         raise StudyError(
             f"study {study.name}: this process is already connected to a Ray, and a study makes"
@@ -215,8 +217,7 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # Ray's listener would print what happens to nodes, and their logs, into the study's output.
-    silenced = patch.object(ray._private.worker, "print_to_stdstream", lambda *_, **__: None)
+    silenced = patch(LISTENER, lambda *_, **__: None)
     at_once = False
     try:
         silenced.start()

@@ -12,17 +12,17 @@ import json
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 from ray import cloudpickle, tune
-from ray.air._internal import usage as air_usage
 from ray.air.execution.resources import FixedResourceManager
-from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher as TuneSearcher
 
 from hpobench.running.cell_loop import CellLoop
 from hpobench.running.faults import Fault
 from hpobench.running.ray_errors import fault_of
+from hpobench.running.ray_internals import RESOURCES, USAGE
 from trainables.trainable import REPORT, SlotContext, SlotTrainable
 
 NOT_SAVED: dict[str, Any] = {}
@@ -31,17 +31,13 @@ NOT_SAVED: dict[str, Any] = {}
 
 def tune_cell(control: CellLoop, post: SlotContext, cpus: int, gpus: float, storage: Path) -> None:
     """Run a cell's trials to its end, inside the placement group of the calling actor."""
-    # Tune would ask the cluster for a placement group of each trial's own; the slots are here.
     slots = {"CPU": float(post.width * cpus), "GPU": post.width * gpus}
-    tune_controller.PlacementGroupResourceManager = partial(FixedResourceManager, slots)
-    # Tune counts who uses W&B's callback, and imports W&B for it, which leaves folders behind.
-    air_usage.tag_callbacks = lambda callbacks: False
     trainable = tune.with_parameters(SlotTrainable, post=post)
     # All cells of a Ray job share Tune's registry: by the name of its class, a cell would now and
     # then be given another's.
     name = f"slot-{uuid4().hex}"
     tune.register_trainable(name, tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}))
-    tune.Tuner(
+    tuner = tune.Tuner(
         name,
         tune_config=tune.TuneConfig(
             search_alg=CellSearch(control), num_samples=-1, reuse_actors=True
@@ -53,7 +49,12 @@ def tune_cell(control: CellLoop, post: SlotContext, cpus: int, gpus: float, stor
             callbacks=[CellCallback(control)],
             verbose=0,
         ),
-    ).fit()
+    )
+    with (
+        patch(RESOURCES, partial(FixedResourceManager, slots)),  # the slots are here
+        patch(USAGE, lambda callbacks: False),
+    ):
+        tuner.fit()
 
 
 class CellSearch(TuneSearcher):
