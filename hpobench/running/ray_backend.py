@@ -69,8 +69,8 @@ class RayAttempt:
         self._actor.run.remote()
         self._asked: Any = None
 
-    def news(self, seen: int) -> AttemptUpdate | None:
-        self._asked = self._asked or self._actor.news.remote(seen)
+    def update(self, seen: int) -> AttemptUpdate | None:
+        self._asked = self._asked or self._actor.update.remote(seen)
         ready, _ = ray.wait([self._asked], timeout=ANSWER_SECONDS)
         if not ready:
             return None
@@ -100,13 +100,13 @@ class RaySlice:
         self._group, self._study = group, study
         self._node = _node_of(group)
 
-    def start(self, order: AttemptSpec) -> RayAttempt:
+    def start(self, spec: AttemptSpec) -> RayAttempt:
         make = ray.remote(num_cpus=0, max_concurrency=4)(remote.RemoteCellActor)
         where = PlacementGroupSchedulingStrategy(
             self._group, placement_group_capture_child_tasks=True
         )
         made = make.options(scheduling_strategy=where)
-        return RayAttempt(made.remote(cloudpickle.dumps(order), self.name))
+        return RayAttempt(made.remote(cloudpickle.dumps(spec), self.name))
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         study = self._study

@@ -27,7 +27,7 @@ class Interrupted(KeyboardInterrupt):
 class Work(Protocol):
     """A piece of work that occupies a whole slice."""
 
-    def run(self, piece: Slice, stop: Stop) -> bool:
+    def run(self, slice_: Slice, stop: Stop) -> bool:
         """Do it; False if it is to be taken up again, here or on another slice.
 
         Raises Stopped, once ``stop`` is set, if it cannot be finished soon; Fault if the machines
@@ -47,9 +47,9 @@ class SliceScheduler:
         self._lock = threading.Lock()
         self._error: BaseException | None = None
 
-    def work(self, pieces: Sequence[Work]) -> None:
+    def work(self, work: Sequence[Work]) -> None:
         """Do all of it; on an interrupt or an error, put down what is under way, and raise."""
-        self._queue.extend(pieces)
+        self._queue.extend(work)
         try:
             self._watch()
         except KeyboardInterrupt:
@@ -85,10 +85,10 @@ class SliceScheduler:
     def _take_slices(self) -> None:
         """Take the slices that there is room for, as long as work is waiting."""
         while self._queue:
-            piece = self._cluster.take()
-            if piece is None:
+            slice_ = self._cluster.take()
+            if slice_ is None:
                 return
-            thread = threading.Thread(target=self._serve, args=(piece,), daemon=True)
+            thread = threading.Thread(target=self._serve, args=(slice_,), daemon=True)
             self._threads.append(thread)
             thread.start()
         self._cluster.stop_asking()
@@ -98,15 +98,15 @@ class SliceScheduler:
         at_work = any(thread.is_alive() for thread in self._threads)
         return None if at_work else self._cluster.wanting()
 
-    def _serve(self, piece: Slice) -> None:
+    def _serve(self, slice_: Slice) -> None:
         try:
-            while not self._stop.is_set() and piece.alive():
+            while not self._stop.is_set() and slice_.alive():
                 work = self._next()
                 if work is None:
                     return
                 settled = False
                 try:
-                    settled = work.run(piece, self._stop)
+                    settled = work.run(slice_, self._stop)
                 except Fault as fault:
                     settled = True
                     self._progress.left.append(fault.why)
@@ -117,7 +117,7 @@ class SliceScheduler:
         except BaseException as error:
             self._error = self._error or error
         finally:
-            piece.give_back()
+            slice_.give_back()
 
     def _next(self) -> Work | None:
         with self._lock:

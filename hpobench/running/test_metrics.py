@@ -116,14 +116,14 @@ class Measuring:
         self._what, self._study = what, study
         self._lost = 0
 
-    def on(self, piece: Slice, function: Callable[..., T], *arguments: Any) -> T | None:
+    def on(self, slice_: Slice, function: Callable[..., T], *arguments: Any) -> T | None:
         """The function's value, from a worker on a whole slice; None if the machines failed it.
 
         Raises Fault once they have failed it time and again. An exception of the function's own is
         a StudyError in one line.
         """
         try:
-            return piece.call(function, *arguments)
+            return slice_.call(function, *arguments)
         except (HpobenchError, TaskError):
             raise
         except Fault as fault:

@@ -1,4 +1,4 @@
-"""Ray Tune's view of a cell: a search algorithm, a stopper and a callback around its control.
+"""Ray Tune's view of a cell: a search algorithm, a stopper and a callback around its loop.
 
 Everything that decides something is in `hpobench.running.cell_loop`. Tune asks for a trial whenever
 it has room for one (also ahead of time, which is refused: a searcher sees every result it can
@@ -29,24 +29,22 @@ NOT_SAVED: dict[str, Any] = {}
 """Tune pickles its parts to restore an experiment; a cell that was cut short is run again."""
 
 
-def tune_cell(control: CellLoop, post: SlotContext, cpus: int, gpus: float, storage: Path) -> None:
+def tune_cell(loop: CellLoop, context: SlotContext, cpus: int, gpus: float, storage: Path) -> None:
     """Run a cell's trials to its end, inside the placement group of the calling actor."""
-    slots = {"CPU": float(post.width * cpus), "GPU": post.width * gpus}
-    trainable = tune.with_parameters(SlotTrainable, post=post)
+    slots = {"CPU": float(context.width * cpus), "GPU": context.width * gpus}
+    trainable = tune.with_parameters(SlotTrainable, context=context)
     # All cells of a Ray job share Tune's registry: by the name of its class, a cell would now and
     # then be given another's.
     name = f"slot-{uuid4().hex}"
     tune.register_trainable(name, tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}))
     tuner = tune.Tuner(
         name,
-        tune_config=tune.TuneConfig(
-            search_alg=CellSearch(control), num_samples=-1, reuse_actors=True
-        ),
+        tune_config=tune.TuneConfig(search_alg=CellSearch(loop), num_samples=-1, reuse_actors=True),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(storage),
-            stop=CellStopper(control),
-            callbacks=[CellCallback(control)],
+            stop=CellStopper(loop),
+            callbacks=[CellCallback(loop)],
             verbose=0,
         ),
     )
@@ -60,14 +58,14 @@ def tune_cell(control: CellLoop, post: SlotContext, cpus: int, gpus: float, stor
 class CellSearch(TuneSearcher):
     """Hands out the cell's work as trials."""
 
-    def __init__(self, control: CellLoop) -> None:
+    def __init__(self, loop: CellLoop) -> None:
         super().__init__()
-        self._control = control
+        self._loop = loop
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._control.over:
+        if self._loop.over:
             return TuneSearcher.FINISHED
-        return self._control.next_work(trial_id)
+        return self._loop.next_work(trial_id)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._take(trial_id, result)
@@ -78,12 +76,12 @@ class CellSearch(TuneSearcher):
         if error or result is None:
             return  # the callback is told why
         self._take(trial_id, result)
-        self._control.done(trial_id)
+        self._loop.done(trial_id)
 
     def _take(self, trial_id: str, result: dict[str, Any]) -> None:
         report = json.loads(result[REPORT])
         if "warm" not in report and "end" not in report:
-            self._control.report(trial_id, report)
+            self._loop.report(trial_id, report)
 
     def __getstate__(self) -> dict[str, Any]:
         return NOT_SAVED
@@ -101,15 +99,15 @@ class CellSearch(TuneSearcher):
 class CellStopper(tune.Stopper):
     """Ends warm-ups once every slot is warm, and the experiment once the cell is over."""
 
-    def __init__(self, control: CellLoop) -> None:
-        self._control = control
+    def __init__(self, loop: CellLoop) -> None:
+        self._loop = loop
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         report = json.loads(result[REPORT])
-        return "warm" in report and self._control.warm(trial_id, report["slot"])
+        return "warm" in report and self._loop.warm(trial_id, report["slot"])
 
     def stop_all(self) -> bool:
-        return self._control.over
+        return self._loop.over
 
     def __getstate__(self) -> dict[str, Any]:
         return NOT_SAVED
@@ -118,11 +116,11 @@ class CellStopper(tune.Stopper):
 class CellCallback(tune.Callback):
     """Learns why a trial's process is gone, which Tune does not tell the search algorithm."""
 
-    def __init__(self, control: CellLoop) -> None:
-        self._control = control
+    def __init__(self, loop: CellLoop) -> None:
+        self._loop = loop
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._control.lost(trial.trial_id, _why(trial))
+        self._loop.lost(trial.trial_id, _why(trial))
 
     def __getstate__(self) -> dict[str, Any]:
         return NOT_SAVED

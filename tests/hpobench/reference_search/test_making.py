@@ -55,10 +55,10 @@ class Lending(FakeCluster):
     """Lends its slices again once they are given back."""
 
     def take(self) -> FakeSlice | None:
-        back = [piece for piece in self.taken if piece.returned]
-        self.taken = [piece for piece in self.taken if not piece.returned]
-        for piece in back:
-            piece.returned = False
+        back = [slice_ for slice_ in self.taken if slice_.returned]
+        self.taken = [slice_ for slice_ in self.taken if not slice_.returned]
+        for slice_ in back:
+            slice_.returned = False
         self.free += back
         return super().take()
 
@@ -70,7 +70,7 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
 
     @contextmanager
     def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[FakeCluster]:
-        yield Lending([dataclasses.replace(piece, returned=False) for piece in there])
+        yield Lending([dataclasses.replace(slice_, returned=False) for slice_ in there])
 
     monkeypatch.setattr(ray_backend, "cluster", cluster)
     return there

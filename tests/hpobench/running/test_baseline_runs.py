@@ -49,10 +49,10 @@ def test_a_baseline_run_that_is_lost_is_tried_again_and_left_after_the_third_tim
 ) -> None:
     study = small_study()
     [baseline] = missing(study, folder)
-    piece = FakeSlice(calls=[LOST, LOST, LOST])
-    assert [baseline.run(piece, never()) for _ in range(2)] == [False, False]
+    slice_ = FakeSlice(calls=[LOST, LOST, LOST])
+    assert [baseline.run(slice_, never()) for _ in range(2)] == [False, False]
     with pytest.raises(Fault, match=r"default and reference of quadratic: .*, 3 times"):
-        baseline.run(piece, never())
+        baseline.run(slice_, never())
     [again] = missing(study, folder)
     assert again.run(FakeSlice(), never())
     assert sorted(drawn(folder)) == [(row, d) for row in ("default", "reference") for d in (0, 1)]

@@ -69,7 +69,7 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
 
     @contextmanager
     def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[FakeCluster]:
-        yield FakeCluster([dataclasses.replace(piece, returned=False) for piece in there])
+        yield FakeCluster([dataclasses.replace(slice_, returned=False) for slice_ in there])
 
     monkeypatch.setattr(ray_backend, "cluster", cluster)
     return there
@@ -415,10 +415,10 @@ def test_a_diverged_replay_counts_as_the_ceiling() -> None:
 def test_a_training_that_raises_is_one_line(folder: Path) -> None:
     study = small_study(seeds=2, budget=seconds(9))
     what = Frozen("incumbent", {"learning_rate_0": 1.0}, {}, {"cell": "quadratic__random__s0"})
-    piece = training_of(study, folder, QUADRATIC, 0, what, 0)
+    training = training_of(study, folder, QUADRATIC, 0, what, 0)
     with pytest.raises(StudyError, match=r"replaying quadratic__random__s0: KeyError"):
-        piece.run(FakeSlice(), never())
-    assert not piece.done
+        training.run(FakeSlice(), never())
+    assert not training.done
     assert not (folder / "replay.jsonl").exists()
 
 

@@ -70,10 +70,10 @@ def test_baseline_runs_of_many_slices_at_once_are_all_there(
     study = dataclasses.replace(scale.study_of(10), seeds=tuple(range(128)), yardstick_draws=40)
     (tmp_path / "cells").mkdir()
     runs = cell_runs(study, tmp_path)
-    pieces = baseline_runs.missing_baseline_runs(study, tmp_path, runs)
-    piece = scale.SimulatedSlice("slice 0", 0.0, scale.Controllers())
+    work = baseline_runs.missing_baseline_runs(study, tmp_path, runs)
+    slice_ = scale.SimulatedSlice("slice 0", 0.0, scale.Controllers())
     with ThreadPoolExecutor(64) as pool:
-        assert all(pool.map(lambda baseline: baseline.run(piece, None), pieces))
+        assert all(pool.map(lambda baseline: baseline.run(slice_, None), work))
     lines = read_lines(tmp_path / "yardsticks.jsonl").records
     assert len(lines) == 128 * 40 * 2
     assert baseline_runs.missing_baseline_runs(study, tmp_path, runs) == []

@@ -41,13 +41,13 @@ class Piece:
 
     name: str
     done_on: list[str]
-    does: Callable[[Slice], bool] = lambda piece: True
+    does: Callable[[Slice], bool] = lambda slice_: True
 
-    def run(self, piece: Slice, stop: threading.Event) -> bool:
+    def run(self, slice_: Slice, stop: threading.Event) -> bool:
         time.sleep(0.002)
-        settled = self.does(piece)
+        settled = self.does(slice_)
         if settled:
-            self.done_on.append(f"{self.name} on {piece.name}")
+            self.done_on.append(f"{self.name} on {slice_.name}")
         return settled
 
 
@@ -57,7 +57,7 @@ class UntilStopped:
 
     stopped: bool = False
 
-    def run(self, piece: Slice, stop: threading.Event) -> bool:
+    def run(self, slice_: Slice, stop: threading.Event) -> bool:
         assert stop.wait(10), "nobody stopped it"
         self.stopped = True
         raise Stopped
@@ -93,7 +93,7 @@ def test_all_work_is_done_once_in_order_and_slices_are_given_back() -> None:
     cluster, done = FakeCluster(slices(1)), list[str]()
     crew_of(cluster).work([Piece(letter, done) for letter in "abcdef"])
     assert names(done) == list("abcdef")
-    assert all(piece.returned for piece in cluster.taken)
+    assert all(slice_.returned for slice_ in cluster.taken)
     assert not cluster.asking
 
 
@@ -101,14 +101,14 @@ def test_slices_work_side_by_side() -> None:
     meeting = threading.Barrier(3, timeout=10)
     cluster, done = FakeCluster(slices(3)), list[str]()
 
-    def meet(piece: Slice) -> bool:
+    def meet(slice_: Slice) -> bool:
         meeting.wait()
         return True
 
     crew_of(cluster).work([Piece(letter, done, meet) for letter in "abcdef"])
     assert sorted(names(done)) == list("abcdef")
     assert {what.split(" on ")[1] for what in done} == {"slice 0", "slice 1", "slice 2"}
-    assert all(piece.returned for piece in cluster.taken)
+    assert all(slice_.returned for slice_ in cluster.taken)
 
 
 def test_no_more_slices_are_taken_than_there_is_work() -> None:
@@ -119,7 +119,7 @@ def test_no_more_slices_are_taken_than_there_is_work() -> None:
         plan_slices.append(progress.slices)
         go.set()
 
-    work = [Piece(letter, done, lambda piece: go.wait(10)) for letter in "ab"]
+    work = [Piece(letter, done, lambda slice_: go.wait(10)) for letter in "ab"]
     crew_of(cluster, Watching(look)).work(work)
     assert sorted(names(done)) == ["a", "b"]
     assert len(cluster.taken) <= 2
@@ -135,7 +135,7 @@ def test_no_work_takes_no_slice() -> None:
 def test_work_is_taken_up_again_before_the_rest_until_it_is_settled() -> None:
     cluster, done, left = FakeCluster(slices(1)), list[str](), [3]
 
-    def at_the_third(piece: Slice) -> bool:
+    def at_the_third(slice_: Slice) -> bool:
         left[0] -= 1
         return left[0] == 0
 
@@ -148,8 +148,8 @@ def test_work_of_a_slice_that_dies_goes_on_elsewhere() -> None:
     first, second = slices(2)
     cluster, done = FakeCluster([first]), list[str]()
 
-    def node_dies(piece: Slice) -> bool:
-        if piece is first:
+    def node_dies(slice_: Slice) -> bool:
+        if slice_ is first:
             first.there = False
             cluster.free.append(second)  # another node joins
             return False
@@ -187,8 +187,8 @@ def test_a_node_that_joins_is_used_at_once() -> None:
     first, second = slices(2)
     cluster, done, both = FakeCluster([first]), list[str](), threading.Barrier(2, timeout=10)
 
-    def joined(piece: Slice) -> bool:
-        if piece is first and not cluster.taken[1:]:
+    def joined(slice_: Slice) -> bool:
+        if slice_ is first and not cluster.taken[1:]:
             cluster.free.append(second)
         both.wait()
         return True
@@ -224,7 +224,7 @@ def test_what_it_waited_for_is_not_said_any_more_once_it_is_there() -> None:
         if cluster.taken and not progress.note:
             seen.set()
 
-    def watched(piece: Slice) -> bool:
+    def watched(slice_: Slice) -> bool:
         assert seen.wait(5), "the note stayed while the cell ran"
         return True
 
@@ -239,8 +239,8 @@ def test_patience_begins_when_the_last_slice_is_gone_not_when_the_study_began() 
     first, second = slices(2)
     cluster, done = FakeCluster([first]), list[str]()
 
-    def long_and_then_the_node_dies(piece: Slice) -> bool:
-        if piece is second:
+    def long_and_then_the_node_dies(slice_: Slice) -> bool:
+        if slice_ is second:
             return True
         time.sleep(0.5)  # longer than patience, with a slice at work
         first.there, cluster.why = False, "no node"
@@ -254,26 +254,26 @@ def test_patience_begins_when_the_last_slice_is_gone_not_when_the_study_began() 
 def test_work_that_machines_fail_time_and_again_is_left_and_the_other_work_goes_on() -> None:
     cluster, done = FakeCluster(slices(1)), list[str]()
 
-    def lost(piece: Slice) -> bool:
+    def lost(slice_: Slice) -> bool:
         raise Fault("testing a: its worker was lost, 3 times", "worker lost")
 
     progress = Progress(small_study(), Path(), [])
     SliceScheduler(cluster, Silent(), progress).work([Piece("a", done, lost), Piece("b", done)])
     assert names(done) == ["b"]
     assert progress.left == ["testing a: its worker was lost, 3 times"]
-    assert all(piece.returned for piece in cluster.taken)
+    assert all(slice_.returned for slice_ in cluster.taken)
 
 
 def test_an_error_stops_all_the_work_and_is_raised() -> None:
     cluster, other = FakeCluster(slices(2)), UntilStopped()
 
-    def fails(piece: Slice) -> bool:
+    def fails(slice_: Slice) -> bool:
         raise RunError("the disk is full")
 
     with pytest.raises(RunError, match="the disk is full"):
         crew_of(cluster).work([other, Piece("a", [], fails), Piece("never", [])])
     assert other.stopped
-    assert all(piece.returned for piece in cluster.taken)
+    assert all(slice_.returned for slice_ in cluster.taken)
     assert not cluster.asking
 
 
@@ -288,7 +288,7 @@ def test_an_interrupt_stops_all_the_work_says_so_and_goes_on() -> None:
     with pytest.raises(scheduler.Interrupted):
         crew_of(cluster, display).work([*work, Piece("never", done)])
     assert [piece.stopped for piece in work] == [True, True]
-    assert all(piece.returned for piece in cluster.taken)
+    assert all(slice_.returned for slice_ in cluster.taken)
     assert done == []
     assert display.notes[-1] == "stopping, what is complete is kept; Ctrl-C again stops at once"
 
