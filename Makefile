@@ -17,10 +17,11 @@ demo: $(VENV)/.installed  ## Race every searcher on the digits; prints the table
 test: $(VENV)/.developer  ## Run the tests
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.developer  ## Style and types
+check: $(VENV)/.developer  ## Style, types, and that imports point one way
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 chaos: $(VENV)/.developer  ## Kill, freeze, tear, fill: what is lost? (25 minutes at most)
 	$(BIN)/python -m tests.chaos.chaos $(if $(SEED),--seed $(SEED))

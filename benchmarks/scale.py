@@ -3,7 +3,7 @@
     python benchmarks/scale.py
 
 Simulated are the slices, what a training takes (it sleeps for a synthetic while), and its losses.
-Real are the runner with all its files, and each cell's control with a random search; what that
+Real are the runner with all its files, and each cell's loop with a random search; what that
 costs is a controller's, on a cluster a process of its own elsewhere, and taken off. What Ray itself
 costs is not in it. Exits with 1 if a cell costs the runner much more in a large study than in a
 small one, if the cost grows faster than the slots, or if a study takes much longer than its
@@ -30,8 +30,8 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from hpobench import Study, evaluations
-from hpobench.running import runner
-from hpobench.running.actor import NEWS_SECONDS
+from hpobench.pipeline import run_cells
+from hpobench.running.actor import UPDATE_SECONDS
 from hpobench.running.cell_loop import CellLoop, Header
 from hpobench.running.display import Display, PlainLines
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate, Outcome
@@ -70,33 +70,33 @@ class Controllers:
 
 
 class SimulatedAttempt:
-    """A cell's control, whose slots sleep; it goes on while it is asked for news."""
+    """A cell's loop, whose slots sleep; it goes on while it is asked for updates."""
 
-    def __init__(self, order: AttemptSpec, piece: SimulatedSlice) -> None:
-        cell = order.cell
-        header = Header(cell.name, cell.task.name, cell.searcher.name, cell.seed, order.attempt)
-        self._control = CellLoop(header, cell.task, cell.searcher, order.budget, order.width)
-        self._piece = piece
+    def __init__(self, spec: AttemptSpec, slice_: SimulatedSlice) -> None:
+        cell = spec.cell
+        header = Header(cell.name, cell.task.name, cell.searcher.name, cell.seed, spec.attempt)
+        self._loop = CellLoop(header, cell.task, cell.searcher, spec.budget, spec.width)
+        self._slice = slice_
         self._random = random.Random(derive(cell.name, cell.seed, "durations"))
         self._ends: dict[str, float] = {}  # trial under way → when it will have ended
         self._begun: dict[str, tuple[int, float]] = {}  # → its slot, and when it began
         self._count = 0
-        with piece.controllers.at_work():
-            for slot in range(order.width):
-                self._control.next_work(f"warm-up {slot}")
-                self._control.warm(f"warm-up {slot}", self._slot(slot))
-            for slot in range(order.width):
+        with slice_.controllers.at_work():
+            for slot in range(spec.width):
+                self._loop.next_work(f"warm-up {slot}")
+                self._loop.warm(f"warm-up {slot}", self._slot(slot))
+            for slot in range(spec.width):
                 self._begin(slot)
 
-    def news(self, seen: int) -> AttemptUpdate | None:
-        end = time.monotonic() + NEWS_SECONDS
-        while not self._control.over:
+    def update(self, seen: int) -> AttemptUpdate | None:
+        end = time.monotonic() + UPDATE_SECONDS
+        while not self._loop.over:
             time.sleep(max(min([end, *self._ends.values()]) - time.monotonic(), 0.0))
-            with self._piece.controllers.at_work():
+            with self._slice.controllers.at_work():
                 self._advance()
             if time.monotonic() >= end:
                 break
-        with self._piece.controllers.at_work():
+        with self._slice.controllers.at_work():
             sent = pickle.dumps(self._news(seen))
         return pickle.loads(sent)
 
@@ -107,10 +107,10 @@ class SimulatedAttempt:
         self._ends.clear()
 
     def _news(self, seen: int) -> AttemptUpdate:
-        control = self._control
-        quiet = control.now() - control.stirred
-        outcome = self._outcome() if control.over else None
-        return AttemptUpdate(control.lines[seen:], control.clock(), quiet, control.doing, outcome)
+        loop = self._loop
+        quiet = loop.now() - loop.stirred
+        outcome = self._outcome() if loop.over else None
+        return AttemptUpdate(loop.lines[seen:], loop.clock(), quiet, loop.doing, outcome)
 
     def _advance(self) -> None:
         """Hand over what has ended by now, and begin what follows it."""
@@ -119,22 +119,22 @@ class SimulatedAttempt:
             if self._ends[trial] > now:
                 break
             slot, began = self._begun.pop(trial)
-            self._control.report(trial, self._report(slot, began, self._ends.pop(trial)))
-            self._control.done(trial)
+            self._loop.report(trial, self._report(slot, began, self._ends.pop(trial)))
+            self._loop.done(trial)
             self._begin(slot)
 
     def _begin(self, slot: int) -> None:
         trial = f"trial {self._count}"
-        if self._control.next_work(trial) is not None:
+        if self._loop.next_work(trial) is not None:
             self._count += 1
             began = time.monotonic()
-            seconds = self._piece.seconds * self._random.lognormvariate(-0.02, 0.2)  # mean 1
+            seconds = self._slice.seconds * self._random.lognormvariate(-0.02, 0.2)  # mean 1
             self._begun[trial], self._ends[trial] = (slot, began), began + seconds
 
     def _report(self, slot: int, began: float, ended: float) -> dict[str, Any]:
-        task = self._control.task
+        task = self._loop.task
         return {
-            "training": len(self._control.lines),
+            "training": len(self._loop.lines),
             "budget": task.horizon,
             "full": True,
             "hyperparameters": task.space.flatten(task.default),
@@ -149,21 +149,21 @@ class SimulatedAttempt:
 
     def _slot(self, number: int) -> dict[str, Any]:
         memory = {"host": 10**9, "device": None}
-        process = f"{self._piece.name}:{number}"
+        process = f"{self._slice.name}:{number}"
         return {"process": process, "gpus": [], "gpu": None, "memory": memory}
 
     def _outcome(self) -> Outcome:
-        control = self._control
-        where = {"name": self._piece.name, "node": "simulated", "cores": [], "gpus": []}
-        started = datetime.now(timezone.utc) - timedelta(seconds=control.clock())
-        processes = [slot["process"] for slot in control.slots.values()]
+        loop = self._loop
+        where = {"name": self._slice.name, "node": "simulated", "cores": [], "gpus": []}
+        started = datetime.now(timezone.utc) - timedelta(seconds=loop.clock())
+        processes = [slot["process"] for slot in loop.slots.values()]
         return Outcome(
-            ended=control.ended,
-            fault=control.fault,
+            ended=loop.ended,
+            fault=loop.fault,
             started=started.isoformat(),
             slice={**where, "processes": processes},
-            ledger=control.ledger.as_json(0.0),
-            memory=control.memory,
+            ledger=loop.ledger.as_json(0.0),
+            memory=loop.memory,
         )
 
 
@@ -176,19 +176,17 @@ class SimulatedSlice:
     controllers: Controllers
     free: list[SimulatedSlice] = field(default_factory=list)
 
-    def start(self, order: AttemptSpec) -> SimulatedAttempt:
-        return SimulatedAttempt(order, self)
+    def start(self, spec: AttemptSpec) -> SimulatedAttempt:
+        return SimulatedAttempt(spec, self)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Of `test_cell` and `yardsticks` only what they answer."""
+        """Of `test_cell` and `train_baselines` only what they answer."""
         test = {"test_loss": 0.5, "test_accuracy": None}
         if function.__name__ == "test_cell":
             return [{"evaluation": number, **test} for number in arguments[2]]
-        task, seed, wanted, *_ = arguments
+        wanted = arguments[2]
         return [
-            {"task": task.name, "seed": seed, "row": row, "draw": draw, "validation_loss": 0.5}
-            | test
-            for row, _, draw in wanted
+            {"row": row, "draw": draw, "validation_loss": 0.5, **test} for row, _, draw in wanted
         ]
 
     def alive(self) -> bool:
@@ -260,7 +258,7 @@ def simulate(
     display = display or PlainLines(Console(file=io.StringIO(), width=100))
     (folder / "cells").mkdir(parents=True)
     began, cpu = time.monotonic(), time.process_time()
-    runner._carry_out(study, folder, cluster, display, "seconds")
+    run_cells(study, folder, cluster, display, "seconds")
     wall = time.monotonic() - began
     cpu = time.process_time() - cpu - cluster.controllers.seconds
     return Cost(slots, cells, seconds * cells, wall, cpu)

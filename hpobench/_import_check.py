@@ -16,17 +16,23 @@ HERE = Path(__file__).resolve().parent.parent
 def check_imports() -> None:
     """ImportError, in one line, if one of the packages would come from somewhere else."""
     for package in PACKAGES:
-        spec = find_spec(package)
-        places = list(spec.submodule_search_locations or []) if spec else []
-        if places and _ours(Path(places[0]).resolve(), package):
+        folder = folder_of(package)
+        if folder is not None and _ours(folder.resolve(), package):
             continue
-        found = f"{places[0]} is in front of it" if places else "it is not there"
+        found = f"{folder} is in front of it" if folder is not None else "it is not there"
         hint = (
             "is automl's HPOBench, another project, installed here too?"
             if package == "hpobench"
             else "rename that folder, or run from elsewhere"
         )
         raise ImportError(f"hpobench needs its own package {package!r}, but {found}; {hint}")
+
+
+def folder_of(package: str) -> Path | None:
+    """Where a package would be imported from; None if it is not there."""
+    spec = find_spec(package)
+    places = list(spec.submodule_search_locations or []) if spec else []
+    return Path(places[0]) if places else None
 
 
 def _ours(place: Path, package: str) -> bool:

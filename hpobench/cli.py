@@ -15,9 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 import hpobench
+from hpobench.audit import command as audit
 from hpobench.budget import Budget
 from hpobench.cluster.commands import app as cluster
 from hpobench.errors import StudyError
+from hpobench.options import Address, Clock, Folder, Wandb, parse_slot, wide_console
+from hpobench.reference_search import command as reference
 from hpobench.report.clocks import ClockName
 from hpobench.text import listed, plain, plural
 from hpobench.tracking.wandb.commands import app as wandb_commands
@@ -37,14 +40,6 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Click's own, or that of the copy of click which newer typers carry."""
 
 INTERRUPTED = 130
-
-Folder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
-Address = Annotated[
-    str | None,
-    typer.Option(help="A Ray cluster: auto, HOST:PORT or ray://HOST:PORT; else this machine."),
-]
-Clock = Annotated[ClockName, typer.Option(help="The clock of figures and of times to a target.")]
-Wandb = Annotated[str, typer.Option(help="Weights & Biases: offline, online or off.")]
 
 
 @app.command("list")
@@ -96,8 +91,8 @@ def run(
 
     Exit code 1 if the machines failed some of it time and again: that is left for a resume.
     """
+    from hpobench import pipeline
     from hpobench.discovery import find_study
-    from hpobench.running import runner
 
     found, source = find_study(study)
     changes: dict[str, Any] = {
@@ -110,7 +105,7 @@ def run(
         **(parse_slot(slot) if slot is not None else {}),
     }
     given = {name: value for name, value in changes.items() if value is not None}
-    results = runner.run(
+    results = pipeline.run(
         dataclasses.replace(found, **given), out, wandb, address, source=source, clock=clock.clock
     )
     _show(results, clock)
@@ -134,9 +129,9 @@ def resume(
     clock: Clock = ClockName.seconds,
 ) -> None:
     """Run what is not complete in a run's folder; complete cells stay as they are."""
-    from hpobench.running import runner
+    from hpobench import pipeline
 
-    results = runner.resume(folder, wandb, address, source=study, clock=clock.clock)
+    results = pipeline.resume(folder, wandb, address, source=study, clock=clock.clock)
     _show(results, clock)
     raise typer.Exit(bool(results.unfinished))
 
@@ -175,14 +170,12 @@ def replay(
 
     Exit code 1 if some of it is left: call it again, and it goes on.
     """
+    from hpobench import pipeline
     from hpobench.report.tables.replay import replay_table
-    from hpobench.running import replaying
 
     times = parse_times(at) if at is not None else None
-    results = replaying.replay(folder, times, draws, every, address, study, clock.clock)
-    console = Console()
-    if not console.is_terminal:  # a log has no width: leave the table room
-        console = Console(width=110)
+    results = pipeline.replay(folder, times, draws, every, address, study, clock.clock)
+    console = wide_console()
     console.print(replay_table(results))
     for note in results.notes:
         console.print(note, markup=False)
@@ -218,9 +211,7 @@ def compare(
     from hpobench.report.tables.comparison import cautions, compared, comparison_table
 
     runs = hpobench.Results.load(first), hpobench.Results.load(second)
-    console = Console()
-    if not console.is_terminal:  # a log has no width: leave the table room
-        console = Console(width=110)
+    console = wide_console()
     console.print(comparison_table(compared(*runs)))
     for line in cautions(*runs):
         console.print(line, markup=False)
@@ -278,96 +269,8 @@ def status(folder: Folder) -> None:
         console.print(note, markup=False)
 
 
-@app.command(
-    epilog="""Examples:
-
-`hpobench reference mnist --budget 3600`
-
-`hpobench reference my_study.py:mine --out mine.json`
-
-`hpobench reference my_study.py:mine --out mine.json --table every_configuration.csv`"""
-)
-def reference(
-    task: Annotated[
-        str, typer.Argument(help="A ready-made task, or one of a study's: my_study.py:NAME.")
-    ],
-    budget: Annotated[float, typer.Option(help="Seconds for each searcher on a split.")] = 60.0,
-    seeds: Annotated[int, typer.Option(help="Splits to search on.")] = 3,
-    fresh: Annotated[int, typer.Option(help="Fresh splits that decide among the ten best.")] = 20,
-    table: Annotated[
-        Path | None,
-        typer.Option(help="All configurations with their validation_loss (CSV or JSON)."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write the reference (JSON).")] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="The search's own folder.", show_default="runs/reference_…")
-    ] = None,
-    slot: Annotated[str | None, typer.Option(help="What a training gets: gpu=1,cpu=8.")] = None,
-    address: Address = None,
-) -> None:
-    """Find the best hyperparameters of a task: a grid, a long search, and fresh seeds to decide.
-
-    Or take them from a table that holds every configuration. A study measures regret from what is
-    written, once its task names the file: Task(…, reference="mine.json"). Exit code 1 if the
-    machines failed some of it: call it again, and it goes on.
-    """
-    from hpobench.reference_search import making
-    from hpobench.reference_search.search import Procedure
-    from hpobench.reference_search.target import find_target
-
-    procedure = Procedure(Budget(budget), seeds, fresh=fresh)
-    resources = parse_slot(slot) if slot is not None else {}
-    target = find_target(task, out)
-    place = folder or Path("runs") / f"reference_{target.task.name}"
-    found = (
-        making.from_table(target, table)
-        if table is not None
-        else making.make_reference(target, procedure, place, **resources, address=address)
-    )
-    if found is None:
-        line = "not finished: machines failed some of it; call it again, and it goes on"
-        print(f"hpobench: {line}", file=sys.stderr)
-        raise typer.Exit(1)
-    console = Console()
-    console.print(making.outcome(found), soft_wrap=True, highlight=False)
-    console.print(str(target.out), soft_wrap=True, highlight=False)
-
-
-@app.command(
-    epilog="""Examples:
-
-`hpobench audit`
-
-`hpobench audit --searcher fds --task digits_weak_prior`
-
-`hpobench audit --engine my_engine.py:MyEngine --out audits/mine`"""
-)
-def audit(
-    searcher: Annotated[str | None, typer.Option(help="Only what this searcher uses.")] = None,
-    task: Annotated[
-        str | None, typer.Option(help="Where noise and bias are measured.", show_default="digits")
-    ] = None,
-    engine: Annotated[
-        str | None, typer.Option(help="Only this one: MODULE:ATTRIBUTE or FILE.py:ATTRIBUTE.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write figure and rows.")] = None,
-) -> None:
-    """Can hypergradients be trusted, and what do they cost? Exit code 1 if a check fails."""
-    from hpobench.audit.run import conduct
-    from hpobench.audit.subjects import AuditError, subjects
-    from trainables.tasks import find_task
-
-    console = Console()
-    if not console.is_terminal:  # a log has no width: leave the table room
-        console = Console(width=110)
-    chosen, place = subjects(searcher, engine), find_task(task or "digits")
-    if task is not None and not chosen.measured:
-        raise AuditError(
-            f"--task: {searcher} differentiates single steps, checked on small problems of the"
-            " audit's own: there is nothing to measure on a task; leave --task out"
-        )
-    found = conduct(chosen, place, out, console)
-    raise typer.Exit(bool(found.failures))
+app.command(epilog=reference.EXAMPLES)(reference.reference)
+app.command(epilog=audit.EXAMPLES)(audit.audit)
 
 
 def main() -> None:
@@ -407,9 +310,7 @@ def _say(line: str, status: int) -> None:
 def _show(results: hpobench.Results, clock: ClockName) -> None:
     from hpobench.report.tables.summary import summary_table
 
-    console = Console()
-    if not console.is_terminal:  # a log has no width: leave the table room
-        console = Console(width=110)
+    console = wide_console()
     console.print(summary_table(results, clock.clock))
     for note in results.notes:
         console.print(note, markup=False)
@@ -428,20 +329,6 @@ def _chosen(names: str | None, items: Any, what: str) -> list[Any] | None:
         raise StudyError(f"--{what} is empty; give names, separated by commas")
     own = {item.name: item for item in items}
     return [own.get(name, name) for name in wanted]
-
-
-def parse_slot(text: str) -> dict[str, Any]:
-    """``gpu=1,cpu=8`` as the settings of a study."""
-    names: dict[str, tuple[str, type]] = {"cpu": ("cpus", int), "gpu": ("gpus", float)}
-    found = {}
-    for part in text.split(","):
-        name, _, amount = (word.strip() for word in part.partition("="))
-        try:
-            setting, kind = names[name]
-            found[setting] = kind(amount)
-        except (KeyError, ValueError):
-            raise StudyError(f"--slot is like gpu=1,cpu=8, not {text!r}") from None
-    return found
 
 
 def parse_times(text: str) -> tuple[float, ...]:

@@ -133,7 +133,7 @@ class Study:
         ``address``: of a Ray cluster (``auto``, ``HOST:PORT``, ``ray://HOST:PORT``); without one
         the study starts a Ray of its own on this machine.
         """
-        from hpobench.running.runner import run
+        from hpobench.pipeline import run
 
         return run(self, out, wandb, address)
 
@@ -141,7 +141,7 @@ class Study:
         self, folder: str | Path, wandb: str = "offline", address: str | None = None
     ) -> Results:
         """Run what is not complete in the folder of an earlier run of this study."""
-        from hpobench.running.runner import resume
+        from hpobench.pipeline import resume
 
         return resume(folder, wandb, address, self)
 

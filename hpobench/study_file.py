@@ -6,20 +6,24 @@ import dataclasses
 import hashlib
 import importlib
 import json
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from hpobench.budget import Budget
+from hpobench.discovery import load_file
 from hpobench.errors import RunError
 from hpobench.provenance import commit, hardware, versions
+from hpobench.results.schema import SCHEMA
 from hpobench.study import Study
 from searchers.protocols import BlackBoxSearcher, Searcher
 from searchers.update_rules import UpdateRule
 from trainables.task import Task
 from trainables.tasks import find_task
 
-SCHEMA = 1
+FACES = ("searchers", "searchers.hypergradients")
+"""A class is recorded by where it is exported for users: the module that it is in may move."""
 
 
 def describe(study: Study, source: Path | None) -> dict[str, Any]:
@@ -101,14 +105,10 @@ def describe_searcher(searcher: Searcher) -> dict[str, Any]:
     return {
         "name": searcher.name,
         "kind": "black-box" if isinstance(searcher, BlackBoxSearcher) else "gradient-based",
-        "class": _class_of(searcher),
+        "class": class_name(kind),
         "settings": json.loads(json.dumps(_settings(searcher), default=_part)),
         "summary": (kind.__doc__ or "").strip().split("\n")[0],
     }
-
-
-def _class_of(thing: object) -> str:
-    return f"{type(thing).__module__}:{type(thing).__qualname__}"
 
 
 def _settings(thing: Any) -> dict[str, Any]:
@@ -119,16 +119,38 @@ def _settings(thing: Any) -> dict[str, Any]:
 def _part(thing: object) -> Any:
     """A part of a searcher (an engine, an outer optimizer), so that it can be made again."""
     if dataclasses.is_dataclass(thing):
-        return {"class": _class_of(thing), "settings": _settings(thing)}
+        return {"class": class_name(type(thing)), "settings": _settings(thing)}
     return str(thing)
+
+
+def class_name(kind: type) -> str:
+    """How a class is recorded: ``searchers:FDS``, or by its own module if no face exports it."""
+    for face in FACES:
+        if getattr(importlib.import_module(face), kind.__name__, None) is kind:
+            return f"{face}:{kind.__name__}"
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def find_class(recorded: str) -> Any:
+    """The class of a record; one of this project's that has moved since is found by its name.
+
+    Raises ImportError or AttributeError if there is none.
+    """
+    module, _, name = recorded.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        if module.partition(".")[0] in FACES:
+            for face in map(importlib.import_module, FACES):
+                if hasattr(face, name):
+                    return getattr(face, name)
+        raise
 
 
 def rebuild(record: dict[str, Any]) -> Study:
     """The study of a ``study.json``: from its source file, or else from the catalogues."""
     source = record.get("source")
     if source is not None:
-        from hpobench.discovery import load_file
-
         if not Path(source).is_file():
             raise RunError(
                 f"{source}, which this study came from, is not there any more;"
@@ -159,11 +181,24 @@ def check_same(study: Study, record: dict[str, Any]) -> None:
     """Refuse to go on with a study that is not the one the folder holds."""
     now = json.loads(json.dumps(definition(study)))
     for key, value in now.items():
-        if record.get(key) != value:
+        if _compared(record.get(key)) != _compared(value):
             raise RunError(
                 f"study {study.name}: its {key} changed since this run began;"
                 " start a new run, or go back to the code of then"
             )
+
+
+def _compared(value: Any) -> Any:
+    """What has to be the same in two definitions: classes, however recorded, and no summaries."""
+    if isinstance(value, list):
+        return [_compared(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    same = {key: _compared(part) for key, part in value.items() if key != "summary"}
+    if isinstance(same.get("class"), str):
+        with suppress(ImportError, AttributeError):  # one that is gone has its recorded name
+            same["class"] = class_name(find_class(same["class"]))
+    return same
 
 
 def _searcher(record: dict[str, Any]) -> Searcher:
@@ -180,11 +215,10 @@ def _searcher(record: dict[str, Any]) -> Searcher:
 
 def _again(record: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The class of a record, and its settings, parts made again."""
-    module, _, name = record["class"].partition(":")
     settings: dict[str, Any] = {}
     for key, value in record["settings"].items():
         if isinstance(value, dict) and value.keys() == {"class", "settings"}:
             part, its_own = _again(value)
             value = part(**its_own)
         settings[key] = tuple(value) if isinstance(value, list) else value
-    return getattr(importlib.import_module(module), name), settings
+    return find_class(record["class"]), settings

@@ -109,20 +109,20 @@ class ScratchError(Exception):
 class SlotTrainable(tune.Trainable):
     """Does the work that its trial's config names; reports evaluations."""
 
-    def setup(self, config: dict[str, Any], post: SlotContext | None = None) -> None:
+    def setup(self, config: dict[str, Any], context: SlotContext | None = None) -> None:
         """Warm up the process, build the task, and take up the first trial's work."""
-        assert post is not None
-        self._post = post
-        if post.controller is not None:
-            end_with(post.controller)
-        stay_on(post.cores)
-        torch.set_num_threads(post.threads)
-        self._device = torch.device(post.device)
+        assert context is not None
+        self._context = context
+        if context.controller is not None:
+            end_with(context.controller)
+        stay_on(context.cores)
+        torch.set_num_threads(context.threads)
+        self._device = torch.device(context.device)
         warm_up(self._device)
-        if not isinstance(post.searcher, BlackBoxSearcher):
+        if not isinstance(context.searcher, BlackBoxSearcher):
             warm_up_forward_mode(self._device)
-        self._instance = post.task.build(post.seed, self._device)
-        self._brief = post.task.brief(post.seed, post.width)
+        self._instance = context.task.build(context.seed, self._device)
+        self._brief = context.task.brief(context.seed, context.width)
         self._best = {True: math.inf, False: math.inf}  # by "is it a full evaluation"
         self._identity = {
             "process": f"{socket.gethostname()}:{os.getpid()}",
@@ -188,13 +188,13 @@ class SlotTrainable(tune.Trainable):
         """Nothing to load: a cell that was cut short is rerun."""
 
     def _evaluations(self, config: dict[str, Any]) -> Iterator[Evaluation | None]:
-        problem, brief, searcher = self._instance.inner, self._brief, self._post.searcher
+        problem, brief, searcher = self._instance.inner, self._brief, self._context.searcher
         if config["work"] == "warm-up":
             while True:  # until every slot of the cell is warm
                 time.sleep(0.02)
                 yield None
         elif self._job is not None:
-            yield evaluate_job(problem, brief, self._job, self._post.scratch / "trainings")
+            yield evaluate_job(problem, brief, self._job, self._context.scratch / "trainings")
         else:
             assert not isinstance(searcher, BlackBoxSearcher)
             yield from searcher.search(problem, brief, Chain(config["index"], config["of"]))
@@ -206,7 +206,7 @@ class SlotTrainable(tune.Trainable):
         or the training, took for it.
         """
         evaluation = checked_evaluation(evaluation, self._brief)
-        task, metrics = self._post.task, evaluation.metrics
+        task, metrics = self._context.task, evaluation.metrics
         diverged = not (math.isfinite(metrics.loss) and metrics.loss <= task.loss_ceiling)
         parts = dict(evaluation.seconds)
         if self._job is None:  # what its searcher did beside training and differentiating
@@ -229,7 +229,7 @@ class SlotTrainable(tune.Trainable):
         """A training that raised, as an evaluation: its loss is the ceiling."""
         return {
             **self._trained(job.training, job.configuration, job.epochs),
-            "validation_loss": self._post.task.loss_ceiling,
+            "validation_loss": self._context.task.loss_ceiling,
             "validation_accuracy": None,
             "steps": 0,
             "status": "failed",
@@ -253,7 +253,7 @@ class SlotTrainable(tune.Trainable):
         in_hand = loss < min(self._best.values())
         incumbent = full and loss < self._best[True]
         if in_hand or incumbent:
-            path = kept_weights(self._post.scratch, evaluation.training, evaluation.epochs)
+            path = kept_weights(self._context.scratch, evaluation.training, evaluation.epochs)
             try:
                 save_weights(path, evaluation.weights)
             except OSError as error:

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hpobench._import_check import PACKAGES, folder_of
 from hpobench.cluster import packing
 from hpobench.cluster.tokens import bring_token
 from hpobench.errors import ClusterError
@@ -222,14 +223,7 @@ def checked_env(pairs: Sequence[str]) -> dict[str, str]:
 
 def _code() -> dict[str, Any]:
     """The part of a runtime environment that carries this hpobench, whatever the nodes have."""
-    import hpobench
-    import searchers
-    import studies
-    import trainables
-
-    modules = [
-        str(Path(str(m.__file__)).parent) for m in (hpobench, searchers, trainables, studies)
-    ]
+    modules = [str(folder_of(package)) for package in PACKAGES]
     return {"py_modules": modules, "excludes": LEFT_HERE}
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from hpobench.errors import RunError, StudyError
+from hpobench.pipeline import resume, run
 from hpobench.provenance import commit, hardware, versions
 from hpobench.reference_search.search import (
     Procedure,
@@ -34,15 +35,17 @@ from hpobench.reference_search.table import certified_by
 from hpobench.reference_search.target import Target
 from hpobench.results.json_files import Record, make_folder, read_json, read_lines, write_json
 from hpobench.results.run import Results
-from hpobench.running import runner, test_metrics
-from hpobench.running.display import Display, Plan
+from hpobench.results.schema import SCHEMA
+from hpobench.running import ray_backend, test_metrics
+from hpobench.running.display import CountLine, Display
 from hpobench.running.interfaces import Cluster
 from hpobench.running.progress import Progress
+from hpobench.running.run_folder import held, is_empty
 from hpobench.running.scheduler import SliceScheduler
-from hpobench.running.trainings import Training
+from hpobench.running.training import Training
 from hpobench.statistics.curves import Array
 from hpobench.study import Study
-from hpobench.study_file import SCHEMA, task_hash
+from hpobench.study_file import task_hash
 from hpobench.text import plus_minus
 from searchers.space import Flat
 from trainables.task import Task
@@ -75,7 +78,7 @@ def make_reference(
     asked = {"task_hash": task_hash(target.task), "procedure": procedure.as_json()}
     asked |= {"slot": {"cpus": cpus, "gpus": gpus}}
     _check_free(target, _began(folder, asked))
-    with runner.held(make_folder(folder)):
+    with held(make_folder(folder)):
         began = _agree(folder, asked)
         found = _long_search(study, folder / "search", target.source, address, display)
         if found is None:
@@ -88,7 +91,7 @@ def _began(folder: Path, asked: Mapping[str, Any]) -> Record:
     """What `asked.json` of a folder says, if there is one. RunError if it asks for another."""
     file = folder / "asked.json"
     if not file.exists():
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and not is_empty(folder):
             raise RunError(f"{folder} is not empty; choose another --folder for the search")
         return {}
     earlier = read_json(file)
@@ -142,20 +145,20 @@ def _long_search(
     if (folder / "study.json").exists():
         results = Results.load(folder)
         if results.unfinished:
-            results = runner.resume(folder, "off", address, study, display)
+            results = resume(folder, "off", address, study, display)
     else:
-        results = runner.run(study, folder, "off", address, display, source)
+        results = run(study, folder, "off", address, display, source)
     return None if results.unfinished else results
 
 
 def train_on_split(
     task: Task, configuration: Flat, seed: int, device: str, threads: int
-) -> dict[str, Any]:
-    """Train on one split; what a line of ``trainings.jsonl`` says of the outcome."""
+) -> list[dict[str, Any]]:
+    """Train on one split; what the one line of ``trainings.jsonl`` says of the outcome."""
     torch.set_num_threads(threads)
     instance = task.build(seed, torch.device(device))
     validation, test = test_metrics.train_fresh(instance, task, seed, configuration, draw=0)
-    return {"validation_loss": validation.loss, "test_loss": test.loss}
+    return [{"validation_loss": validation.loss, "test_loss": test.loss}]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,12 +196,12 @@ class Board:
     def train(self, configurations: Sequence[Flat], splits: Sequence[int], what: str) -> bool:
         """Train what is missing; False if machines failed some of it time and again."""
         work = self.missing(configurations, splits)
-        plan = Plan(self.study, self.file.parent, [])
-        display = self.display or Progress(work, what)
+        progress = Progress(self.study, self.file.parent, [])
+        display = self.display or CountLine(work, what)
         if work:
-            with display.showing(plan):
-                SliceScheduler(self.slices, display, plan).work(work)
-        return not plan.left
+            with display.showing(progress):
+                SliceScheduler(self.slices, display, progress).work(work)
+        return not progress.left
 
     def losses(self, configurations: Sequence[Flat], splits: Sequence[int], column: str) -> Array:
         """Shape (configurations, splits)."""
@@ -215,11 +218,9 @@ def _on_fresh_splits(
     display: Display | None,
 ) -> Record | None:
     """The grid, then the long list and the short list; None if machines left some of it."""
-    from hpobench.running.ray_backend import cluster
-
     grid = grid_of(target.task)
     few, fresh = procedure.few_splits(target.task), procedure.fresh_splits(target.task)
-    with cluster(study, address, target.source) as slices:
+    with ray_backend.cluster(study, address, target.source) as slices:
         board = Board(study, folder / "trainings.jsonl", slices, display)
         if not board.train(grid, procedure.search_splits, "trainings of the grid"):
             return None

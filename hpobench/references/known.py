@@ -16,8 +16,8 @@ import numpy as np
 
 from hpobench.errors import StudyError
 from hpobench.results.json_files import read_json
-from hpobench.results.schema import Columns, check
-from hpobench.study_file import SCHEMA, task_hash
+from hpobench.results.schema import SCHEMA, Columns, check
+from hpobench.study_file import task_hash
 from searchers.space import SpaceError
 from trainables.task import Task
 

@@ -33,7 +33,7 @@ def append_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     Raises ValueError for NaN or infinity and RunError if the disk refuses.
     """
     lines = b"".join(_encode(path, record) + b"\n" for record in records)
-    with _refusals(path), open(path, "a+b", buffering=0) as file:
+    with refusals(path), open(path, "a+b", buffering=0) as file:
         _mend(file.fileno())
         if file.write(lines) != len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -90,7 +90,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _refusals(path):
+    with refusals(path):
         try:
             with open(draft, "wb") as file:
                 yield file
@@ -117,13 +117,13 @@ def read_json(path: Path) -> Record:
 
 def read_bytes(path: Path) -> bytes:
     """What is in a file. RunError if it cannot be read."""
-    with _refusals(path):
+    with refusals(path):
         return Path(path).read_bytes()
 
 
 def make_folder(path: Path) -> Path:
     """The folder, made with its parents where needed. RunError if the disk refuses."""
-    with _refusals(path):
+    with refusals(path):
         Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
 
@@ -170,7 +170,8 @@ def _mend(file: int) -> None:
 
 
 @contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def refusals(path: Path) -> Iterator[None]:
+    """Turns what a disk refuses about ``path`` into a RunError that says what to do."""
     try:
         yield
     except OSError as error:

@@ -5,7 +5,7 @@ its hyperparameters frozen, only the hyperparameters are left. Replay regret is 
 minus the reference's on the same split and the same draw: the same initial weights and batch order
 for every searcher, for the reference and for the default, so that all differences are paired.
 
-How a replay trains is said in `hpobench.running.replaying`.
+How a replay trains is said in `hpobench.running.replays`.
 """
 
 from __future__ import annotations

@@ -31,20 +31,20 @@ from trainables.trainable import SlotContext, kept_weights
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 FORGOTTEN_SECONDS = 120.0
-"""After how long without a question for news a controller ends itself."""
+"""After how long without being asked for an update it ends itself."""
 
-NEWS_SECONDS = 1.0
-"""How long news are gathered: every answer costs the cell's cores, and the runner, a little."""
+UPDATE_SECONDS = 1.0
+"""How long an update is gathered: every answer costs the cell's cores, and the runner, a little."""
 
 
 class CellActor:
     """Runs an attempt in one thread, and answers in another. Ray makes it an actor."""
 
-    def __init__(self, order: AttemptSpec, name: str) -> None:
-        self._order, self._name = order, name
-        cell = order.cell
-        header = Header(cell.name, cell.task.name, cell.searcher.name, cell.seed, order.attempt)
-        self._control = CellLoop(header, cell.task, cell.searcher, order.budget, order.width)
+    def __init__(self, spec: AttemptSpec, name: str) -> None:
+        self._spec, self._name = spec, name
+        cell = spec.cell
+        header = Header(cell.name, cell.task.name, cell.searcher.name, cell.seed, spec.attempt)
+        self._loop = CellLoop(header, cell.task, cell.searcher, spec.budget, spec.width)
         self._began = time.monotonic()
         self._started: str | None = None
         self._outcome: Outcome | None = None
@@ -56,28 +56,28 @@ class CellActor:
 
     def run(self) -> None:
         """Run the attempt to its end."""
-        order, control = self._order, self._control
-        with own_cores(order.width * order.cpus) as cores:
+        spec, loop = self._spec, self._loop
+        with own_cores(spec.width * spec.cpus) as cores:
             try:
                 self._prepare()
                 self._tune(cores)
-                control.close()
+                loop.close()
             except BaseException as error:
-                control.log.append(traceback.format_exc())
-                control.fault = control.fault or _fault(error)
+                loop.log.append(traceback.format_exc())
+                loop.fault = loop.fault or _fault(error)
             self._outcome = self._settle(cores)
             self._finished.set()
 
-    def news(self, seen: int) -> AttemptUpdate:
+    def update(self, seen: int) -> AttemptUpdate:
         """What happened after the first ``seen`` evaluations."""
         self._asked = time.monotonic()
-        self._finished.wait(NEWS_SECONDS)
-        control, outcome = self._control, self._outcome
+        self._finished.wait(UPDATE_SECONDS)
+        loop, outcome = self._loop, self._outcome
         return AttemptUpdate(
-            lines=control.lines[seen:],
-            clock=control.clock(),
-            quiet=control.now() - control.stirred,
-            doing=control.doing,
+            lines=loop.lines[seen:],
+            clock=loop.clock(),
+            quiet=loop.now() - loop.stirred,
+            doing=loop.doing,
             outcome=outcome,
         )
 
@@ -101,48 +101,48 @@ class CellActor:
 
     def _prepare(self) -> None:
         """Load, before the clock starts, what the searcher needs, whatever the task."""
-        warm_up = getattr(self._order.cell.searcher, "warm_up", None)
+        warm_up = getattr(self._spec.cell.searcher, "warm_up", None)
         if warm_up is not None:
             warm_up()
 
     def _tune(self, cores: tuple[int, ...]) -> None:
         from hpobench.running.tune_adapter import tune_cell
 
-        order = self._order
-        post = SlotContext(
-            task=order.cell.task,
-            searcher=order.cell.searcher,
-            seed=order.cell.seed,
-            width=order.width,
+        spec = self._spec
+        context = SlotContext(
+            task=spec.cell.task,
+            searcher=spec.cell.searcher,
+            seed=spec.cell.seed,
+            width=spec.width,
             scratch=self._scratch,
-            threads=order.cpus,
+            threads=spec.cpus,
             cores=cores,
-            device="cuda" if order.gpus else "cpu",
+            device="cuda" if spec.gpus else "cpu",
             controller=os.getpid(),
         )
-        tune_cell(self._control, post, order.cpus, order.gpus, self._scratch)
+        tune_cell(self._loop, context, spec.cpus, spec.gpus, self._scratch)
 
     def _settle(self, cores: tuple[int, ...]) -> Outcome:
-        control = self._control
+        loop = self._loop
         now = datetime.now(timezone.utc).timestamp()
-        started = control.started
-        start = None if started is None else now - (control.now() - started)
-        warm = control.now() if started is None else started
+        started = loop.started
+        start = None if started is None else now - (loop.now() - started)
+        warm = loop.now() if started is None else started
         return Outcome(
-            ended=control.ended,
-            fault=control.fault,
+            ended=loop.ended,
+            fault=loop.fault,
             started=None
             if start is None
             else datetime.fromtimestamp(start, timezone.utc).isoformat(timespec="milliseconds"),
             slice=self._where(cores),
-            ledger=control.ledger.as_json(warm - self._began),
-            memory=control.memory,
-            log=tuple(control.log),
+            ledger=loop.ledger.as_json(warm - self._began),
+            memory=loop.memory,
+            log=tuple(loop.log),
         )
 
     def _where(self, cores: tuple[int, ...]) -> dict[str, Any]:
         """The slice: its node, what that is, and which cores and GPUs of it."""
-        slots = sorted(self._control.slots.values(), key=lambda slot: slot["slot"])
+        slots = sorted(self._loop.slots.values(), key=lambda slot: slot["slot"])
         return {
             "name": self._name,
             "node": socket.gethostname(),

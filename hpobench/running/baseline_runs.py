@@ -1,69 +1,34 @@
-"""The yardsticks of a study: what the references and the defaults come to on each split."""
+"""Baseline runs: what the references and the defaults come to on each split of a study.
+
+Their lines are in ``yardsticks.jsonl``.
+"""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hpobench.references.known import best_observed, known_reference
-from hpobench.results.json_files import append_lines, read_json, read_lines, write_json
-from hpobench.running import test_metrics
+from hpobench.results.json_files import read_json, read_lines, write_json
 from hpobench.running.cell_run import SETTLED, CellRun
-from hpobench.running.interfaces import Slice
+from hpobench.running.test_metrics import train_baselines
+from hpobench.running.training import Training
 from hpobench.study import Study
-from hpobench.study_file import SCHEMA
 from searchers.space import Flat
 from trainables.task import Task
 
 
-class BaselineRun:
-    """The yardsticks of one split, still to be measured: rows, their configurations, draws."""
-
-    _appending = threading.Lock()  # the threads of all slices write to one file
-
-    def __init__(
-        self,
-        study: Study,
-        folder: Path,
-        task: Task,
-        seed: int,
-        wanted: Sequence[tuple[str, Flat, int]],
-    ):
-        self._study, self._file = study, folder / "yardsticks.jsonl"
-        self._task, self._seed, self._wanted = task, seed, wanted
-        rows = dict.fromkeys(row for row, _, _ in wanted)
-        self._measuring = test_metrics.Measuring(
-            f"training {' and '.join(rows)} of {task.name}", study
-        )
-
-    def run(self, piece: Slice, stop: object) -> bool:
-        """Measure them on a slice; False if its machines failed, and it is to be tried again.
-
-        Raises Fault if that happened time and again.
-        """
-        study = self._study
-        lines = self._measuring.on(
-            piece,
-            test_metrics.yardsticks,
-            self._task,
-            self._seed,
-            self._wanted,
-            study.device,
-            study.cpus,
-        )
-        if lines is not None:
-            with self._appending:
-                append_lines(self._file, [{"schema": SCHEMA, **line} for line in lines])
-        return lines is not None
-
-
-def missing_yardsticks(study: Study, folder: Path, runs: Sequence[CellRun]) -> list[BaselineRun]:
+def missing_baseline_runs(study: Study, folder: Path, runs: Sequence[CellRun]) -> list[Training]:
     """What has still to be trained for the references and the defaults, split by split.
 
     Also freezes ``references.json``: a task without a reference gets the best that the study came
-    upon, once every cell of the task (``runs``: of all) has come to its end.
+    upon, once every cell of the task has come to its end.
+
+    Args:
+        study: Whose tasks and splits.
+        folder: Of the run.
+        runs: Every cell of the study.
     """
     unsettled = {run.cell.task.name for run in runs if run.status not in SETTLED}
     file = folder / "references.json"
@@ -76,7 +41,7 @@ def missing_yardsticks(study: Study, folder: Path, runs: Sequence[CellRun]) -> l
                 task, study.name, _evaluations(study, folder, task)
             )
     write_json(file, references)
-    drawn = _drawn_yardsticks(folder)
+    drawn = _drawn(folder)
     missing = []
     for task in study.tasks:
         rows = {"default": task.space.flatten(task.default)}
@@ -90,11 +55,28 @@ def missing_yardsticks(study: Study, folder: Path, runs: Sequence[CellRun]) -> l
                 if (task.name, seed, row, draw) not in drawn
             ]
             if wanted:
-                missing.append(BaselineRun(study, folder, task, seed, wanted))
+                missing.append(_training(study, folder, task, seed, wanted))
     return missing
 
 
-def _drawn_yardsticks(folder: Path) -> set[tuple[str, int, str, int]]:
+def _training(
+    study: Study, folder: Path, task: Task, seed: int, wanted: Sequence[tuple[str, Flat, int]]
+) -> Training:
+    """Of one split: the rows' configurations on their draws, in one go."""
+    rows = dict.fromkeys(row for row, _, _ in wanted)
+    return Training(
+        f"training {' and '.join(rows)} of {task.name}",
+        study,
+        folder / "yardsticks.jsonl",
+        {"task": task.name, "seed": seed},
+        train_baselines,
+        task,
+        seed,
+        wanted,
+    )
+
+
+def _drawn(folder: Path) -> set[tuple[str, int, str, int]]:
     """Task, seed, row and draw of what has been measured."""
     file = folder / "yardsticks.jsonl"
     lines = read_lines(file).records if file.exists() else []

@@ -29,6 +29,7 @@ from hpobench.results.json_files import (
     write_whole,
 )
 from hpobench.results.loading import intact
+from hpobench.results.schema import SCHEMA
 from hpobench.running import test_metrics
 from hpobench.running.faults import Cause, Fault, judge
 from hpobench.running.interfaces import Attempt, AttemptSpec, Outcome, Slice
@@ -36,7 +37,6 @@ from hpobench.running.watchdog import Watchdog
 from hpobench.study import Cell, Study
 from trainables.trainable import kept_weights
 
-SCHEMA = 1
 SETTLED = ("complete", "failed")
 Record = dict[str, Any]
 
@@ -103,25 +103,25 @@ class CellRun:
             self._void(len(attempts))
             self._write("interrupted", attempts, fault)
 
-    def run(self, piece: Slice, stop: Stop) -> bool:
+    def run(self, slice_: Slice, stop: Stop) -> bool:
         """Take the cell further on a slice; True once it is settled, False if it is to go on.
 
         Raises Stopped if the study is interrupted, RunError if the disk is full, Fault if time and
         again the machines failed its test, which is left for a resume.
         """
         if self.status != "measured":
-            self._attempt(piece, stop)
+            self._attempt(slice_, stop)
         if self.status == "measured":
-            self._test(piece)
+            self._test(slice_)
         return self.status in (*SETTLED, "interrupted")
 
-    def _attempt(self, piece: Slice, stop: Stop) -> None:
+    def _attempt(self, slice_: Slice, stop: Stop) -> None:
         """One attempt at measuring the cell; afterwards its record says what became of it."""
         earlier = self._put_aside_earlier()
         number, outcome = len(earlier) + 1, None
         self._write("running", earlier)
         began = time.monotonic()
-        attempt = piece.start(self._order(number))
+        attempt = slice_.start(self._spec(number))
 
         def ended(status: str, fault: Fault | None = None) -> list[Record]:
             return [*earlier, _attempt(number, status, fault, time.monotonic() - began)]
@@ -153,12 +153,12 @@ class CellRun:
         watchdog = Watchdog(self._study.budget, self._study.patience, self.cell.searcher.name)
         self.count, self.incumbent = 0, None
         while not stop.is_set():
-            news = attempt.news(self.count)
-            if news is not None:
-                self._take(news.lines)
-                if news.outcome is not None:
-                    return news.outcome
-            watchdog.look(news)
+            update = attempt.update(self.count)
+            if update is not None:
+                self._take(update.lines)
+                if update.outcome is not None:
+                    return update.outcome
+            watchdog.look(update)
         raise Stopped
 
     def _take(self, lines: list[Record]) -> None:
@@ -208,7 +208,7 @@ class CellRun:
         if outcome.log:
             write_whole(self.folder / "log.txt", "\n".join(outcome.log).encode())
 
-    def _order(self, attempt: int) -> AttemptSpec:
+    def _spec(self, attempt: int) -> AttemptSpec:
         study = self._study
         return AttemptSpec(self.cell, attempt, study.budget, study.width, study.cpus, study.gpus)
 
@@ -216,12 +216,12 @@ class CellRun:
         there = self.evaluations.exists()
         return test_metrics.to_test(read_lines(self.evaluations).records) if there else []
 
-    def _test(self, piece: Slice) -> None:
+    def _test(self, slice_: Slice) -> None:
         """Measure on the test set what was kept; a fault of the machines leaves it to be done."""
         records = self._to_test()
         try:
             lines = self._tests.on(
-                piece,
+                slice_,
                 test_metrics.test_cell,
                 self.cell.task,
                 self.cell.seed,
@@ -287,6 +287,11 @@ class CellRun:
         self._record = {**self._record, **more}
         make_folder(self.folder)
         write_json(self.folder / "cell.json", self._record)
+
+
+def cell_runs(study: Study, folder: Path) -> list[CellRun]:
+    """Every cell of a study in a run's folder, in the order in which they run."""
+    return [CellRun(cell, folder / "cells" / cell.name, study) for cell in study.cells()]
 
 
 def _attempt(number: int, status: str, fault: Fault | None, seconds: float) -> Record:

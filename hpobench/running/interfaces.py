@@ -64,7 +64,7 @@ class AttemptUpdate:
 class Attempt(Protocol):
     """A cell's controller at work, in a process of its own."""
 
-    def news(self, seen: int) -> AttemptUpdate | None:
+    def update(self, seen: int) -> AttemptUpdate | None:
         """What happened after the first ``seen`` evaluations; returns within about two seconds.
 
         None if the controller does not answer in that time. Raises Fault if it is gone.
@@ -83,7 +83,7 @@ class Slice(Protocol):
     @property
     def name(self) -> str: ...
 
-    def start(self, order: AttemptSpec) -> Attempt:
+    def start(self, spec: AttemptSpec) -> Attempt:
         """Begin an attempt at a cell."""
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:

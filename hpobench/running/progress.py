@@ -1,59 +1,67 @@
-"""How far some pieces of work are: a line that changes in a terminal, elsewhere one each tenth."""
+"""How far a study is: what its displays show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Protocol
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from rich.console import Console
-from rich.status import Status
+from hpobench.running.cell_run import CellRun
+from hpobench.study import Study
 
-from hpobench.running.display import Plan
+OVERHEAD_SECONDS = 8.0
+"""A first guess of what a cell costs beside its budget; replaced by what is measured."""
 
 
-class Piece(Protocol):
-    """Something that is done, or not yet."""
+@dataclass
+class Progress:
+    """The study as it goes: what runs, what is done, what is still to come."""
+
+    study: Study
+    folder: Path
+    runs: Sequence[CellRun]
+    slices: int = 0
+    note: str = ""
+    """What a person should know just now; mostly nothing."""
+    left: list[str] = field(default_factory=list)
+    """What is left for a resume, because the machines failed it time and again; a line each."""
+
+    def __post_init__(self) -> None:
+        self._settled: dict[str, str] = {}
+        self._started: dict[str, float] = {}
+        self._walls: list[float] = []
+        self.statuses()
+
+    def statuses(self) -> dict[str, str]:
+        """Each cell's status by name."""
+        now = time.monotonic()
+        statuses = {run.cell.name: run.status for run in self.runs}
+        for name, status in statuses.items():
+            if status in ("running", "measured"):
+                self._started.setdefault(name, now)
+            elif status in ("complete", "failed") and name not in self._settled:
+                self._settled[name] = status
+                if name in self._started:
+                    self._walls.append(now - self._started[name])
+        return statuses
+
+    def seconds_left(self) -> float | None:
+        """An estimate; None for a budget without seconds before the first cell is done."""
+        if self._walls:
+            each = sum(self._walls) / len(self._walls)
+        elif self.study.budget.kind == "seconds":
+            each = self.study.budget.amount + OVERHEAD_SECONDS
+        else:
+            return None
+        now = time.monotonic()
+        running = [name for name in self._started if name not in self._settled]
+        spent = sum(min(now - self._started[name], each) for name in running)
+        return max((len(self.runs) - len(self._settled)) * each - spent, 0.0) / max(self.slices, 1)
 
     @property
-    def done(self) -> bool: ...
+    def done(self) -> bool:
+        return len(self._settled) == len(self.runs)
 
-
-class Progress:
-    """A display of how many pieces are done; ``what`` they are, in words."""
-
-    def __init__(self, pieces: Sequence[Piece], what: str, console: Console | None = None) -> None:
-        self._pieces, self._what, self._console = pieces, what, console or Console()
-        self._status: Status | None = None
-        self._said: tuple[int, str] | None = None
-        self._left = 0
-
-    @contextmanager
-    def showing(self, plan: Plan) -> Iterator[None]:
-        if not self._console.is_terminal:
-            yield
-            return
-        with self._console.status(self._words(plan)) as self._status:
-            yield
-        self._status = None
-
-    def refresh(self, plan: Plan) -> None:
-        for line in plan.left[self._left :]:
-            self._left += 1
-            self._say(f"  left undone: {line}")
-        now = 10 * self._done() // max(len(self._pieces), 1), plan.note
-        if self._status is not None:
-            self._status.update(self._words(plan))
-        elif now != self._said:
-            self._said = now
-            self._say(self._words(plan))
-
-    def _done(self) -> int:
-        return sum(piece.done for piece in self._pieces)
-
-    def _words(self, plan: Plan) -> str:
-        count = f"{self._done()} of {len(self._pieces)} {self._what} done"
-        return f"{plan.study.name}: {count}" + (f"; {plan.note}" if plan.note else "")
-
-    def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+    def running_for(self, run: CellRun) -> float:
+        return time.monotonic() - self._started.get(run.cell.name, time.monotonic())

@@ -30,6 +30,7 @@ from hpobench.running import remote
 from hpobench.running.cores import available_cores
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate
 from hpobench.running.ray_errors import fault_of
+from hpobench.running.ray_internals import LISTENER, check_ray
 from hpobench.running.remote import value_of
 from hpobench.running.scheduler import Interrupted
 from hpobench.study import Study
@@ -68,8 +69,8 @@ class RayAttempt:
         self._actor.run.remote()
         self._asked: Any = None
 
-    def news(self, seen: int) -> AttemptUpdate | None:
-        self._asked = self._asked or self._actor.news.remote(seen)
+    def update(self, seen: int) -> AttemptUpdate | None:
+        self._asked = self._asked or self._actor.update.remote(seen)
         ready, _ = ray.wait([self._asked], timeout=ANSWER_SECONDS)
         if not ready:
             return None
@@ -99,13 +100,13 @@ class RaySlice:
         self._group, self._study = group, study
         self._node = _node_of(group)
 
-    def start(self, order: AttemptSpec) -> RayAttempt:
+    def start(self, spec: AttemptSpec) -> RayAttempt:
         make = ray.remote(num_cpus=0, max_concurrency=4)(remote.RemoteCellActor)
         where = PlacementGroupSchedulingStrategy(
             self._group, placement_group_capture_child_tasks=True
         )
         made = make.options(scheduling_strategy=where)
-        return RayAttempt(made.remote(cloudpickle.dumps(order), self.name))
+        return RayAttempt(made.remote(cloudpickle.dumps(spec), self.name))
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         study = self._study
@@ -203,6 +204,7 @@ def room_here(study: Study) -> tuple[int, int]:
 @contextmanager
 def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[RayCluster]:
     """A Ray of this study's own, stopped at the end; or the one at ``address``."""
+    check_ray()
     if ray.is_initialized():
         raise StudyError(
             f"study {study.name}: this process is already connected to a Ray, and a study makes"
@@ -215,8 +217,7 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # Ray's listener would print what happens to nodes, and their logs, into the study's output.
-    silenced = patch.object(ray._private.worker, "print_to_stdstream", lambda *_, **__: None)
+    silenced = patch(LISTENER, lambda *_, **__: None)
     at_once = False
     try:
         silenced.start()

@@ -13,24 +13,24 @@ from ray import cloudpickle
 
 
 class RemoteCellActor:
-    """A controller as an actor."""
+    """A `CellActor` as Ray has it."""
 
-    def __init__(self, order: bytes, name: str) -> None:
+    def __init__(self, spec: bytes, name: str) -> None:
         from hpobench.running.actor import CellActor
 
-        self._controller = CellActor(cloudpickle.loads(order), name)
+        self._actor = CellActor(cloudpickle.loads(spec), name)
 
     def run(self) -> None:
-        self._controller.run()
+        self._actor.run()
 
-    def news(self, seen: int) -> bytes:
-        return answer(self._controller.news, seen)
+    def update(self, seen: int) -> bytes:
+        return answer(self._actor.update, seen)
 
     def weights(self, training: int, epochs: int) -> bytes:
-        return answer(self._controller.weights, training, epochs)
+        return answer(self._actor.weights, training, epochs)
 
     def tidy(self) -> None:
-        self._controller.tidy()
+        self._actor.tidy()
 
 
 def call_on_own_cores(count: int, question: bytes) -> bytes:

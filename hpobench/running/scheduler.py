@@ -10,9 +10,10 @@ from typing import Protocol
 
 from hpobench.errors import RunError
 from hpobench.running.cell_run import Stop, Stopped
-from hpobench.running.display import Display, Plan
+from hpobench.running.display import Display
 from hpobench.running.faults import Fault
 from hpobench.running.interfaces import Cluster, Slice
+from hpobench.running.progress import Progress
 
 WATCH_SECONDS = 0.5
 STOP_SECONDS = 20.0
@@ -26,7 +27,7 @@ class Interrupted(KeyboardInterrupt):
 class Work(Protocol):
     """A piece of work that occupies a whole slice."""
 
-    def run(self, piece: Slice, stop: Stop) -> bool:
+    def run(self, slice_: Slice, stop: Stop) -> bool:
         """Do it; False if it is to be taken up again, here or on another slice.
 
         Raises Stopped, once ``stop`` is set, if it cannot be finished soon; Fault if the machines
@@ -37,8 +38,8 @@ class Work(Protocol):
 class SliceScheduler:
     """Takes slices from a cluster, and carries out work on them in order."""
 
-    def __init__(self, cluster: Cluster, display: Display, plan: Plan) -> None:
-        self._cluster, self._display, self._plan = cluster, display, plan
+    def __init__(self, cluster: Cluster, display: Display, progress: Progress) -> None:
+        self._cluster, self._display, self._progress = cluster, display, progress
         self._queue: deque[Work] = deque()
         self._stop = Stop()
         self._threads: list[threading.Thread] = []
@@ -46,19 +47,19 @@ class SliceScheduler:
         self._lock = threading.Lock()
         self._error: BaseException | None = None
 
-    def work(self, pieces: Sequence[Work]) -> None:
+    def work(self, work: Sequence[Work]) -> None:
         """Do all of it; on an interrupt or an error, put down what is under way, and raise."""
-        self._queue.extend(pieces)
+        self._queue.extend(work)
         try:
             self._watch()
         except KeyboardInterrupt:
             self._stop.cause = "user interrupt"
-            self._plan.note = "stopping, what is complete is kept; Ctrl-C again stops at once"
-            self._display.refresh(self._plan)
+            self._progress.note = "stopping, what is complete is kept; Ctrl-C again stops at once"
+            self._display.refresh(self._progress)
             raise Interrupted from None
         finally:
             self._put_all_down()
-        self._display.refresh(self._plan)
+        self._display.refresh(self._progress)
         if self._error is not None:
             raise self._error
         self._stop.clear()
@@ -68,13 +69,13 @@ class SliceScheduler:
         while self._left() and self._error is None:
             self._take_slices()
             wanting = self._wanting()
-            self._plan.note = f"waiting for a slice: {wanting}" if wanting else ""
+            self._progress.note = f"waiting for a slice: {wanting}" if wanting else ""
             if wanting is None:
                 hopeful = time.monotonic()
-            elif time.monotonic() - hopeful > self._plan.study.patience:
+            elif time.monotonic() - hopeful > self._progress.study.patience:
                 raise RunError(f"{wanting}; lower the width, or the resources of a slot")
-            self._plan.slices = sum(thread.is_alive() for thread in self._threads)
-            self._display.refresh(self._plan)
+            self._progress.slices = sum(thread.is_alive() for thread in self._threads)
+            self._display.refresh(self._progress)
             time.sleep(WATCH_SECONDS)
 
     def _left(self) -> bool:
@@ -84,10 +85,10 @@ class SliceScheduler:
     def _take_slices(self) -> None:
         """Take the slices that there is room for, as long as work is waiting."""
         while self._queue:
-            piece = self._cluster.take()
-            if piece is None:
+            slice_ = self._cluster.take()
+            if slice_ is None:
                 return
-            thread = threading.Thread(target=self._serve, args=(piece,), daemon=True)
+            thread = threading.Thread(target=self._serve, args=(slice_,), daemon=True)
             self._threads.append(thread)
             thread.start()
         self._cluster.stop_asking()
@@ -97,18 +98,18 @@ class SliceScheduler:
         at_work = any(thread.is_alive() for thread in self._threads)
         return None if at_work else self._cluster.wanting()
 
-    def _serve(self, piece: Slice) -> None:
+    def _serve(self, slice_: Slice) -> None:
         try:
-            while not self._stop.is_set() and piece.alive():
+            while not self._stop.is_set() and slice_.alive():
                 work = self._next()
                 if work is None:
                     return
                 settled = False
                 try:
-                    settled = work.run(piece, self._stop)
+                    settled = work.run(slice_, self._stop)
                 except Fault as fault:
                     settled = True
-                    self._plan.left.append(fault.why)
+                    self._progress.left.append(fault.why)
                 finally:
                     self._put_down(work, settled or self._stop.is_set())
         except Stopped:
@@ -116,7 +117,7 @@ class SliceScheduler:
         except BaseException as error:
             self._error = self._error or error
         finally:
-            piece.give_back()
+            slice_.give_back()
 
     def _next(self) -> Work | None:
         with self._lock:

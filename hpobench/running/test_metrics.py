@@ -1,6 +1,6 @@
 """Test metrics: measured after the clock has stopped: observing costs no searcher a thing.
 
-`yardsticks` trains the reference's and the default's configurations on each split; `test_cell`
+`train_baselines` trains the reference's and the default's configurations on each split; `test_cell`
 measures the weights that a cell kept. Both run as Ray tasks on a slice that is free.
 """
 
@@ -26,7 +26,7 @@ from trainables.training_job import evaluate_job, load_weights
 T = TypeVar("T")
 
 FRESH_DRAWS = 1_000_000
-"""Training numbers from here on are for yardsticks: no cell gets that far."""
+"""Training numbers from here on are for baseline runs: no cell gets that far."""
 
 
 def test_cell(
@@ -77,24 +77,28 @@ def train_fresh(
     return task.capped(evaluation.metrics), task.capped(instance.test(evaluation.weights))
 
 
-def yardsticks(
+def train_baselines(
     task: Task,
     seed: int,
     wanted: Sequence[tuple[str, Flat, int]],
     device: str,
     threads: int,
 ) -> list[dict[str, Any]]:
-    """The lines of ``yardsticks.jsonl`` for one split: rows trained on their draws.
+    """Baseline runs of one split; what a line of ``yardsticks.jsonl`` says of each outcome.
 
-    ``wanted``: a row's name, its configuration, and the number of a draw.
+    Args:
+        task, seed: Whose split.
+        wanted: A row's name, its configuration, and the number of a draw, of each run.
+        device: In torch's words.
+        threads: How many it may use.
     """
     torch.set_num_threads(threads)
     instance = task.build(seed, torch.device(device))
     lines = []
     for row, configuration, draw in wanted:
         validation, test = train_fresh(instance, task, seed, configuration, draw)
-        identity = {"task": task.name, "seed": seed, "row": row, "draw": draw}
-        lines.append({**identity, "validation_loss": validation.loss, **_test(test)})
+        measured = {"validation_loss": validation.loss, **_test(test)}
+        lines.append({"row": row, "draw": draw, **measured})
     return lines
 
 
@@ -112,14 +116,14 @@ class Measuring:
         self._what, self._study = what, study
         self._lost = 0
 
-    def on(self, piece: Slice, function: Callable[..., T], *arguments: Any) -> T | None:
+    def on(self, slice_: Slice, function: Callable[..., T], *arguments: Any) -> T | None:
         """The function's value, from a worker on a whole slice; None if the machines failed it.
 
         Raises Fault once they have failed it time and again. An exception of the function's own is
         a StudyError in one line.
         """
         try:
-            return piece.call(function, *arguments)
+            return slice_.call(function, *arguments)
         except (HpobenchError, TaskError):
             raise
         except Fault as fault:

@@ -1,4 +1,4 @@
-"""Ray Tune's view of a cell: a search algorithm, a stopper and a callback around its control.
+"""Ray Tune's view of a cell: a search algorithm, a stopper and a callback around its loop.
 
 Everything that decides something is in `hpobench.running.cell_loop`. Tune asks for a trial whenever
 it has room for one (also ahead of time, which is refused: a searcher sees every result it can
@@ -12,61 +12,60 @@ import json
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 from ray import cloudpickle, tune
-from ray.air._internal import usage as air_usage
 from ray.air.execution.resources import FixedResourceManager
-from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher as TuneSearcher
 
 from hpobench.running.cell_loop import CellLoop
 from hpobench.running.faults import Fault
 from hpobench.running.ray_errors import fault_of
+from hpobench.running.ray_internals import RESOURCES, USAGE
 from trainables.trainable import REPORT, SlotContext, SlotTrainable
 
 NOT_SAVED: dict[str, Any] = {}
 """Tune pickles its parts to restore an experiment; a cell that was cut short is run again."""
 
 
-def tune_cell(control: CellLoop, post: SlotContext, cpus: int, gpus: float, storage: Path) -> None:
+def tune_cell(loop: CellLoop, context: SlotContext, cpus: int, gpus: float, storage: Path) -> None:
     """Run a cell's trials to its end, inside the placement group of the calling actor."""
-    # Tune would ask the cluster for a placement group of each trial's own; the slots are here.
-    slots = {"CPU": float(post.width * cpus), "GPU": post.width * gpus}
-    tune_controller.PlacementGroupResourceManager = partial(FixedResourceManager, slots)
-    # Tune counts who uses W&B's callback, and imports W&B for it, which leaves folders behind.
-    air_usage.tag_callbacks = lambda callbacks: False
-    trainable = tune.with_parameters(SlotTrainable, post=post)
+    slots = {"CPU": float(context.width * cpus), "GPU": context.width * gpus}
+    trainable = tune.with_parameters(SlotTrainable, context=context)
     # All cells of a Ray job share Tune's registry: by the name of its class, a cell would now and
     # then be given another's.
     name = f"slot-{uuid4().hex}"
     tune.register_trainable(name, tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}))
-    tune.Tuner(
+    tuner = tune.Tuner(
         name,
-        tune_config=tune.TuneConfig(
-            search_alg=CellSearch(control), num_samples=-1, reuse_actors=True
-        ),
+        tune_config=tune.TuneConfig(search_alg=CellSearch(loop), num_samples=-1, reuse_actors=True),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(storage),
-            stop=CellStopper(control),
-            callbacks=[CellCallback(control)],
+            stop=CellStopper(loop),
+            callbacks=[CellCallback(loop)],
             verbose=0,
         ),
-    ).fit()
+    )
+    with (
+        patch(RESOURCES, partial(FixedResourceManager, slots)),  # the slots are here
+        patch(USAGE, lambda callbacks: False),
+    ):
+        tuner.fit()
 
 
 class CellSearch(TuneSearcher):
     """Hands out the cell's work as trials."""
 
-    def __init__(self, control: CellLoop) -> None:
+    def __init__(self, loop: CellLoop) -> None:
         super().__init__()
-        self._control = control
+        self._loop = loop
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._control.over:
+        if self._loop.over:
             return TuneSearcher.FINISHED
-        return self._control.next_work(trial_id)
+        return self._loop.next_work(trial_id)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._take(trial_id, result)
@@ -77,12 +76,12 @@ class CellSearch(TuneSearcher):
         if error or result is None:
             return  # the callback is told why
         self._take(trial_id, result)
-        self._control.done(trial_id)
+        self._loop.done(trial_id)
 
     def _take(self, trial_id: str, result: dict[str, Any]) -> None:
         report = json.loads(result[REPORT])
         if "warm" not in report and "end" not in report:
-            self._control.report(trial_id, report)
+            self._loop.report(trial_id, report)
 
     def __getstate__(self) -> dict[str, Any]:
         return NOT_SAVED
@@ -100,15 +99,15 @@ class CellSearch(TuneSearcher):
 class CellStopper(tune.Stopper):
     """Ends warm-ups once every slot is warm, and the experiment once the cell is over."""
 
-    def __init__(self, control: CellLoop) -> None:
-        self._control = control
+    def __init__(self, loop: CellLoop) -> None:
+        self._loop = loop
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         report = json.loads(result[REPORT])
-        return "warm" in report and self._control.warm(trial_id, report["slot"])
+        return "warm" in report and self._loop.warm(trial_id, report["slot"])
 
     def stop_all(self) -> bool:
-        return self._control.over
+        return self._loop.over
 
     def __getstate__(self) -> dict[str, Any]:
         return NOT_SAVED
@@ -117,11 +116,11 @@ class CellStopper(tune.Stopper):
 class CellCallback(tune.Callback):
     """Learns why a trial's process is gone, which Tune does not tell the search algorithm."""
 
-    def __init__(self, control: CellLoop) -> None:
-        self._control = control
+    def __init__(self, loop: CellLoop) -> None:
+        self._loop = loop
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._control.lost(trial.trial_id, _why(trial))
+        self._loop.lost(trial.trial_id, _why(trial))
 
     def __getstate__(self) -> dict[str, Any]:
         return NOT_SAVED

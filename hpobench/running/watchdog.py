@@ -17,7 +17,7 @@ START_SECONDS = 120.0
 
 
 class Watchdog:
-    """Watches one attempt, news by news.
+    """Watches one attempt, update by update.
 
     ``patience``: for how many seconds nothing may happen. A searcher that thinks on and on fails;
     silence of a training, of the controller, or when it is nobody's turn voids the attempt.
@@ -34,19 +34,19 @@ class Watchdog:
         self._last: AttemptUpdate = AttemptUpdate()
         self._answered = now()
 
-    def look(self, news: AttemptUpdate | None) -> None:
+    def look(self, update: AttemptUpdate | None) -> None:
         """Take what the controller answered; Fault if the attempt has to be ended."""
-        if news is None:
+        if update is None:
             self._mute()
             return
-        self._last, self._answered = news, self._now()
-        if self._budget.kind == "seconds" and news.clock > self._budget.amount + GRACE_SECONDS:
+        self._last, self._answered = update, self._now()
+        if self._budget.kind == "seconds" and update.clock > self._budget.amount + GRACE_SECONDS:
             self._thinks(f"{GRACE_SECONDS:g} s after its budget had ended")
             raise Fault("its clock ran on after its budget had ended", "scheduler stall")
         limit = self._limit
-        if news.quiet > limit:
+        if update.quiet > limit:
             self._thinks(f"after {limit:g} s")
-            if news.doing == "training":
+            if update.doing == "training":
                 raise Fault(f"no word of a training for {limit:g} s", "training stall")
             raise Fault(f"nothing happened for {limit:g} s", "scheduler stall")
 

@@ -1,1 +1,1 @@
-"""Where a finished study is handed to: one folder a service."""
+"""Where results are tracked beside their folder: the sinks, each in a folder of its own."""

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hpobench import Budget, RunError, Study, StudyError, evaluations, steps
-from hpobench.study_file import check_same, describe, rebuild, task_hash
-from searchers import FDS, GridSearch, SearcherError, SignDescent
+from hpobench.results.json_files import read_json
+from hpobench.study_file import (
+    check_same,
+    class_name,
+    describe,
+    find_class,
+    rebuild,
+    task_hash,
+)
+from searchers import FDS, SEARCHERS, GridSearch, SearcherError, SignDescent
 from searchers.hypergradients.forward import Forward
+from searchers.hypergradients.reverse import Stored
 from trainables.tasks import TASKS, find_task
 
 
@@ -52,6 +63,42 @@ def test_another_study_is_told_from_this_one() -> None:
     for change in ({"seeds": 4}, {"budget": 6}, {"width": 2}, {"searchers": ["random"]}):
         with pytest.raises(RunError, match=f"its {next(iter(change))} changed"):
             check_same(study(**change), record)
+
+
+def older() -> dict[str, Any]:
+    """A ``study.json`` as a version wrote it whose classes were in other modules."""
+    return read_json(Path(__file__).parent / "study_of_an_older_version.json")
+
+
+def test_a_study_of_an_older_version_goes_on_though_its_classes_have_moved() -> None:
+    again = rebuild(older())
+    assert again.searchers == (
+        *SEARCHERS.values(),
+        FDS(SignDescent(), engine=Stored(), name="fds_stored"),
+    )
+    check_same(again, older())
+
+
+def test_a_study_of_an_older_version_is_told_from_another_one() -> None:
+    other = older()
+    [*_, fds] = other["searchers"]
+    fds["settings"]["outer"]["class"] = "searchers.outer:AdamDescent"
+    with pytest.raises(RunError, match="its searchers changed"):
+        check_same(rebuild(older()), other)
+    fds["class"] = "searchers.elsewhere:Gone"
+    with pytest.raises(RunError, match=r"searcher fds_stored: searchers\.elsewhere:Gone cannot be"):
+        rebuild(other)
+
+
+def test_classes_are_recorded_by_the_face_that_exports_them() -> None:
+    recorded = describe(study(searchers=["fds"]), None)["searchers"][0]
+    assert recorded["class"] == "searchers:FDS"
+    assert recorded["settings"]["outer"]["class"] == "searchers:SignDescent"
+    own = type("Own", (), {"__module__": __name__})
+    assert class_name(own) == f"{__name__}:Own"
+    assert find_class("searchers.fds:FDS") is find_class("searchers:FDS") is FDS
+    with pytest.raises(ImportError):
+        find_class("elsewhere.fds:FDS")
 
 
 def test_a_tasks_hash_follows_its_definition() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,16 @@ LONGEST_TAG = 64
 OF_REPLAY = ("replay.json", "replay.jsonl", "replay.csv", "replay_times.csv")
 OF_STUDY = ("study.json", "references.json", "yardsticks.jsonl", *OF_REPLAY)
 OF_CELL = ("evaluations.jsonl", "cell.json", "tests.jsonl")
+
+
+@dataclass(frozen=True)
+class WandbSink:
+    """Weights & Biases, as the pipeline sees it; ``mode`` is "offline" or "online"."""
+
+    mode: str
+
+    def track(self, results: Results) -> None:
+        track(results, self.mode)
 
 
 def track(results: Results, mode: str) -> Path | None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from hpobench import Results, RunError, StudyError, evaluations
+from hpobench import Results, RunError, StudyError, evaluations, pipeline
 from hpobench.reference_search import making, search
 from hpobench.reference_search.making import from_table, make_reference, outcome
 from hpobench.reference_search.search import Procedure, grid_of
@@ -24,11 +24,13 @@ from hpobench.reference_search.target import Target, find_target
 from hpobench.references import known
 from hpobench.references.known import known_reference
 from hpobench.results.json_files import read_json, read_lines, write_json
-from hpobench.running import ray_backend, runner, scheduler
-from hpobench.running.baseline_runs import missing_yardsticks
-from hpobench.running.display import Plan, Silent
+from hpobench.running import ray_backend, scheduler
+from hpobench.running.baseline_runs import missing_baseline_runs
+from hpobench.running.cell_run import cell_runs
+from hpobench.running.display import Silent
 from hpobench.running.faults import Fault
-from hpobench.running.runner import cell_runs, held
+from hpobench.running.progress import Progress
+from hpobench.running.run_folder import held
 from hpobench.running.scheduler import Interrupted
 from hpobench.running.test_metrics import train_fresh
 from hpobench.study import Study
@@ -53,10 +55,10 @@ class Lending(FakeCluster):
     """Lends its slices again once they are given back."""
 
     def take(self) -> FakeSlice | None:
-        back = [piece for piece in self.taken if piece.returned]
-        self.taken = [piece for piece in self.taken if not piece.returned]
-        for piece in back:
-            piece.returned = False
+        back = [slice_ for slice_ in self.taken if slice_.returned]
+        self.taken = [slice_ for slice_ in self.taken if not slice_.returned]
+        for slice_ in back:
+            slice_.returned = False
         self.free += back
         return super().take()
 
@@ -68,7 +70,7 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
 
     @contextmanager
     def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[FakeCluster]:
-        yield Lending([dataclasses.replace(piece, returned=False) for piece in there])
+        yield Lending([dataclasses.replace(slice_, returned=False) for slice_ in there])
 
     monkeypatch.setattr(ray_backend, "cluster", cluster)
     return there
@@ -78,7 +80,7 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
 def small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "GRID", GridSearch(learning_rates=2, momenta=2))
     monkeypatch.setattr(scheduler, "WATCH_SECONDS", 0.005)
-    monkeypatch.setattr(runner, "_publish", lambda folder, clock: Results.load(folder))
+    monkeypatch.setattr(pipeline, "publish", lambda results, clock: None)
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
     """What is trained: the split, and the configuration."""
     real, seen = making.train_on_split, []
 
-    def counted(task: Task, configuration: Any, seed: int, *rest: Any) -> dict[str, Any]:
+    def counted(task: Task, configuration: Any, seed: int, *rest: Any) -> list[dict[str, Any]]:
         seen.append((seed, json.dumps(configuration)))
         return real(task, configuration, seed, *rest)
 
@@ -152,7 +154,7 @@ class Impatient(Silent):
     def __init__(self, now: Callable[[], bool]) -> None:
         self._now, self.interrupted = now, False
 
-    def refresh(self, plan: Plan) -> None:
+    def refresh(self, progress: Progress) -> None:
         if not self.interrupted and self._now():
             self.interrupted = True
             raise KeyboardInterrupt
@@ -397,10 +399,10 @@ def ran(study: Study, folder: Path) -> Results:
     (folder / "cells").mkdir(parents=True)
     write_json(folder / "study.json", describe(study, None))
     runs = cell_runs(study, folder)
-    for work in [*missing_yardsticks(study, folder, runs), *runs]:
+    for work in [*missing_baseline_runs(study, folder, runs), *runs]:
         assert work.run(FakeSlice(), never())
-    for yardstick in missing_yardsticks(study, folder, runs):
-        assert yardstick.run(FakeSlice(), never())
+    for baseline in missing_baseline_runs(study, folder, runs):
+        assert baseline.run(FakeSlice(), never())
     return Results.load(folder)
 
 
@@ -430,11 +432,11 @@ def test_a_beaten_reference_stays_frozen_and_regret_is_negative(tmp_path: Path) 
     results = ran(study, run)
     summary = results.summary()
     assert (summary["final_regret"] < 0).all()
-    missing_yardsticks(study, run, cell_runs(study, run))
+    missing_baseline_runs(study, run, cell_runs(study, run))
     assert read_json(run / "references.json")["bowl"] == frozen == read_json(tmp_path / "bowl.json")
     # A later and better one does not change what this run is measured from.
     written(tmp_path, BOWL, momentum=0.25)
-    missing_yardsticks(study, run, cell_runs(study, run))
+    missing_baseline_runs(study, run, cell_runs(study, run))
     assert read_json(run / "references.json")["bowl"] == frozen
 
 
@@ -477,7 +479,7 @@ def test_a_file_that_is_no_reference_is_refused_before_anything_is_run(
     if content is not None:
         (tmp_path / "bowl.json").write_text(json.dumps(content))
     with pytest.raises((StudyError, RunError), match=said) as caught:
-        runner.run(study_of(task), tmp_path / "run", "off", display=Silent())
+        pipeline.run(study_of(task), tmp_path / "run", "off", display=Silent())
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -489,11 +491,11 @@ def test_a_search_does_not_need_the_reference_that_it_makes(place: Path) -> None
     assert task_hash(found.task) == task_hash(dataclasses.replace(found.task, reference="x.json"))
 
 
-def test_a_training_of_a_reference_is_what_a_yardstick_would_be() -> None:
+def test_a_training_of_a_reference_is_what_a_baseline_run_would_be() -> None:
     configuration = BOWL.space.flatten(BOWL.default)
-    line = making.train_on_split(BOWL, configuration, 3000, "cpu", 1)
+    [line] = making.train_on_split(BOWL, configuration, 3000, "cpu", 1)
     instance = BOWL.build(3000, torch.device("cpu"))
     validation, test = train_fresh(instance, BOWL, 3000, configuration, draw=0)
     assert line == {"validation_loss": validation.loss, "test_loss": test.loss}
-    other = making.train_on_split(BOWL, configuration, 3001, "cpu", 1)
+    [other] = making.train_on_split(BOWL, configuration, 3001, "cpu", 1)
     assert other != line

@@ -45,21 +45,21 @@ class Script:
 class FakeAttempt:
     """An attempt as its script has it."""
 
-    def __init__(self, order: AttemptSpec, script: Script, piece: FakeSlice) -> None:
+    def __init__(self, spec: AttemptSpec, script: Script, slice_: FakeSlice) -> None:
         self._script = script
         self.ended = False
-        self._lines = [line(order, number, loss) for number, loss in enumerate(script.losses)]
+        self._lines = [line(spec, number, loss) for number, loss in enumerate(script.losses)]
         self._outcome = Outcome(
             ended=None if script.fault else "budget",
             fault=script.fault,
             started=STARTED,
-            slice={"name": piece.name, "node": "here", "cores": [0], "gpus": []},
-            ledger=Ledger(order.width).as_json(1.0),
+            slice={"name": slice_.name, "node": "here", "cores": [0], "gpus": []},
+            ledger=Ledger(spec.width).as_json(1.0),
             memory={"host": 1000, "device": None},
             log=("Traceback …",) if script.fault else (),
         )
 
-    def news(self, seen: int) -> AttemptUpdate | None:
+    def update(self, seen: int) -> AttemptUpdate | None:
         assert not self.ended
         if seen < len(self._lines):
             return AttemptUpdate(self._lines[seen : seen + 2], clock=1.0, doing="training")
@@ -94,13 +94,13 @@ class FakeSlice:
     there: bool = True
     returned: bool = False
     attempts: list[FakeAttempt] = field(default_factory=list)
-    orders: list[AttemptSpec] = field(default_factory=list)
+    specs: list[AttemptSpec] = field(default_factory=list)
 
-    def start(self, order: AttemptSpec) -> FakeAttempt:
+    def start(self, spec: AttemptSpec) -> FakeAttempt:
         assert not self.returned
         script = self.scripts[min(len(self.attempts), len(self.scripts) - 1)]
-        self.orders.append(order)
-        self.attempts.append(FakeAttempt(order, script, self))
+        self.specs.append(spec)
+        self.attempts.append(FakeAttempt(spec, script, self))
         return self.attempts[-1]
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -158,15 +158,15 @@ def never() -> Stop:
     return Stop()
 
 
-def line(order: AttemptSpec, number: int, loss: float) -> dict[str, Any]:
+def line(spec: AttemptSpec, number: int, loss: float) -> dict[str, Any]:
     """A line of ``evaluations.jsonl``."""
-    cell, steps = order.cell, order.cell.task.horizon * (number + 1)
+    cell, steps = spec.cell, spec.cell.task.horizon * (number + 1)
     return EvaluationRecord(
         cell=cell.name,
         task=cell.task.name,
         searcher=cell.searcher.name,
         seed=cell.seed,
-        attempt=order.attempt,
+        attempt=spec.attempt,
         trial=number,
         evaluation=number,
         training=number,

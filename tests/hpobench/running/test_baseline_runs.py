@@ -1,4 +1,4 @@
-"""The yardsticks of a study: which are missing, and what becomes of those that machines fail."""
+"""Baseline runs of a study: which are missing, and what becomes of those that machines fail."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from hpobench.budget import evaluations
 from hpobench.references import known
 from hpobench.results.json_files import read_json, read_lines, write_json
 from hpobench.running import baseline_runs
-from hpobench.running.baseline_runs import missing_yardsticks
+from hpobench.running.baseline_runs import missing_baseline_runs
+from hpobench.running.cell_run import cell_runs
 from hpobench.running.faults import Fault
-from hpobench.running.runner import cell_runs
+from hpobench.running.training import Training
 from hpobench.study import Study
 from hpobench.study_file import task_hash
 from tests.hpobench.running.fake_slices import FakeSlice, never, small_study
@@ -34,8 +35,8 @@ def unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baseline_runs, "known_reference", lambda task: None)
 
 
-def missing(study: Study, folder: Path) -> list[baseline_runs.BaselineRun]:
-    return missing_yardsticks(study, folder, cell_runs(study, folder))
+def missing(study: Study, folder: Path) -> list[Training]:
+    return missing_baseline_runs(study, folder, cell_runs(study, folder))
 
 
 def drawn(folder: Path) -> list[tuple[str, int]]:
@@ -43,15 +44,15 @@ def drawn(folder: Path) -> list[tuple[str, int]]:
     return [(line["row"], line["draw"]) for line in lines]
 
 
-def test_a_yardstick_that_is_lost_is_tried_again_and_left_after_the_third_time(
+def test_a_baseline_run_that_is_lost_is_tried_again_and_left_after_the_third_time(
     folder: Path,
 ) -> None:
     study = small_study()
-    [yardstick] = missing(study, folder)
-    piece = FakeSlice(calls=[LOST, LOST, LOST])
-    assert [yardstick.run(piece, never()) for _ in range(2)] == [False, False]
+    [baseline] = missing(study, folder)
+    slice_ = FakeSlice(calls=[LOST, LOST, LOST])
+    assert [baseline.run(slice_, never()) for _ in range(2)] == [False, False]
     with pytest.raises(Fault, match=r"default and reference of quadratic: .*, 3 times"):
-        yardstick.run(piece, never())
+        baseline.run(slice_, never())
     [again] = missing(study, folder)
     assert again.run(FakeSlice(), never())
     assert sorted(drawn(folder)) == [(row, d) for row in ("default", "reference") for d in (0, 1)]
@@ -60,8 +61,8 @@ def test_a_yardstick_that_is_lost_is_tried_again_and_left_after_the_third_time(
 
 def test_only_draws_that_are_missing_are_trained(folder: Path) -> None:
     study = small_study()
-    [yardstick] = missing(study, folder)
-    yardstick.run(FakeSlice(), never())
+    [baseline] = missing(study, folder)
+    baseline.run(FakeSlice(), never())
     file = folder / "yardsticks.jsonl"
     whole = file.read_text().splitlines(keepends=True)
     file.write_text("".join(whole[:-1]))
@@ -74,8 +75,8 @@ def test_the_best_observed_is_the_reference_once_every_cell_has_come_to_its_end(
     folder: Path, unknown: None
 ) -> None:
     study = small_study(seeds=2)
-    for yardstick in missing(study, folder):
-        yardstick.run(FakeSlice(), never())
+    for baseline in missing(study, folder):
+        baseline.run(FakeSlice(), never())
     first, second = cell_runs(study, folder)
     first.run(FakeSlice(), never())
     assert missing(study, folder) == []

@@ -41,16 +41,16 @@ def losses(file: Path) -> list[float]:
 
 def take_further(run: CellRun, *scripts: Script, times: int = 1) -> FakeSlice:
     """Take a cell so many times further on one slice; its attempts are ended in any case."""
-    piece = FakeSlice(list(scripts) or [Script()])
-    settled = [run.run(piece, never()) for _ in range(times)]
+    slice_ = FakeSlice(list(scripts) or [Script()])
+    settled = [run.run(slice_, never()) for _ in range(times)]
     assert settled == [False] * (times - 1) + [True]
-    assert all(attempt.ended for attempt in piece.attempts)
-    return piece
+    assert all(attempt.ended for attempt in slice_.attempts)
+    return slice_
 
 
 def test_a_cell_is_measured_and_tested_and_its_file_says_where_and_when(tmp_path: Path) -> None:
     run = cell_run_in(tmp_path)
-    piece = take_further(run)
+    slice_ = take_further(run)
     said = record(run)
     assert said["status"] == run.status == "complete"
     assert (said["cause"], said["why"], said["ended"]) == (None, None, "budget")
@@ -64,8 +64,8 @@ def test_a_cell_is_measured_and_tested_and_its_file_says_where_and_when(tmp_path
     assert tested == [0, 2]  # the incumbents
     assert (said["evaluations"], said["tests"]) == (4, 2)
     assert (run.count, run.incumbent) == (4, 0.2)
-    [order] = piece.orders
-    assert (order.attempt, order.width, order.cpus, order.gpus) == (1, 1, 1, 0)
+    [spec] = slice_.specs
+    assert (spec.attempt, spec.width, spec.cpus, spec.gpus) == (1, 1, 1, 0)
     assert {p.name for p in run.folder.iterdir()} == {
         "cell.json",
         "evaluations.jsonl",
@@ -81,19 +81,19 @@ def test_a_fault_of_the_machines_voids_the_attempt(
     """Told by its controller, or by its loss."""
     run, fault = cell_run_in(tmp_path), Fault("a worker was lost: killed", cause)
     script = Script((0.9, 0.8), fault=fault) if told else Script((0.9, 0.8), gone=fault)
-    piece = FakeSlice([script, Script()])
-    assert not run.run(piece, never())
+    slice_ = FakeSlice([script, Script()])
+    assert not run.run(slice_, never())
     assert run.status == record(run)["status"] == "waiting"
     assert run.why == fault.why
     assert not run.evaluations.exists()
-    assert run.run(piece, never())
+    assert run.run(slice_, never())
     assert run.status == "complete"
     assert history(run) == [("void", cause), ("ok", None)]
     assert record(run)["attempts"][0]["why"] == fault.why
     assert losses(run.folder / "attempts/1.jsonl") == [0.9, 0.8]
     assert losses(run.evaluations) == list(LOSSES)
-    assert [order.attempt for order in piece.orders] == [1, 2]
-    assert all(attempt.ended for attempt in piece.attempts)
+    assert [spec.attempt for spec in slice_.specs] == [1, 2]
+    assert all(attempt.ended for attempt in slice_.attempts)
 
 
 def test_at_most_two_reruns_and_then_it_is_left_for_a_resume(tmp_path: Path) -> None:
@@ -146,10 +146,10 @@ def test_a_fault_of_the_searcher_fails_the_cell_at_once(cause: Cause, tmp_path: 
 
 def test_a_slot_without_disk_stops_the_study_in_one_line(tmp_path: Path) -> None:
     run = cell_run_in(tmp_path)
-    piece = FakeSlice([Script((0.5,), fault=Fault("t0.npz: No space left", "disk full"))])
+    slice_ = FakeSlice([Script((0.5,), fault=Fault("t0.npz: No space left", "disk full"))])
     with pytest.raises(RunError, match=r"t0.npz: No space left; .* hpobench resume .*run$"):
-        run.run(piece, never())
-    assert piece.attempts[0].ended
+        run.run(slice_, never())
+    assert slice_.attempts[0].ended
     assert record(run)["status"] == "interrupted"
     assert history(run) == [("interrupted", "disk full")]
     assert losses(run.evaluations) == [0.5]
@@ -172,11 +172,11 @@ def test_a_disk_of_the_runners_that_is_full_stops_the_study(
         if even_the_record:
             monkeypatch.setattr(cell_run, "write_json", refuse)
 
-    piece = FakeSlice([Script(meanwhile=fill)])
+    slice_ = FakeSlice([Script(meanwhile=fill)])
     with pytest.raises(RunError, match=r"npz: No space left"):
-        run.run(piece, never())
+        run.run(slice_, never())
     monkeypatch.undo()
-    assert piece.attempts[0].ended
+    assert slice_.attempts[0].ended
     assert record(run)["status"] == ("running" if even_the_record else "interrupted")
     again = cell_run_in(tmp_path)
     take_further(again)
@@ -188,10 +188,10 @@ def test_a_disk_of_the_runners_that_is_full_stops_the_study(
 def test_an_interrupt_keeps_what_there_is_and_the_cell_is_run_on_resume(tmp_path: Path) -> None:
     run, stop = cell_run_in(tmp_path), never()
     stop.cause = "user interrupt"
-    piece = FakeSlice([Script((0.5, 0.4), meanwhile=stop.set, last=[AttemptUpdate()])])
+    slice_ = FakeSlice([Script((0.5, 0.4), meanwhile=stop.set, last=[AttemptUpdate()])])
     with pytest.raises(Stopped):
-        run.run(piece, stop)
-    assert piece.attempts[0].ended
+        run.run(slice_, stop)
+    assert slice_.attempts[0].ended
     assert (record(run)["status"], record(run)["cause"]) == ("interrupted", "user interrupt")
     assert losses(run.evaluations) == [0.5, 0.4]
     again = cell_run_in(tmp_path)
@@ -205,10 +205,10 @@ def test_interruptions_are_not_counted_among_the_machines_faults(tmp_path: Path)
     lost = Fault("gone", "worker lost")
     for _ in range(2):
         run, stop = cell_run_in(tmp_path), never()
-        piece = FakeSlice([Script((), gone=lost), Script((), meanwhile=stop.set, last=[None])])
-        assert not run.run(piece, stop)
+        slice_ = FakeSlice([Script((), gone=lost), Script((), meanwhile=stop.set, last=[None])])
+        assert not run.run(slice_, stop)
         with pytest.raises(Stopped):
-            run.run(piece, stop)
+            run.run(slice_, stop)
     run = cell_run_in(tmp_path)
     take_further(run, Script((), gone=lost))
     assert run.status == "interrupted"
@@ -219,9 +219,9 @@ def test_interruptions_are_not_counted_among_the_machines_faults(tmp_path: Path)
 
 def test_a_cell_whose_runner_was_gone_is_run_again(tmp_path: Path) -> None:
     run = cell_run_in(tmp_path)
-    piece = FakeSlice([Script((0.5,), gone=KeyboardInterrupt())])  # type: ignore[arg-type]
+    slice_ = FakeSlice([Script((0.5,), gone=KeyboardInterrupt())])  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
-        run.run(piece, never())
+        run.run(slice_, never())
     assert record(run)["status"] == "running"
     again = cell_run_in(tmp_path)
     take_further(again)
@@ -231,8 +231,8 @@ def test_a_cell_whose_runner_was_gone_is_run_again(tmp_path: Path) -> None:
 
 def test_a_measured_cell_is_tested_without_being_measured_again(tmp_path: Path) -> None:
     run = cell_run_in(tmp_path)
-    piece = FakeSlice(calls=[Fault("its node died", "node lost")])
-    assert not run.run(piece, never())
+    slice_ = FakeSlice(calls=[Fault("its node died", "node lost")])
+    assert not run.run(slice_, never())
     assert record(run)["status"] == "measured"
     assert "tests" not in record(run)
     before = run.evaluations.read_bytes()
@@ -260,10 +260,10 @@ def test_a_cell_without_its_record_begins_anew(tmp_path: Path) -> None:
 
 def test_a_test_that_is_lost_time_and_again_is_left_for_a_resume(tmp_path: Path) -> None:
     run = cell_run_in(tmp_path)
-    piece = FakeSlice(calls=[Fault("its node died", "node lost")] * 3)
-    assert [run.run(piece, never()) for _ in range(2)] == [False, False]
+    slice_ = FakeSlice(calls=[Fault("its node died", "node lost")] * 3)
+    assert [run.run(slice_, never()) for _ in range(2)] == [False, False]
     with pytest.raises(Fault, match=f"testing {run.cell.name}: its node died, 3 times"):
-        run.run(piece, never())
+        run.run(slice_, never())
     assert (record(run)["status"], record(run)["cause"]) == ("measured", "node lost")
     again = cell_run_in(tmp_path)
     again.check()
@@ -301,9 +301,9 @@ def test_a_stalled_attempt_is_ended(
 ) -> None:
     monkeypatch.setattr(watchdog, "START_SECONDS", 0.0)
     run = cell_run_in(tmp_path, patience=0.05)
-    piece = FakeSlice([Script((0.5,), last=[last])])
-    run.run(piece, never())
-    assert piece.attempts[0].ended
+    slice_ = FakeSlice([Script((0.5,), last=[last])])
+    run.run(slice_, never())
+    assert slice_.attempts[0].ended
     assert run.status == status
     assert history(run) == [("failed" if status == "failed" else "void", cause)]
 

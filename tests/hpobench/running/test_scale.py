@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from hpobench.results.json_files import read_json, read_lines
-from hpobench.running import baseline_runs, runner
+from hpobench.running import baseline_runs
+from hpobench.running.cell_run import cell_runs
 from hpobench.running.display import LiveTable
 from tests.hpobench.running.intervals import by_process, clashes
 
@@ -62,15 +63,17 @@ def test_a_cell_costs_the_runner_no_more_in_a_large_study(
     assert large.each < 2 * small.each
 
 
-def test_yardsticks_of_many_slices_at_once_are_all_there(scale: ModuleType, tmp_path: Path) -> None:
+def test_baseline_runs_of_many_slices_at_once_are_all_there(
+    scale: ModuleType, tmp_path: Path
+) -> None:
     """They go into one file, from a thread for each slice."""
     study = dataclasses.replace(scale.study_of(10), seeds=tuple(range(128)), yardstick_draws=40)
     (tmp_path / "cells").mkdir()
-    runs = runner.cell_runs(study, tmp_path)
-    pieces = baseline_runs.missing_yardsticks(study, tmp_path, runs)
-    piece = scale.SimulatedSlice("slice 0", 0.0, scale.Controllers())
+    runs = cell_runs(study, tmp_path)
+    work = baseline_runs.missing_baseline_runs(study, tmp_path, runs)
+    slice_ = scale.SimulatedSlice("slice 0", 0.0, scale.Controllers())
     with ThreadPoolExecutor(64) as pool:
-        assert all(pool.map(lambda yardstick: yardstick.run(piece, None), pieces))
+        assert all(pool.map(lambda baseline: baseline.run(slice_, None), work))
     lines = read_lines(tmp_path / "yardsticks.jsonl").records
     assert len(lines) == 128 * 40 * 2
-    assert baseline_runs.missing_yardsticks(study, tmp_path, runs) == []
+    assert baseline_runs.missing_baseline_runs(study, tmp_path, runs) == []

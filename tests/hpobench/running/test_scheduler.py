@@ -15,9 +15,10 @@ from hpobench.errors import RunError
 from hpobench.results.json_files import read_json
 from hpobench.running import scheduler
 from hpobench.running.cell_run import Stopped
-from hpobench.running.display import Plan, Silent
+from hpobench.running.display import Silent
 from hpobench.running.faults import Fault
 from hpobench.running.interfaces import Slice
+from hpobench.running.progress import Progress
 from hpobench.running.scheduler import SliceScheduler
 from tests.hpobench.running.fake_slices import (
     FakeCluster,
@@ -40,13 +41,13 @@ class Piece:
 
     name: str
     done_on: list[str]
-    does: Callable[[Slice], bool] = lambda piece: True
+    does: Callable[[Slice], bool] = lambda slice_: True
 
-    def run(self, piece: Slice, stop: threading.Event) -> bool:
+    def run(self, slice_: Slice, stop: threading.Event) -> bool:
         time.sleep(0.002)
-        settled = self.does(piece)
+        settled = self.does(slice_)
         if settled:
-            self.done_on.append(f"{self.name} on {piece.name}")
+            self.done_on.append(f"{self.name} on {slice_.name}")
         return settled
 
 
@@ -56,7 +57,7 @@ class UntilStopped:
 
     stopped: bool = False
 
-    def run(self, piece: Slice, stop: threading.Event) -> bool:
+    def run(self, slice_: Slice, stop: threading.Event) -> bool:
         assert stop.wait(10), "nobody stopped it"
         self.stopped = True
         raise Stopped
@@ -64,15 +65,15 @@ class UntilStopped:
 
 @dataclass
 class Watching(Silent):
-    """A display that looks at the plan, and at what happens beside it."""
+    """A display that looks at the progress, and at what happens beside it."""
 
-    look: Callable[[Plan], None] = lambda plan: None
+    look: Callable[[Progress], None] = lambda progress: None
     notes: list[str] = field(default_factory=list)
 
-    def refresh(self, plan: Plan) -> None:
-        if not self.notes or self.notes[-1] != plan.note:
-            self.notes.append(plan.note)
-        self.look(plan)
+    def refresh(self, progress: Progress) -> None:
+        if not self.notes or self.notes[-1] != progress.note:
+            self.notes.append(progress.note)
+        self.look(progress)
 
 
 def slices(count: int) -> list[FakeSlice]:
@@ -80,8 +81,8 @@ def slices(count: int) -> list[FakeSlice]:
 
 
 def crew_of(cluster: FakeCluster, display: Any = None, patience: float = 60.0) -> SliceScheduler:
-    plan = Plan(small_study(patience=patience), Path(), [])
-    return SliceScheduler(cluster, display or Silent(), plan)
+    progress = Progress(small_study(patience=patience), Path(), [])
+    return SliceScheduler(cluster, display or Silent(), progress)
 
 
 def names(done: list[str]) -> list[str]:
@@ -92,7 +93,7 @@ def test_all_work_is_done_once_in_order_and_slices_are_given_back() -> None:
     cluster, done = FakeCluster(slices(1)), list[str]()
     crew_of(cluster).work([Piece(letter, done) for letter in "abcdef"])
     assert names(done) == list("abcdef")
-    assert all(piece.returned for piece in cluster.taken)
+    assert all(slice_.returned for slice_ in cluster.taken)
     assert not cluster.asking
 
 
@@ -100,25 +101,25 @@ def test_slices_work_side_by_side() -> None:
     meeting = threading.Barrier(3, timeout=10)
     cluster, done = FakeCluster(slices(3)), list[str]()
 
-    def meet(piece: Slice) -> bool:
+    def meet(slice_: Slice) -> bool:
         meeting.wait()
         return True
 
     crew_of(cluster).work([Piece(letter, done, meet) for letter in "abcdef"])
     assert sorted(names(done)) == list("abcdef")
     assert {what.split(" on ")[1] for what in done} == {"slice 0", "slice 1", "slice 2"}
-    assert all(piece.returned for piece in cluster.taken)
+    assert all(slice_.returned for slice_ in cluster.taken)
 
 
 def test_no_more_slices_are_taken_than_there_is_work() -> None:
     cluster, done, go = FakeCluster(slices(5)), list[str](), threading.Event()
     plan_slices = []
 
-    def look(plan: Plan) -> None:
-        plan_slices.append(plan.slices)
+    def look(progress: Progress) -> None:
+        plan_slices.append(progress.slices)
         go.set()
 
-    work = [Piece(letter, done, lambda piece: go.wait(10)) for letter in "ab"]
+    work = [Piece(letter, done, lambda slice_: go.wait(10)) for letter in "ab"]
     crew_of(cluster, Watching(look)).work(work)
     assert sorted(names(done)) == ["a", "b"]
     assert len(cluster.taken) <= 2
@@ -134,7 +135,7 @@ def test_no_work_takes_no_slice() -> None:
 def test_work_is_taken_up_again_before_the_rest_until_it_is_settled() -> None:
     cluster, done, left = FakeCluster(slices(1)), list[str](), [3]
 
-    def at_the_third(piece: Slice) -> bool:
+    def at_the_third(slice_: Slice) -> bool:
         left[0] -= 1
         return left[0] == 0
 
@@ -147,8 +148,8 @@ def test_work_of_a_slice_that_dies_goes_on_elsewhere() -> None:
     first, second = slices(2)
     cluster, done = FakeCluster([first]), list[str]()
 
-    def node_dies(piece: Slice) -> bool:
-        if piece is first:
+    def node_dies(slice_: Slice) -> bool:
+        if slice_ is first:
             first.there = False
             cluster.free.append(second)  # another node joins
             return False
@@ -186,8 +187,8 @@ def test_a_node_that_joins_is_used_at_once() -> None:
     first, second = slices(2)
     cluster, done, both = FakeCluster([first]), list[str](), threading.Barrier(2, timeout=10)
 
-    def joined(piece: Slice) -> bool:
-        if piece is first and not cluster.taken[1:]:
+    def joined(slice_: Slice) -> bool:
+        if slice_ is first and not cluster.taken[1:]:
             cluster.free.append(second)
         both.wait()
         return True
@@ -219,11 +220,11 @@ def test_a_cluster_that_is_merely_busy_is_waited_for() -> None:
 def test_what_it_waited_for_is_not_said_any_more_once_it_is_there() -> None:
     cluster, done, seen = FakeCluster(why="no node"), list[str](), threading.Event()
 
-    def look(plan: Plan) -> None:
-        if cluster.taken and not plan.note:
+    def look(progress: Progress) -> None:
+        if cluster.taken and not progress.note:
             seen.set()
 
-    def watched(piece: Slice) -> bool:
+    def watched(slice_: Slice) -> bool:
         assert seen.wait(5), "the note stayed while the cell ran"
         return True
 
@@ -238,8 +239,8 @@ def test_patience_begins_when_the_last_slice_is_gone_not_when_the_study_began() 
     first, second = slices(2)
     cluster, done = FakeCluster([first]), list[str]()
 
-    def long_and_then_the_node_dies(piece: Slice) -> bool:
-        if piece is second:
+    def long_and_then_the_node_dies(slice_: Slice) -> bool:
+        if slice_ is second:
             return True
         time.sleep(0.5)  # longer than patience, with a slice at work
         first.there, cluster.why = False, "no node"
@@ -253,41 +254,41 @@ def test_patience_begins_when_the_last_slice_is_gone_not_when_the_study_began() 
 def test_work_that_machines_fail_time_and_again_is_left_and_the_other_work_goes_on() -> None:
     cluster, done = FakeCluster(slices(1)), list[str]()
 
-    def lost(piece: Slice) -> bool:
+    def lost(slice_: Slice) -> bool:
         raise Fault("testing a: its worker was lost, 3 times", "worker lost")
 
-    plan = Plan(small_study(), Path(), [])
-    SliceScheduler(cluster, Silent(), plan).work([Piece("a", done, lost), Piece("b", done)])
+    progress = Progress(small_study(), Path(), [])
+    SliceScheduler(cluster, Silent(), progress).work([Piece("a", done, lost), Piece("b", done)])
     assert names(done) == ["b"]
-    assert plan.left == ["testing a: its worker was lost, 3 times"]
-    assert all(piece.returned for piece in cluster.taken)
+    assert progress.left == ["testing a: its worker was lost, 3 times"]
+    assert all(slice_.returned for slice_ in cluster.taken)
 
 
 def test_an_error_stops_all_the_work_and_is_raised() -> None:
     cluster, other = FakeCluster(slices(2)), UntilStopped()
 
-    def fails(piece: Slice) -> bool:
+    def fails(slice_: Slice) -> bool:
         raise RunError("the disk is full")
 
     with pytest.raises(RunError, match="the disk is full"):
         crew_of(cluster).work([other, Piece("a", [], fails), Piece("never", [])])
     assert other.stopped
-    assert all(piece.returned for piece in cluster.taken)
+    assert all(slice_.returned for slice_ in cluster.taken)
     assert not cluster.asking
 
 
 def test_an_interrupt_stops_all_the_work_says_so_and_goes_on() -> None:
     cluster, work, done = FakeCluster(slices(2)), [UntilStopped(), UntilStopped()], list[str]()
 
-    def interrupt(plan: Plan) -> None:
-        if len(cluster.taken) == 2 and not plan.note:
+    def interrupt(progress: Progress) -> None:
+        if len(cluster.taken) == 2 and not progress.note:
             raise KeyboardInterrupt
 
     display = Watching(interrupt)
     with pytest.raises(scheduler.Interrupted):
         crew_of(cluster, display).work([*work, Piece("never", done)])
     assert [piece.stopped for piece in work] == [True, True]
-    assert all(piece.returned for piece in cluster.taken)
+    assert all(slice_.returned for slice_ in cluster.taken)
     assert done == []
     assert display.notes[-1] == "stopping, what is complete is kept; Ctrl-C again stops at once"
 
@@ -296,8 +297,8 @@ def test_an_interrupt_does_not_wait_for_what_does_not_stop(monkeypatch: Any) -> 
     monkeypatch.setattr(scheduler, "STOP_SECONDS", 0.1)
     cluster, free = FakeCluster(slices(1)), threading.Event()
 
-    def interrupt(plan: Plan) -> None:
-        if cluster.taken and not plan.note:
+    def interrupt(progress: Progress) -> None:
+        if cluster.taken and not progress.note:
             raise KeyboardInterrupt
 
     began = time.monotonic()

@@ -13,9 +13,9 @@ from ray.cluster_utils import Cluster
 
 from hpobench import Results
 from hpobench.discovery import find_study
+from hpobench.pipeline import run
 from hpobench.results.json_files import append_lines, make_folder, write_json
 from hpobench.running.display import Silent
-from hpobench.running.runner import run
 from tests.hpobench.running.intervals import by_core, by_process, clashes
 
 MEASURED = ["seconds", "slot_seconds", "parts", "slot", "began", "ended"]

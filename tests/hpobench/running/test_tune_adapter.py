@@ -37,10 +37,8 @@ def test_cells_of_one_ray_job_never_get_each_others_trainable(
     task = find_task("quadratic")
     for name in ("random", "fds"):
         searcher = find_searcher(name)
-        control = CellLoop(Header("c", task.name, name, 0, 1), task, searcher, Budget(1), 1)
-        tune_adapter.tune_cell(
-            control, SlotContext(task, searcher, 0, 1, tmp_path), 1, 0.0, tmp_path
-        )
+        loop = CellLoop(Header("c", task.name, name, 0, 1), task, searcher, Budget(1), 1)
+        tune_adapter.tune_cell(loop, SlotContext(task, searcher, 0, 1, tmp_path), 1, 0.0, tmp_path)
     one, other = map(Experiment.get_trainable_name, names)
     assert one != other
     assert get_trainable_cls(one) is not get_trainable_cls(other)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import os
 import signal
@@ -18,10 +17,11 @@ import pandas as pd
 import pytest
 
 from hpobench import Results, RunError, Study, StudyError, evaluations
+from hpobench.pipeline import resume, run
 from hpobench.results.json_files import read_json, read_lines
 from hpobench.running.display import Silent
 from hpobench.running.ray_backend import check_room
-from hpobench.running.runner import resume, run
+from hpobench.running.run_folder import held
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]  # a machine may be shared with others
 
@@ -360,10 +360,8 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_two_runners_do_not_share_a_folder(faults) -> None:
     folder, _ = faults
-    other = os.open(folder, os.O_RDONLY)
-    fcntl.flock(other, fcntl.LOCK_EX)
-    refused = command("resume", folder, "--wandb", "off")
-    os.close(other)
+    with held(folder):
+        refused = command("resume", folder, "--wandb", "off")
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "another process is at work on this run" in refused.stderr
@@ -373,11 +371,8 @@ def test_two_runners_do_not_begin_in_one_folder(tmp_path: Path) -> None:
     """Before there is anything in it: the first still waits for its Ray."""
     folder = tmp_path / "new"
     folder.mkdir()
-    other = os.open(folder, os.O_RDONLY)
-    fcntl.flock(other, fcntl.LOCK_EX)
-    with pytest.raises(RunError, match="another process is at work on this run"):
+    with held(folder), pytest.raises(RunError, match="another process is at work on this run"):
         run(deterministic_study(), folder)
-    os.close(other)
     assert list(folder.iterdir()) == []
 
 

@@ -15,8 +15,8 @@ step. The reference and the default are trained beside the incumbents, on the sa
   epochs are what a task's budgets are in. A schedule is laid over the steps by the fraction of the
   training, windows and learned steps alike.
 * *With which randomness*: initial weights and batch order of training number `REPLAY_DRAWS` + draw
-  of the cell's seed, which neither a search nor a yardstick has seen: fresh for everybody, and for
-  one seed and draw the same for every searcher, for the reference and for the default.
+  of the cell's seed, which neither a search nor a baseline run has seen: fresh for everybody, and
+  for one seed and draw the same for every searcher, for the reference and for the default.
 
 `replay.jsonl` gets a line for each training; what it holds is not trained again, and an incumbent
 that was the incumbent at several times is trained once.
@@ -24,7 +24,6 @@ that was the incumbent at several times is trained once.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,71 +36,23 @@ import torch
 from hpobench.budget import Budget
 from hpobench.errors import StudyError
 from hpobench.provenance import commit, hardware, versions
-from hpobench.report.publishing import publish
 from hpobench.results.json_files import Record, read_json, read_lines, write_json
-from hpobench.results.loading import read_study
-from hpobench.results.regret import Clock
 from hpobench.results.replayed import END, Replays, incumbents_at
 from hpobench.results.run import Results
-from hpobench.results.schema import REPLAY, REPLAYED
-from hpobench.running.display import Display, Plan
-from hpobench.running.progress import Progress
-from hpobench.running.runner import held
-from hpobench.running.scheduler import Interrupted, SliceScheduler
+from hpobench.results.schema import REPLAY, REPLAYED, SCHEMA
 from hpobench.running.test_metrics import FRESH_DRAWS
-from hpobench.running.trainings import Training
+from hpobench.running.training import Training
 from hpobench.study import Study
-from hpobench.study_file import SCHEMA, rebuild
 from searchers.hypergradients.schedules import frozen_schedule
 from searchers.hypergradients.training import start, train
 from searchers.space import Flat
 from trainables.task import Task
 
 REPLAY_DRAWS = 2 * FRESH_DRAWS
-"""Training numbers from here on are for replays: no cell and no yardstick gets that far."""
+"""Training numbers from here on are for replays: no cell and no baseline run gets that far."""
 
 DRAWS = 5
 """How often each incumbent is trained, unless told."""
-
-
-def replay(
-    folder: str | Path,
-    at: Sequence[float] | None = None,
-    draws: int | None = None,
-    every: bool = False,
-    address: str | None = None,
-    source: Path | None = None,
-    clock: Clock = "seconds",
-    display: Display | None = None,
-) -> Results:
-    """Train the incumbents of a run's complete cells again; go on with what an earlier call began.
-
-    ``at``: times on the cells' clocks, in seconds; ``math.inf`` is the end of the budget, which it
-    is unless told. ``draws``: how often each. ``every``: also the incumbents between these times.
-    What was asked for earlier is kept to, too.
-    ``source``: the file that the study came from, if it is no longer where it was.
-
-    Raises RunError if the folder is no run, or another process is at work on it; StudyError for
-    times and draws that make no sense; KeyboardInterrupt with all that is done kept.
-    """
-    folder = Path(folder)
-    record = read_study(folder)
-    if source is not None:
-        record["source"] = str(source)
-    study = rebuild(record)
-    with held(folder):
-        results = Results.load(folder)
-        results = dataclasses.replace(
-            results, replays=agreed(results, study.budget, at, draws, every)
-        )
-        work = missing_replays(study, results)
-        _write_agreed(results)
-        if work:
-            place = Path(record["source"]) if record.get("source") else None
-            _carry_out(study, folder, work, address, place, clock, display)
-        results = Results.load(folder)
-        publish(results, clock)
-        return results
 
 
 def agreed(
@@ -111,7 +62,16 @@ def agreed(
     draws: int | None,
     every: bool = False,
 ) -> Replays:
-    """What is asked for now and what was asked for earlier; StudyError if it makes no sense."""
+    """What is asked for now and what was asked for earlier.
+
+    Args:
+        results: Of the run, with what was asked for earlier.
+        budget: Of the study's cells.
+        at, draws, every: As `hpobench.pipeline.replay` is given them.
+
+    Raises:
+        StudyError: For times and draws that make no sense.
+    """
     lines = pd.DataFrame(columns=[*REPLAY, *REPLAYED])
     earlier = results.replays or Replays(at=(), draws=0, lines=lines)
     if draws is not None and draws < 1:
@@ -129,7 +89,7 @@ def agreed(
     return Replays(tuple(sorted(times)), most, earlier.lines, every or earlier.every)
 
 
-def _write_agreed(results: Results) -> None:
+def write_agreed(results: Results) -> None:
     """`replay.json`: what was asked for, and each code and machine that had a part in it."""
     assert results.replays is not None
     file = results.path / "replay.json"
@@ -157,8 +117,8 @@ class Frozen:
 
 def train_again(
     task: Task, seed: int, frozen: Frozen, draw: int, device: str, threads: int
-) -> dict[str, Any]:
-    """Train on a fresh draw; what a line of ``replay.jsonl`` says of the outcome."""
+) -> list[dict[str, Any]]:
+    """Train on a fresh draw; what the one line of ``replay.jsonl`` says of the outcome."""
     torch.set_num_threads(threads)
     instance = task.build(seed, torch.device(device))
     problem = instance.inner if instance.full is None else instance.full()
@@ -166,11 +126,9 @@ def train_again(
     fresh = problem.draw(REPLAY_DRAWS + draw)
     trained = train(problem, fresh, along, start(fresh, task.rule), range(along.steps))
     metrics = task.capped(instance.test(trained.weights))
-    return {
-        "trained_on": "training" if instance.full is None else "training and validation",
-        "test_loss": metrics.loss,
-        "test_accuracy": metrics.accuracy,
-    }
+    trained_on = "training" if instance.full is None else "training and validation"
+    tested = {"test_loss": metrics.loss, "test_accuracy": metrics.accuracy}
+    return [{"trained_on": trained_on, **tested}]
 
 
 def training_of(
@@ -256,24 +214,3 @@ def _frozen(record: Record) -> Frozen:
             " name → its value at each step; let its searcher call that note something else"
         )
     return Frozen("incumbent", record["hyperparameters"], learned, names)
-
-
-def _carry_out(
-    study: Study,
-    folder: Path,
-    work: list[Training],
-    address: str | None,
-    source: Path | None,
-    clock: Clock,
-    display: Display | None,
-) -> None:
-    from hpobench.running.ray_backend import cluster
-
-    plan = Plan(study, folder, [])
-    display = display or Progress(work, "replays")
-    with cluster(study, address, source) as slices, display.showing(plan):
-        try:
-            SliceScheduler(slices, display, plan).work(work)
-        except Interrupted:
-            publish(Results.load(folder), clock)  # what is there; a second interrupt ends this, too
-            raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,14 +18,17 @@ import pandas as pd
 import pytest
 import torch
 
-from hpobench import Results, RunError, StudyError, seconds
+from hpobench import Results, RunError, StudyError, pipeline, seconds
+from hpobench.pipeline import replay, resume
 from hpobench.results.json_files import read_json, read_lines, write_json, write_lines
-from hpobench.running import ray_backend, replaying
-from hpobench.running.baseline_runs import missing_yardsticks
-from hpobench.running.display import Plan, Silent
+from hpobench.running import ray_backend, replays
+from hpobench.running.baseline_runs import missing_baseline_runs
+from hpobench.running.cell_run import cell_runs
+from hpobench.running.display import Silent
 from hpobench.running.faults import Fault
-from hpobench.running.replaying import REPLAY_DRAWS, Frozen, replay, train_again, training_of
-from hpobench.running.runner import cell_runs, held
+from hpobench.running.progress import Progress
+from hpobench.running.replays import REPLAY_DRAWS, Frozen, train_again, training_of
+from hpobench.running.run_folder import held
 from hpobench.running.scheduler import Interrupted
 from hpobench.running.test_metrics import FRESH_DRAWS
 from hpobench.study import Study
@@ -48,8 +52,8 @@ def run_of(study: Study, folder: Path) -> Path:
     runs = cell_runs(study, folder)
     for run in runs:
         assert run.run(FakeSlice(), never())
-    for yardstick in missing_yardsticks(study, folder, runs):
-        assert yardstick.run(FakeSlice(), never())
+    for baseline in missing_baseline_runs(study, folder, runs):
+        assert baseline.run(FakeSlice(), never())
     return folder
 
 
@@ -65,7 +69,7 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
 
     @contextmanager
     def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[FakeCluster]:
-        yield FakeCluster([dataclasses.replace(piece, returned=False) for piece in there])
+        yield FakeCluster([dataclasses.replace(slice_, returned=False) for slice_ in there])
 
     monkeypatch.setattr(ray_backend, "cluster", cluster)
     return there
@@ -74,21 +78,21 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tables alone are written."""
-    monkeypatch.setattr(replaying, "publish", lambda results, clock: results.write())
+    monkeypatch.setattr(pipeline, "publish", lambda results, clock: results.write())
 
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, Any, int]]:
     """What is trained again: row, seed, evaluation and draw of each."""
-    real, seen = replaying.train_again, []
+    real, seen = replays.train_again, []
 
     def counted(
         task: Task, seed: int, frozen: Frozen, draw: int, device: str, threads: int
-    ) -> dict[str, Any]:
+    ) -> list[dict[str, Any]]:
         seen.append((frozen.row, seed, frozen.names.get("evaluation"), draw))
         return real(task, seed, frozen, draw, device, threads)
 
-    monkeypatch.setattr(replaying, "train_again", counted)
+    monkeypatch.setattr(replays, "train_again", counted)
     return seen
 
 
@@ -173,6 +177,22 @@ def test_what_is_there_is_not_trained_again(
     assert (asked["at"], asked["draws"]) == ([0.1, "end"], 2)
 
 
+def test_a_run_of_a_version_whose_modules_were_called_otherwise_goes_on(
+    folder: Path, slices: list[FakeSlice], trained: list[tuple[str, int, Any, int]]
+) -> None:
+    file = folder / "study.json"
+    recorded = file.read_text()
+    assert '"searchers:RandomSearch"' in recorded
+    file.write_text(recorded.replace("searchers:", "searchers.random_search:"))
+    older = file.read_bytes()
+    shutil.rmtree(folder / "cells" / "quadratic__random__s1")
+    resumed = resume(folder, wandb="off", display=Silent())
+    assert resumed.cells["status"].tolist() == ["complete", "complete"]
+    quietly(folder, draws=1)
+    assert len(trained) == 6
+    assert file.read_bytes() == older
+
+
 @pytest.mark.parametrize("how", ["torn", "whole line"])
 def test_a_line_that_was_cut_off_is_trained_again_to_the_same_numbers(
     folder: Path, slices: list[FakeSlice], how: str
@@ -204,7 +224,7 @@ def test_an_interrupted_replay_goes_on_where_it_was(
             return super().call(function, *arguments)
 
     class Impatient(Silent):
-        def refresh(self, plan: Plan) -> None:
+        def refresh(self, progress: Progress) -> None:
             if third.is_set() and not late.is_set():
                 late.set()
                 raise KeyboardInterrupt
@@ -292,6 +312,13 @@ def test_a_run_that_nobody_replayed_says_so(folder: Path) -> None:
     assert "replay.csv" not in {file.name for file in results.write()}
 
 
+def trained_once(
+    task: Task, seed: int, what: Frozen, draw: int, device: str = "cpu", threads: int = 1
+) -> dict[str, Any]:
+    [outcome] = train_again(task, seed, what, draw, device, threads)
+    return outcome
+
+
 def frozen(configuration: dict[str, Any], learned: dict[str, Any] | None = None) -> Frozen:
     return Frozen("incumbent", configuration, learned or {}, {})
 
@@ -302,7 +329,7 @@ def test_draws_are_fresh_and_the_same_for_all() -> None:
     )
 
     def loss(configuration: dict[str, Any], seed: int, draw: int) -> float:
-        return train_again(SHORT, seed, frozen(configuration), draw, "cpu", 1)["test_loss"]
+        return trained_once(SHORT, seed, frozen(configuration), draw)["test_loss"]
 
     once = loss(default, 0, 0)
     assert loss(default, 0, 0) == once
@@ -318,7 +345,7 @@ def test_a_replay_trains_as_many_epochs_on_all_the_training_data() -> None:
     """By hand, with torch's own optimizer."""
     task = dataclasses.replace(DIGITS, budgets=(1, 2))
     configuration = DIGITS.space.flatten(DIGITS.default)
-    outcome = train_again(task, 2, frozen(configuration), 1, "cpu", 1)
+    outcome = trained_once(task, 2, frozen(configuration), 1)
     assert outcome["trained_on"] == "training and validation"
     made = DIGITS.build(2, CPU)
     assert made.full is not None
@@ -340,11 +367,11 @@ def test_more_data_help() -> None:
     part = dataclasses.replace(SHORT, build=without_full)
     default = frozen(DIGITS.space.flatten(DIGITS.default))
     on_all, on_part = (
-        [train_again(task, seed, default, 0, "cpu", 1)["test_loss"] for seed in range(4)]
+        [trained_once(task, seed, default, 0)["test_loss"] for seed in range(4)]
         for task in (SHORT, part)
     )
     assert sum(on_all) < sum(on_part)
-    assert train_again(part, 0, default, 0, "cpu", 1)["trained_on"] == "training"
+    assert trained_once(part, 0, default, 0)["trained_on"] == "training"
 
 
 def without_full(seed: int, device: torch.device) -> Any:
@@ -355,8 +382,8 @@ def test_hd_is_replayed_with_the_schedule_that_it_learned() -> None:
     problem, brief = DIGITS.build(0, CPU).inner, DIGITS.brief(0, 1)
     found = next(HD(multiplicative_beta=(0.1, 0.9)).search(problem, brief, Chain()))
     learned = json.loads(json.dumps(found.notes["schedule"]))
-    by_step = train_again(DIGITS, 0, frozen(dict(found.configuration), learned), 0, "cpu", 1)
-    by_window = train_again(DIGITS, 0, frozen(dict(found.configuration)), 0, "cpu", 1)
+    by_step = trained_once(DIGITS, 0, frozen(dict(found.configuration), learned), 0)
+    by_window = trained_once(DIGITS, 0, frozen(dict(found.configuration)), 0)
     assert by_step["test_loss"] != by_window["test_loss"]
     assert by_step["test_loss"] == pytest.approx(by_window["test_loss"], rel=0.5)
 
@@ -382,16 +409,16 @@ def test_a_diverged_replay_counts_as_the_ceiling() -> None:
     wild = DIGITS.space.flatten(DIGITS.default) | {"momentum": 0.99}
     wild |= {name: 3.0 for name in wild if name.startswith("learning_rate")}
     task = dataclasses.replace(DIGITS, loss_ceiling=0.5)
-    assert train_again(task, 0, frozen(wild), 0, "cpu", 1)["test_loss"] == 0.5
+    assert trained_once(task, 0, frozen(wild), 0)["test_loss"] == 0.5
 
 
 def test_a_training_that_raises_is_one_line(folder: Path) -> None:
     study = small_study(seeds=2, budget=seconds(9))
     what = Frozen("incumbent", {"learning_rate_0": 1.0}, {}, {"cell": "quadratic__random__s0"})
-    piece = training_of(study, folder, QUADRATIC, 0, what, 0)
+    training = training_of(study, folder, QUADRATIC, 0, what, 0)
     with pytest.raises(StudyError, match=r"replaying quadratic__random__s0: KeyError"):
-        piece.run(FakeSlice(), never())
-    assert not piece.done
+        training.run(FakeSlice(), never())
+    assert not training.done
     assert not (folder / "replay.jsonl").exists()
 
 
@@ -419,7 +446,7 @@ def test_the_command_replays_on_a_ray_of_its_own(folder: Path) -> None:
     assert "quadratic at 0.1 s: trained on training data" in done.stdout
     by_ray = lines(folder)
     assert len(by_ray) == 8
-    again = train_again(
+    again = trained_once(
         QUADRATIC, 1, frozen(QUADRATIC.space.flatten(QUADRATIC.default)), 0, "cpu", 1
     )
     [default] = [line for line in by_ray if (line["row"], line["seed"]) == ("default", 1)]
