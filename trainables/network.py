@@ -17,7 +17,7 @@ from searchers.inner_problem import NO_THETA, Buffers, Metrics, Theta, Weights
 from trainables.batch_norm import patch_batch_norm
 from trainables.rng import derive, generator
 from trainables.task import TaskError
-from trainables.training_losses import CrossEntropy, Minibatch, Objective
+from trainables.training_losses import CrossEntropy, Minibatch, TrainingLoss
 
 EVALUATION_BATCH = 500  # on a CPU, 1,000 images leave the cache: a third slower
 
@@ -111,7 +111,7 @@ class NetworkProblem:
         seed: int,
         device: torch.device,
         augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
-        objective: Objective | None = None,
+        objective: TrainingLoss | None = None,
         groups: Mapping[str, Callable[[str], bool]] = MappingProxyType({}),
     ):
         if batch_size < 1 or not len(validation):

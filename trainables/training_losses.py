@@ -27,7 +27,7 @@ class Minibatch(NamedTuple):
     key: int
 
 
-class Objective(Protocol):
+class TrainingLoss(Protocol):
     """A training loss."""
 
     @property
