@@ -269,6 +269,17 @@ class Space:
         """A flat configuration as a point of the unit cube, shape (len(self),)."""
         return np.array([d.to_unit(flat[n]) for n, d in self.scalars.items()])
 
+    def unit_slopes(self, flat: Mapping[str, Value]) -> np.ndarray:
+        """What each value changes by with the fraction of its range, shape (len(self),).
+
+        Of a space of `Float` alone; see `Float.unit_slope`.
+        """
+        slopes = []
+        for name, domain in self.scalars.items():
+            assert isinstance(domain, Float)
+            slopes.append(domain.unit_slope(float(flat[name])))
+        return np.array(slopes)
+
     def sample(self, rng: np.random.Generator) -> Flat:
         """A draw from the prior: uniform in every domain's own scale."""
         return self.from_unit(rng.random(len(self)))

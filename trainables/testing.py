@@ -22,6 +22,8 @@ from searchers.space import SpaceError
 from trainables.rng import generator
 from trainables.task import Instance, Task
 
+__all__ = ["check_task"]
+
 DIFFERENCE = 1e-8  # of finite differences in float64: small, as ReLU and pooling have kinks
 TOLERANCE = 1e-3  # of second derivatives, relative
 ROUNDING = 1e-4  # of sums over a split in float32, relative

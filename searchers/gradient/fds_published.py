@@ -9,7 +9,7 @@ from itertools import repeat
 
 import numpy as np
 
-from searchers.gradient.measured_points import evaluate, measure, unit_slopes
+from searchers.gradient.measured_points import evaluate, measure
 from searchers.gradient.outer_optimizers import OuterState, SignDescent
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.schedules import check_space
@@ -73,4 +73,4 @@ def _relative(space: Space, state: OuterState, step: np.ndarray) -> np.ndarray:
     flat = space.from_unit(state.point)
     values = np.array([float(flat[name]) for name in space.scalars])
     with np.errstate(divide="ignore"):
-        return np.abs(unit_slopes(space, flat) * step / values)
+        return np.abs(space.unit_slopes(flat) * step / values)

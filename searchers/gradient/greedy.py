@@ -14,12 +14,13 @@ import numpy as np
 from scipy.sparse import csr_array, eye_array
 from torch import Tensor
 
-from searchers.gradient.measured_points import by_unit, lost, nonfinite, schedule_note
+from searchers.gradient.measured_points import lost, nonfinite, schedule_note
 from searchers.gradient.outer_optimizers import GradientDescent, OuterOptimizer
 from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.reverse import Graphs
 from searchers.hypergradients.schedules import (
     Schedule,
+    by_unit,
     check_space,
     schedule_values,
     window_means,

@@ -12,12 +12,11 @@ import numpy as np
 from searchers.gradient.outer_optimizers import LARGEST
 from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.reversible_arithmetic import OutOfRange
-from searchers.hypergradients.scaled import Scaled
-from searchers.hypergradients.schedules import schedule
+from searchers.hypergradients.schedules import by_unit, schedule
 from searchers.hypergradients.training import start, train
 from searchers.inner_problem import InnerProblem
 from searchers.protocols import Brief, Evaluation
-from searchers.space import Flat, Float, Space
+from searchers.space import Flat, Space
 from searchers.stopwatch import Stopwatch
 
 SIGNIFICANT_DIGITS = 7
@@ -79,20 +78,6 @@ def measure(
     metrics = problem.validation(trained.weights)
     laps.end("validation")
     return Evaluation(training, flat, epochs, metrics, along.steps, trained.weights, laps.seconds)
-
-
-def by_unit(space: Space, flat: Flat, derivative: Scaled) -> np.ndarray:
-    """Derivatives by the values → derivatives by the fractions of their ranges, shape (D,)."""
-    return derivative.times(unit_slopes(space, flat)).values()
-
-
-def unit_slopes(space: Space, flat: Flat) -> np.ndarray:
-    """What each value changes by with the fraction of its range, (D,)."""
-    slopes = []
-    for name, domain in space.scalars.items():
-        assert isinstance(domain, Float)
-        slopes.append(domain.unit_slope(float(flat[name])))
-    return np.array(slopes)
 
 
 def lost(space: Space, derivative: np.ndarray) -> list[str]:

@@ -171,6 +171,20 @@ def window_means(space: Space, values: Mapping[str, np.ndarray]) -> Flat:
     return flat
 
 
+def by_unit(space: Space, flat: Flat, derivative: Scaled) -> np.ndarray:
+    """Derivatives by the values → derivatives by the fractions of their ranges.
+
+    Args:
+        space: the ranges, in log where they are log; all of them `Float`.
+        flat: the configuration at which was differentiated.
+        derivative: by each value, in the order of the space, (D,).
+
+    Returns:
+        Shape (D,): the size in which searchers take their steps.
+    """
+    return derivative.times(space.unit_slopes(flat)).values()
+
+
 def check_space(brief: Brief, problem: InnerProblem) -> None:
     """Refuse a space that names anything else than real hyperparameters of the rule or the loss."""
     for name, domain in brief.space.domains.items():
