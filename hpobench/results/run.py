@@ -48,7 +48,8 @@ from hpobench.results.summary import summarise
 class Results:
     """One run. Times are in seconds, losses in the task's metric.
 
-    ``study``: `study.json` as it is. ``references``: by task, None where there is none yet.
+    ``path``: its folder. ``study``: `study.json` as it is. ``references``: by task, None where
+    there is none yet.
     ``cells``: a row for each planned cell, in run order: cell, task, searcher, seed, status; cause
     (its kind) and why (a sentence); attempts (a list); the ledger: wall, slots, startup, residual
     (a share) and its parts in slot-seconds; host_memory and device_memory, the most that one of
@@ -98,10 +99,12 @@ class Results:
 
     @property
     def tasks(self) -> tuple[str, ...]:
+        """The study's tasks by name, in its order."""
         return tuple(task["name"] for task in self.study["tasks"])
 
     @property
     def searchers(self) -> tuple[str, ...]:
+        """The study's searchers by name, in its order."""
         return tuple(searcher["name"] for searcher in self.study["searchers"])
 
     def task(self, name: str) -> Record:
