@@ -29,9 +29,19 @@ NOTED_DIGITS = 5
 def evaluate(
     problem: InnerProblem, brief: Brief, flat: Flat, epochs: int, training: int, engine: Engine
 ) -> tuple[Evaluation, np.ndarray]:
-    """Train to a budget and differentiate: the measured point, and the hypergradient.
+    """Train to a budget and differentiate.
 
-    The hypergradient is by the fraction of each range, in the order of the space, shape (D,).
+    Args:
+        problem: what is trained.
+        brief: the cell's.
+        flat: the configuration.
+        epochs: the budget.
+        training: the number of the training.
+        engine: how it is differentiated.
+
+    Returns:
+        The measured point, and the hypergradient by the fraction of each range, in the order of
+        the space, shape (D,).
     """
     laps = Stopwatch(problem.device)
     along = schedule(brief, problem, flat, epochs)
@@ -87,8 +97,8 @@ def lost(space: Space, derivative: np.ndarray) -> list[str]:
 
 def nonfinite(names: Iterable[str]) -> dict[str, Any]:
     """The note that reports them; none if there are none."""
-    found = list(names)
-    return {"nonfinite": found} if found else {}
+    listed = list(names)
+    return {"nonfinite": listed} if listed else {}
 
 
 def hypergradient_note(derivatives: Mapping[str, float]) -> dict[str, dict[str, float]]:

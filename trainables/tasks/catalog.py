@@ -33,7 +33,11 @@ TASKS: Mapping[str, Task] = MappingProxyType(
 
 
 def find_task(name: str) -> Task:
-    """The task of that name, or a TaskError that lists the names there are."""
+    """The task of that name.
+
+    Raises:
+        TaskError: there is none; the message lists the names there are.
+    """
     if name in TASKS:
         return TASKS[name]
     near = get_close_matches(name, TASKS, n=1)
