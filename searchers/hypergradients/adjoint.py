@@ -116,18 +116,20 @@ class Adjoint:
             self._wanted,
         )
         sought = [sloped.leaf, *sloped.theta.values()]
-        found: tuple[Tensor | None, ...] = (None,) * len(sought)
+        by_sought: tuple[Tensor | None, ...] = (None,) * len(sought)
         if sloped.slope.requires_grad:  # a loss linear in the weights has no curvature
-            found = torch.autograd.grad(sloped.slope, sought, pulled.by_gradient, allow_unused=True)
+            by_sought = torch.autograd.grad(
+                sloped.slope, sought, pulled.by_gradient, allow_unused=True
+            )
         by_theta = {
             name: torch.zeros_like(sloped.theta[name]) if by is None else by
-            for name, by in zip(sloped.theta, found[1:], strict=True)
+            for name, by in zip(sloped.theta, by_sought[1:], strict=True)
         }
         for name, by in {**pulled.by_hyperparameter, **by_theta}.items():
             self._note(name, link.step, by)
         weights = pulled.by_state.weights
         self.state = State(
-            weights if found[0] is None else weights + found[0], pulled.by_state.memory
+            weights if by_sought[0] is None else weights + by_sought[0], pulled.by_state.memory
         )
         self._rescale()
 
@@ -176,9 +178,9 @@ def _add(sum_: tuple[Tensor, int] | None, by: Tensor, exponent: int) -> tuple[Te
     by = by.double()
     if sum_ is None:
         return by, exponent
-    tensor, own = sum_
-    top = max(own, exponent)
-    return _shifted(tensor, own - top) + _shifted(by, exponent - top), top
+    tensor, so_far = sum_
+    top = max(so_far, exponent)
+    return _shifted(tensor, so_far - top) + _shifted(by, exponent - top), top
 
 
 def _shifted(tensor: Tensor, by: int) -> Tensor:

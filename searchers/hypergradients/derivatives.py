@@ -82,8 +82,8 @@ def pull_back(
             outputs.append(output)
             seeds.append(seed)
     sought = [*leaves, *values.values()]
-    found = torch.autograd.grad(outputs, sought, seeds, allow_unused=True)
-    filled = [torch.zeros_like(x) if d is None else d for x, d in zip(sought, found, strict=True)]
+    by = torch.autograd.grad(outputs, sought, seeds, allow_unused=True)
+    filled = [torch.zeros_like(x) if d is None else d for x, d in zip(sought, by, strict=True)]
     parts, rest = filled[: len(leaves)], filled[len(leaves) :]
     return PulledBack(
         parts[-1], State(parts[0], tuple(parts[1:-1])), dict(zip(values, rest, strict=True))

@@ -132,9 +132,9 @@ class TensorGroup:
                 state, watch = self.states[i], self.watches[i]
                 if tensor is state[name]:
                     continue
-                own = None if watch.kept else state[name]
+                buffer = None if watch.kept else state[name]
                 if tensor is self.given[i] and not watch.keeps(tensor):
-                    vector[i] = tensor.clone() if own is None else own.copy_(tensor)
+                    vector[i] = tensor.clone() if buffer is None else buffer.copy_(tensor)
                 state[name] = vector[i]
         self.made, self.just_moved = self.made + 1, True
         for state in self.states:

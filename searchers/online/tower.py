@@ -239,11 +239,13 @@ class Tower(Optimizer):
                     f"with a new one, lr={group.get('lr')}"
                 )
         present = self.__dict__.get("param_groups", ())  # none while it is unpickled
-        for index, (mine, group) in enumerate(zip(present, state["param_groups"], strict=False)):
-            if type(self) is not Tower and _kinds(mine) != _kinds(group):  # not what its name says
+        for index, (current, group) in enumerate(zip(present, state["param_groups"], strict=False)):
+            if type(self) is not Tower and _kinds(current) != _kinds(
+                group
+            ):  # not what its name says
                 raise SearcherError(
                     f"cannot load this state: its group {index} is {_kinds(group)}, that of this "
-                    f"{type(self).__name__} is {_kinds(mine)}; a Tower takes any"
+                    f"{type(self).__name__} is {_kinds(current)}; a Tower takes any"
                 )
         groups = [_restored(group) for group in state["param_groups"]]
         super().__setstate__({**state, "param_groups": groups})
