@@ -18,6 +18,13 @@ class Budget:
 
     A training step is one forward and backward pass of one batch. A measured point that ends
     after the budget does not count.
+
+    Args:
+        amount: how much, above 0; a whole number unless it is seconds.
+        kind: of what: "seconds", "evaluations" or "steps".
+
+    Raises:
+        StudyError: it is no such amount, or of no such kind.
     """
 
     amount: float
@@ -38,16 +45,20 @@ class Budget:
         return plural(int(self.amount), self.kind.removesuffix("s"))
 
     def as_json(self) -> dict[str, Any]:
+        """As `study.json` has it."""
         return {"kind": self.kind, "amount": self.amount}
 
 
 def seconds(amount: float) -> Budget:
+    """A budget of an ``amount`` of seconds on each cell's clock."""
     return Budget(amount)
 
 
 def evaluations(amount: int) -> Budget:
+    """A budget of an ``amount`` of evaluations for each cell."""
     return Budget(amount, "evaluations")
 
 
 def steps(amount: int) -> Budget:
+    """A budget of an ``amount`` of training steps for each cell."""
     return Budget(amount, "steps")

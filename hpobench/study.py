@@ -41,9 +41,9 @@ class Cell:
 class Study:
     """Tasks × searchers × seeds under one budget for each cell.
 
-    Tasks and searchers may be given by name. ``seeds`` is how many (0, 1, …) or which. A bare
-    number as ``budget`` means seconds. A cell has ``width`` slots of ``cpus`` cores and ``gpus``
-    GPUs (which may be a fraction). ``yardstick_draws``: how often the reference's and the
+    ``tasks`` and ``searchers`` may be given by name. ``seeds`` is how many (0, 1, …) or which. A
+    bare number as ``budget`` means seconds. A cell has ``width`` slots of ``cpus`` cores and
+    ``gpus`` GPUs (which may be a fraction). ``yardstick_draws``: how often the reference's and the
     default's configurations are trained on each split, outside every cell's clock. ``patience``:
     for how many seconds nothing may happen in a cell before it is ended.
 

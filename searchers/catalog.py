@@ -39,7 +39,11 @@ SEARCHERS: dict[str, Searcher] = {
 
 
 def find_searcher(name: str) -> Searcher:
-    """The searcher of that name with its default settings, or a SearcherError with the names."""
+    """The searcher of that name with its default settings.
+
+    Raises:
+        SearcherError: there is none; the message has the names.
+    """
     if name not in SEARCHERS:
         close = difflib.get_close_matches(name, SEARCHERS, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""

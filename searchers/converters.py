@@ -37,7 +37,8 @@ def to_optuna(space: Space) -> dict[str, BaseDistribution]:
 def to_configspace(space: Space, seed: int) -> ConfigurationSpace:
     """A ConfigSpace with its own random state (it sorts its hyperparameters by name).
 
-    Raises SpaceError for a real range finer than ConfigSpace's 13 decimals can hold.
+    Raises:
+        SpaceError: a real range is finer than ConfigSpace's 13 decimals can hold.
     """
     import ConfigSpace
 
@@ -81,8 +82,10 @@ def to_tune(space: Space) -> dict[str, Domain]:
 def from_library(space: Space, values: Mapping[str, Any]) -> Flat:
     """What a library suggests as a checked flat configuration, in the space's own types.
 
-    A real number that rounding has put just outside its range is clipped; anything further
-    outside is a SpaceError.
+    A real number that rounding has put just outside its range is clipped.
+
+    Raises:
+        SpaceError: a value lies further outside, or a name is missing or unknown.
     """
     return space.check(
         {

@@ -25,7 +25,12 @@ NO_THETA: Theta = MappingProxyType({})
 
 
 class Weights(NamedTuple):
-    """Everything a trained model consists of: its parameters, shape (P,), and its buffers."""
+    """Everything a trained model consists of.
+
+    Args:
+        vector: its parameters, shape (P,).
+        buffers: name → what else its forward pass reads, such as running statistics.
+    """
 
     vector: Tensor
     buffers: Buffers
@@ -33,7 +38,12 @@ class Weights(NamedTuple):
 
 @dataclass(frozen=True)
 class Metrics:
-    """Mean loss over a split, and accuracy where the task has one."""
+    """What weights come to on a split.
+
+    Args:
+        loss: the mean over the split.
+        accuracy: the fraction that is right; None where the task has none.
+    """
 
     loss: float
     accuracy: float | None = None
@@ -46,9 +56,11 @@ class Draw(Protocol):
     augmentation) of the forward one.
     """
 
-    def initial(self) -> Weights: ...
+    def initial(self) -> Weights:
+        """The weights before the first step; new tensors at each call."""
 
-    def batch(self, step: int) -> Batch: ...
+    def batch(self, step: int) -> Batch:
+        """What the training loss of a step is given; steps are numbered from 0."""
 
 
 class InnerProblem(Protocol):
@@ -61,7 +73,8 @@ class InnerProblem(Protocol):
     """
 
     @property
-    def steps_per_epoch(self) -> int: ...
+    def steps_per_epoch(self) -> int:
+        """Training steps in an epoch, at least 1."""
 
     @property
     def hyperparameters(self) -> Mapping[str, float]:
@@ -72,21 +85,29 @@ class InnerProblem(Protocol):
         """Groups of weights with hyperparameters of their own: name → bool, shape (P,)."""
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where it trains."""
 
     def draw(self, training: int) -> Draw:
-        """The draw of a cell's n-th training: the same for every searcher."""
+        """The draw of the cell's training of that number: the same for every searcher."""
 
     def training_loss(
         self, vector: Tensor, buffers: Buffers, batch: Batch, theta: Theta = NO_THETA
     ) -> Tensor:
-        """Scalar, differentiable twice in ``vector`` and once more in each of ``theta``.
+        """The loss of one step.
 
-        ``theta``: the loss's own hyperparameters at this step.
+        Args:
+            vector: the weights, (P,).
+            buffers: the other parts of the model, which it may update in place.
+            batch: the step's, from a `Draw`.
+            theta: name → value of the loss's own hyperparameters at this step.
+
+        Returns:
+            A scalar, differentiable twice in ``vector`` and once more in each of ``theta``.
         """
 
     def validation_loss(self, vector: Tensor, buffers: Buffers) -> Tensor:
-        """Scalar, differentiable in ``vector``."""
+        """The loss on the validation split: a scalar, differentiable in ``vector``, (P,)."""
 
     def validation(self, weights: Weights) -> Metrics:
         """The same loss as a number, with accuracy; nothing to differentiate."""

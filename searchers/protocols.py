@@ -28,11 +28,16 @@ from searchers.update_rules import SGD, UpdateRule
 class Brief:
     """All that a searcher is told about a cell, the same for every searcher; printed.
 
-    ``initial``: configurations offered first to every searcher. ``default``: the practitioner's
-    choice, what a person would run without a search. ``budgets``: epochs of a training, ascending;
-    the last is the task's full horizon. ``compress``: whether a smaller budget is the whole
-    schedule in fewer steps (else: the first part of the schedule, which can be continued).
-    ``width``: how many trainings run at once. ``rule``: the task's update rule.
+    Args:
+        space: the search space.
+        initial: configurations offered first to every searcher.
+        default: the practitioner's choice, what a person would run without a search.
+        budgets: epochs of a training, ascending; the last is the task's full horizon.
+        compress: whether a smaller budget is the whole schedule in fewer steps (else: the first
+            part of the schedule, which can be continued).
+        seed: the cell's; all of a searcher's randomness follows from it.
+        width: how many trainings run at once.
+        rule: the task's update rule.
     """
 
     space: Space
@@ -54,9 +59,12 @@ class Brief:
 class Job:
     """One training to a budget, asked for by a black-box searcher.
 
-    ``training`` numbers the trainings of a cell from 0. A job with the number of an earlier one
-    trains the same configuration on, from the same initial weights in the same batch order, to a
-    larger budget.
+    Args:
+        training: numbers the trainings of a cell from 0. A job with the number of an earlier one
+            trains the same configuration on, from the same initial weights in the same batch
+            order, to a larger budget.
+        configuration: flat, a value for each name of the space.
+        epochs: the budget, one of the brief's.
     """
 
     training: int
@@ -65,7 +73,11 @@ class Job:
 
 
 def checked_job(job: object, brief: Brief) -> Job:
-    """A searcher's job as it may be run, in plain Python values; SearcherError if it may not."""
+    """A searcher's job as it may be run, in plain Python values.
+
+    Raises:
+        SearcherError: it may not be run: its number, its budget, or its configuration is none.
+    """
     if not isinstance(job, Job):
         raise SearcherError(f"it asked for {job!r}, which is not a Job")
     whole = isinstance(job.training, int) and job.training >= 0
@@ -85,21 +97,28 @@ class Suggester(Protocol):
         """The next job; None once there is nothing left to try."""
 
     def tell(self, job: Job, loss: float) -> None:
-        """The validation loss that a job came to."""
+        """Learn the validation loss that a job came to; finite."""
 
 
 @runtime_checkable
 class BlackBoxSearcher(Protocol):
     """A way to choose hyperparameters from validation losses alone.
 
-    It may also have a method ``warm_up()``, called before the clock starts, that loads what the
-    search needs (libraries, compiled code); it is told nothing of the task.
+    A frozen dataclass whose fields are its settings. It may also have a method ``warm_up()``,
+    called before the clock starts, that loads what the search needs (libraries, compiled code); it
+    is told nothing of the task.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called on the command line, in tables and in files."""
 
-    def suggester(self, brief: Brief) -> Suggester: ...
+    def suggester(self, brief: Brief) -> Suggester:
+        """A new search for a cell.
+
+        Raises:
+            SearcherError: it cannot work on this space.
+        """
 
 
 @dataclass(frozen=True)
@@ -108,6 +127,10 @@ class Chain:
 
     Chain k of w numbers its trainings k, k + w, k + 2w, …, so that together they draw what the
     trainings of any other searcher draw.
+
+    Args:
+        index: which one it is, from 0.
+        of: how many there are, the cell's width.
     """
 
     index: int = 0
@@ -118,14 +141,19 @@ class Chain:
 class Evaluation:
     """One measured point of a gradient-based search, or of one training.
 
-    ``training``: which of the cell's draws (initial weights, batch order) it used. ``steps``:
-    what it cost, in training steps (one forward and backward pass of one batch = 1).
-    ``seconds``: where its time went, by part of the ledger (see `searchers.stopwatch`); what is
-    left of its time was the searcher's thinking. ``weights``: what was trained.
-    ``notes``: what belongs to this searcher alone, JSON-serialisable: ``schedule`` (per-step
-    values where the configuration alone does not say them), ``hypergradient`` (name → derivative of
-    the validation loss by the fraction of its range; of values of each step, their norm),
-    ``nonfinite`` (hyperparameters whose hypergradient was inf or NaN), ….
+    Args:
+        training: which of the cell's draws (initial weights, batch order) it used.
+        configuration: flat, what was trained with.
+        epochs: the budget, one of the brief's.
+        metrics: of the validation split.
+        steps: what it cost, in training steps (one forward and backward pass of one batch = 1).
+        weights: what was trained.
+        seconds: where its time went, by part of the ledger (see `searchers.stopwatch`); what is
+            left of its time was the searcher's thinking.
+        notes: what belongs to this searcher alone, JSON-serialisable: ``schedule`` (per-step
+            values where the configuration alone does not say them), ``hypergradient`` (name →
+            derivative of the validation loss by the fraction of its range; of values of each step,
+            their norm), ``nonfinite`` (hyperparameters whose hypergradient was inf or NaN), ….
     """
 
     training: int
@@ -139,7 +167,11 @@ class Evaluation:
 
 
 def checked_evaluation(evaluation: object, brief: Brief) -> Evaluation:
-    """A searcher's evaluation as it may be recorded; SearcherError if it may not."""
+    """A searcher's evaluation as it may be recorded.
+
+    Raises:
+        SearcherError: it may not be: a number, its budget, or its configuration is none.
+    """
     if not isinstance(evaluation, Evaluation):
         raise SearcherError(f"it yielded {evaluation!r}, which is not an Evaluation")
     for what, count in (("training", evaluation.training), ("steps", evaluation.steps)):
@@ -166,13 +198,26 @@ def _checked_point(configuration: Any, epochs: object, brief: Brief) -> Flat:
 
 @runtime_checkable
 class GradientSearcher(Protocol):
-    """A way to choose hyperparameters by differentiating through the training."""
+    """A way to choose hyperparameters by differentiating through the training.
+
+    A frozen dataclass whose fields are its settings.
+    """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called on the command line, in tables and in files."""
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
-        """Evaluations until the caller stops asking (or, converged, until they end)."""
+        """Evaluations until the caller stops asking (or, converged, until they end).
+
+        Args:
+            problem: what is trained, under the cell's seed.
+            brief: what every searcher is told about the cell.
+            chain: which of the runs side by side this is, and so which trainings are its own.
+
+        Raises:
+            SearcherError: it cannot work on this space.
+        """
 
 
 Searcher: TypeAlias = BlackBoxSearcher | GradientSearcher

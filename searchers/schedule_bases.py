@@ -27,15 +27,27 @@ class Basis(Protocol):
         """What it is, for the tables that print what every searcher was given."""
 
     def values(self, coefficients: np.ndarray, steps: int) -> np.ndarray:
-        """(n,) → (steps,), inside the coefficients' range if that is an interval."""
+        """The value of each step.
+
+        Args:
+            coefficients: what is searched for, (n,).
+            steps: how many steps the training has.
+
+        Returns:
+            Shape (steps,), inside the coefficients' range if that is an interval.
+        """
 
     def jacobian(self, coefficients: np.ndarray, steps: int) -> csr_array:
-        """The derivatives of `values`, (steps, n)."""
+        """The derivatives of `values` by the coefficients, sparse, (steps, n)."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """One value in each of n windows of equal length, as near as the number of steps allows."""
+    """One value in each of n windows of equal length, as near as the number of steps allows.
+
+    Args:
+        words: what it is called in tables; nothing, as it is the usual one.
+    """
 
     words: str = ""
 
@@ -51,7 +63,11 @@ class Windows:
 
 @dataclass(frozen=True)
 class Linear:
-    """Straight lines between n knots at equal distances, the first and last steps among them."""
+    """Straight lines between n knots at equal distances, the first and last steps among them.
+
+    Args:
+        words: what it is called in tables.
+    """
 
     words: str = "knots of straight lines"
 
@@ -71,7 +87,12 @@ class Linear:
 
 @dataclass(frozen=True)
 class Differentiated:
-    """A basis from one function of torch tensors, (n,) and the number of steps → (steps,)."""
+    """A basis from one function of torch tensors.
+
+    Args:
+        function: differentiable, coefficients (n,) and the number of steps → (steps,).
+        words: what it is called in tables.
+    """
 
     function: Callable[[Tensor, int], Tensor]
     words: str = "coefficients of a function"

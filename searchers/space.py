@@ -33,7 +33,13 @@ class SpaceError(ValueError):
 
 @dataclass(frozen=True)
 class Float:
-    """A real number in [low, high], uniform on a linear or (``log=True``) a logarithmic scale."""
+    """A real number in a range, its prior uniform on the range's scale.
+
+    Args:
+        low: the lower bound, which belongs to the range.
+        high: the upper bound, which belongs to it too.
+        log: whether the scale is logarithmic, not linear.
+    """
 
     low: float
     high: float
@@ -65,6 +71,7 @@ class Float:
         return self.high - self.low
 
     def problem_with(self, value: Any) -> str | None:
+        """Why a value is not in the domain, to be read after its name; None if it is."""
         if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
             return f"is {value!r}, not a number"
         if not self.low <= value <= self.high:
@@ -74,7 +81,13 @@ class Float:
 
 @dataclass(frozen=True)
 class Int:
-    """A whole number in {low, …, high}, uniform on a linear or a logarithmic scale."""
+    """A whole number in a range, its prior uniform on the range's scale.
+
+    Args:
+        low: the lower bound, which belongs to the range.
+        high: the upper bound, which belongs to it too.
+        log: whether the scale is logarithmic, not linear.
+    """
 
     low: int
     high: int
@@ -88,6 +101,7 @@ class Int:
         _check_range(self.low, self.high, self.log)
 
     def from_unit(self, u: float) -> int:
+        """The value at the fraction u of the range, each whole number as wide as the others."""
         low, high = self.low - 0.5, self.high + 0.5
         if self.log:
             value = math.exp(math.log(low) + u * (math.log(high) - math.log(low)))
@@ -96,12 +110,14 @@ class Int:
         return min(max(round(value), self.low), self.high)
 
     def to_unit(self, value: Value) -> float:
+        """The fraction of the range at the middle of the value's part of it."""
         low, high, x = self.low - 0.5, self.high + 0.5, float(value)
         if self.log:
             return (math.log(x) - math.log(low)) / (math.log(high) - math.log(low))
         return (x - low) / (high - low)
 
     def problem_with(self, value: Any) -> str | None:
+        """Why a value is not in the domain, to be read after its name; None if it is."""
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             return f"is {value!r}, not a whole number"
         if not self.low <= value <= self.high:
@@ -111,7 +127,11 @@ class Int:
 
 @dataclass(frozen=True)
 class Categorical:
-    """One of a few choices without an order: strings, numbers or booleans."""
+    """One of a few choices without an order.
+
+    Args:
+        choices: at least two different strings, numbers or booleans.
+    """
 
     choices: tuple[Value, ...]
 
@@ -130,12 +150,15 @@ class Categorical:
             raise SpaceError(f"Categorical has a choice twice: {self.choices!r}")
 
     def from_unit(self, u: float) -> Value:
+        """The choice at the fraction u of them."""
         return self.choices[min(int(u * len(self.choices)), len(self.choices) - 1)]
 
     def to_unit(self, value: Value) -> float:
+        """The fraction of the choices at the middle of this one's part of them."""
         return (self.choices.index(value) + 0.5) / len(self.choices)
 
     def problem_with(self, value: Any) -> str | None:
+        """Why a value is not in the domain, to be read after its name; None if it is."""
         known = isinstance(value, (str, int, float, np.generic)) and value in self.choices
         return None if known else f"is {value!r}, not one of {self.choices!r}"
 
@@ -145,9 +168,12 @@ Scalar: TypeAlias = Float | Int | Categorical
 
 @dataclass(frozen=True)
 class Vector:
-    """``length`` values of one scalar domain, for example a schedule's learning rates.
+    """Several values of one scalar domain, for example a schedule's learning rates.
 
-    ``basis`` lays them over the steps of a training.
+    Args:
+        length: how many.
+        element: the domain of each.
+        basis: lays them over the steps of a training.
     """
 
     length: int
@@ -167,6 +193,13 @@ Domain: TypeAlias = Scalar | Vector
 @dataclass(frozen=True)
 class Space:
     """Named domains, in order.
+
+    Args:
+        domains: name → domain. A name is an identifier; a part after a dot names a group of
+            weights.
+
+    Raises:
+        SpaceError: it makes no sense; the message says which name, and why.
 
     >>> space = Space({"learning_rate": Vector(2, Float(1e-3, 1.0, log=True)),
     ...                "momentum": Float(0.0, 0.99)})
@@ -220,7 +253,11 @@ class Space:
         return len(self._scalars)  # type: ignore[attr-defined]
 
     def flatten(self, nested: Nested) -> Flat:
-        """Nested → flat, checked: every name there, nothing else, every value in range."""
+        """Nested → flat.
+
+        Raises:
+            SpaceError: a name is missing or unknown, or a value is out of range.
+        """
         _check_names(nested.keys(), self.domains.keys())
         flat: Flat = {}
         for name, domain in self.domains.items():
@@ -235,7 +272,11 @@ class Space:
         return self.check(flat)
 
     def check(self, flat: Mapping[str, Any]) -> Flat:
-        """A flat configuration as plain Python values in the space's order, or a SpaceError."""
+        """A flat configuration as plain Python values in the space's order.
+
+        Raises:
+            SpaceError: a name is missing or unknown, or a value is out of range.
+        """
         scalars = self.scalars
         _check_names(flat.keys(), scalars.keys())
         checked: Flat = {}
@@ -268,6 +309,17 @@ class Space:
     def to_unit(self, flat: Mapping[str, Value]) -> np.ndarray:
         """A flat configuration as a point of the unit cube, shape (len(self),)."""
         return np.array([d.to_unit(flat[n]) for n, d in self.scalars.items()])
+
+    def unit_slopes(self, flat: Mapping[str, Value]) -> np.ndarray:
+        """What each value changes by with the fraction of its range, shape (len(self),).
+
+        Of a space of `Float` alone; see `Float.unit_slope`.
+        """
+        slopes = []
+        for name, domain in self.scalars.items():
+            assert isinstance(domain, Float)
+            slopes.append(domain.unit_slope(float(flat[name])))
+        return np.array(slopes)
 
     def sample(self, rng: np.random.Generator) -> Flat:
         """A draw from the prior: uniform in every domain's own scale."""

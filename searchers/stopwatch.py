@@ -26,6 +26,9 @@ class Stopwatch:
         metrics = problem.validation(trained.weights)
         laps.end("validation")
         laps.seconds  # {"train": …, "validation": …}
+
+    Args:
+        device: whose work is waited for at the end of each lap.
     """
 
     def __init__(self, device: torch.device):
@@ -34,10 +37,12 @@ class Stopwatch:
         self._last = clock(device)
 
     def end(self, part: str, inside: Mapping[str, float] = NOTHING) -> None:
-        """End a lap: it was time of this part.
+        """End a lap.
 
-        ``inside``: seconds by part that were measured in this lap by another stopwatch. They stay
-        with their own parts, and this part has the rest.
+        Args:
+            part: whose time it was.
+            inside: seconds by part that were measured in this lap by another stopwatch. They stay
+                with their own parts, and this part has the rest.
         """
         now = clock(self._device)
         rest = max(now - self._last - sum(inside.values()), 0.0)

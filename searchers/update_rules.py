@@ -26,7 +26,12 @@ Values: TypeAlias = Mapping[str, Value]
 
 
 class State(NamedTuple):
-    """Weights and what the rule remembers, each of shape (P,); also the shape of their adjoint."""
+    """What a training carries from step to step; its adjoint has the same shapes.
+
+    Args:
+        weights: shape (P,).
+        memory: what the rule remembers, tensors of shape (P,) each.
+    """
 
     weights: Tensor
     memory: tuple[Tensor, ...] = ()
@@ -36,20 +41,33 @@ class UpdateRule(Protocol):
     """How a training step changes the weights; steps are numbered from 0."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called in tables and files."""
 
     @property
     def defaults(self) -> Mapping[str, float]:
         """Its hyperparameters, with the values of those that a search space leaves out."""
 
-    def init(self, weights: Tensor) -> State: ...
+    def init(self, weights: Tensor) -> State:
+        """The state before the first step, from weights of shape (P,)."""
 
     def update(self, state: State, gradient: Tensor, at: Values, step: int) -> State:
-        """The state after one step; new tensors, none changed."""
+        """The state after one step: differentiable, new tensors, none changed.
+
+        Args:
+            state: before the step.
+            gradient: of the training loss by the weights, (P,).
+            at: name → value of each hyperparameter at this step, a float or a tensor (P,).
+            step: its number, from 0.
+        """
 
 
 def check_rule(rule: UpdateRule, state: State) -> None:
-    """Refuse a rule of one's own whose first step is no pure, differentiable function."""
+    """Refuse a rule of one's own whose first step is no pure, differentiable function.
+
+    Raises:
+        SearcherError: it is not; the message says in what.
+    """
     if type(rule).__module__ == __name__:
         return
     leaves = [x.detach().clone().requires_grad_() for x in (state.weights, *state.memory)]
@@ -83,7 +101,11 @@ class SGD:
     h = g + weight_decay · w, then v ← momentum · v + (1 − dampening) · h (undampened at the first
     step), then w ← w − learning_rate · v, or with Nesterov's momentum − learning_rate · (h +
     momentum · v). Unlike torch's, dampening also acts when momentum is 0: the step is smooth in it.
-    ``clamp``: each entry of the gradient is first clamped to ± this.
+
+    Args:
+        nesterov: whether with Nesterov's momentum.
+        clamp: each entry of the gradient is first clamped to ± this; None for not at all.
+        name: what it is called in tables and files.
     """
 
     nesterov: bool = False
@@ -119,6 +141,9 @@ class Maclaurin:
     """Momentum as in Maclaurin, Duvenaud & Adams (2015): v ← γv − (1 − γ)g, then w ← w + αv.
 
     γ is ``momentum``, α ``learning_rate``; g includes weight_decay · w.
+
+    Args:
+        name: what it is called in tables and files.
     """
 
     name: str = "maclaurin"
@@ -144,6 +169,10 @@ class Adam:
 
     m and s, the running means of g and g², are corrected for their start at 0;
     w ← w − learning_rate · m / (√s + eps).
+
+    Args:
+        decoupled: whether weight decay acts on the weights themselves, not through the gradient.
+        name: what it is called in tables and files.
     """
 
     decoupled: bool = False
@@ -177,6 +206,9 @@ class RMSProp:
     """RMSProp (Tieleman & Hinton 2012), as `torch.optim.RMSprop` with its ``alpha``.
 
     s ← alpha · s + (1 − alpha) · g², v ← momentum · v + g / (√s + eps), w ← w − learning_rate · v.
+
+    Args:
+        name: what it is called in tables and files.
     """
 
     name: str = "rmsprop"
@@ -203,6 +235,9 @@ class AdaGrad:
     """AdaGrad (Duchi et al. 2011), as `torch.optim.Adagrad`.
 
     s ← s + g², w ← w − learning_rate / (1 + step · decay) · g / (√s + eps).
+
+    Args:
+        name: what it is called in tables and files.
     """
 
     name: str = "adagrad"
@@ -248,10 +283,12 @@ def plus(base: Tensor, factor: Value, direction: Tensor) -> Tensor:
 
 
 def minus(base: Tensor, factor: Value, direction: Tensor) -> Tensor:
+    """base − factor · direction."""
     return plus(base, -factor, direction)
 
 
 def scaled(tensor: Tensor, factor: Value) -> Tensor:
+    """factor · tensor; no pass where the factor is 1."""
     return tensor if isinstance(factor, float) and factor == 1.0 else tensor * factor
 
 
@@ -261,6 +298,7 @@ def kept(value: Value) -> Value:
 
 
 def running_mean(mean: Tensor, new: Tensor, decay: Value) -> Tensor:
+    """decay · mean + (1 − decay) · new."""
     return plus(scaled(mean, decay), kept(decay), new)
 
 

@@ -40,32 +40,32 @@ def data_root() -> Path:
 
 def mnist() -> Images:
     """60,000 + 10,000 digits, 28 × 28 grey."""
-    found = _torchvision(
+    train, test = _torchvision(
         "MNIST", "MNIST", unpacked="MNIST/raw/*-ubyte", archives="the four .gz files into MNIST/raw"
     )
-    return _images(*found, mean=(0.1307,), deviation=(0.3081,))
+    return _images(train, test, mean=(0.1307,), deviation=(0.3081,))
 
 
 def fashion_mnist() -> Images:
     """60,000 + 10,000 articles of clothing, 28 × 28 grey."""
-    found = _torchvision(
+    train, test = _torchvision(
         "FashionMNIST",
         "Fashion-MNIST",
         unpacked="FashionMNIST/raw/*-ubyte",
         archives="the four .gz files into FashionMNIST/raw",
     )
-    return _images(*found, mean=(0.2860,), deviation=(0.3530,))
+    return _images(train, test, mean=(0.2860,), deviation=(0.3530,))
 
 
 def cifar10() -> Images:
     """50,000 + 10,000 photographs of ten kinds of things, 32 × 32 in colour."""
-    found = _torchvision(
+    train, test = _torchvision(
         "CIFAR10",
         "CIFAR-10",
         unpacked="cifar-10-batches-py/*_batch*",
         archives="cifar-10-python.tar.gz",
     )
-    return _images(*found, mean=CIFAR10_MEAN, deviation=CIFAR10_DEVIATION)
+    return _images(train, test, mean=CIFAR10_MEAN, deviation=CIFAR10_DEVIATION)
 
 
 def cifar10_jpeg() -> Images:

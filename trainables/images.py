@@ -19,8 +19,11 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 class Images:
     """A data set in its fixed training and test part.
 
-    Inputs have shape (n, channels, height, width), in any numeric type; ``mean`` and
-    ``deviation`` are those of its pixels, one value a channel, in the inputs' own units.
+    Args:
+        train: inputs of shape (n, channels, height, width), in any numeric type.
+        test: likewise.
+        mean: of the pixels, one value a channel, in the inputs' own units.
+        deviation: likewise.
     """
 
     train: Examples
@@ -48,9 +51,16 @@ def instance(
     device: torch.device,
     augment: Augment | None = None,
 ) -> Instance:
-    """``validation`` examples, drawn by the cell's seed, are taken out of the training part.
+    """A data set split by the cell's seed; the full training set is the whole training part.
 
-    The full training set is the whole training part.
+    Args:
+        images: the data set.
+        make_model: builds the network.
+        validation: how many examples are taken out of the training part.
+        batch_size: examples in a training step.
+        seed: the cell's.
+        device: where it trains.
+        augment: what is done to each training batch, if anything.
     """
     order = torch.randperm(len(images.train), generator=generator(seed, "split"))
     held_out, kept = (

@@ -14,6 +14,7 @@ Shape = tuple[int, int, int]
 
 
 def logistic_regression(shape: Shape, classes: int) -> nn.Module:
+    """One linear layer."""
     channels, height, width = shape
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, classes))
 
@@ -87,7 +88,14 @@ class _ResidualBlock(nn.Module):
 
 
 def wide_resnet(shape: Shape, classes: int, *, depth: int, widen: int) -> nn.Module:
-    """WRN-depth-widen (Zagoruyko & Komodakis 2016), without dropout; depth is 6n + 4."""
+    """WRN-depth-widen (Zagoruyko & Komodakis 2016), without dropout.
+
+    Args:
+        shape: of an image.
+        classes: how many there are.
+        depth: layers, 6n + 4.
+        widen: by how much it is wider than a plain ResNet.
+    """
     blocks, rest = divmod(depth - 4, 6)
     if rest or blocks < 1:
         raise ValueError(f"a wide ResNet's depth is 6n + 4 (10, 16, 22, …), not {depth}")
@@ -107,4 +115,5 @@ def wide_resnet(shape: Shape, classes: int, *, depth: int, widen: int) -> nn.Mod
 
 
 def wrn_16_1(shape: Shape, classes: int) -> nn.Module:
+    """The smallest of the usual wide ResNets: sixteen layers, no wider than a plain one."""
     return wide_resnet(shape, classes, depth=16, widen=1)

@@ -17,14 +17,19 @@ from searchers.inner_problem import NO_THETA, Buffers, Metrics, Theta, Weights
 from trainables.batch_norm import patch_batch_norm
 from trainables.rng import derive, generator
 from trainables.task import TaskError
-from trainables.training_losses import CrossEntropy, Minibatch, Objective
+from trainables.training_losses import CrossEntropy, Minibatch, TrainingLoss
 
 EVALUATION_BATCH = 500  # on a CPU, 1,000 images leave the cache: a third slower
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs, shape (n, …), with their class labels, int64, shape (n,), on one device."""
+    """Inputs with their class labels, on one device.
+
+    Args:
+        inputs: shape (n, …).
+        labels: int64, shape (n,).
+    """
 
     inputs: Tensor
     labels: Tensor
@@ -37,6 +42,7 @@ class Examples:
         return len(self.labels)
 
     def to(self, device: torch.device) -> Examples:
+        """The same on another device."""
         return Examples(self.inputs.to(device), self.labels.to(device))
 
 
@@ -47,7 +53,12 @@ def joined(*parts: Examples) -> Examples:
 
 
 class NetworkDraw:
-    """One training's initial weights and batch order, from (cell seed, training number)."""
+    """One training's initial weights and batch order, from (cell seed, training number).
+
+    Args:
+        problem: the cell's.
+        training: its number.
+    """
 
     def __init__(self, problem: NetworkProblem, training: int):
         self._problem = problem
@@ -89,16 +100,27 @@ class NetworkDraw:
 class NetworkProblem:
     """Classification by cross-entropy, weights as one flat vector.
 
-    ``make_model`` builds the module from torch's global random state (seeded here). If its forward
-    pass draws from that state too (dropout), it is seeded at each step by the batch's key, so that
-    a step can be replayed. ``augment`` maps (inputs, CPU generator) → inputs. ``objective`` is the
-    training loss, validation and test are always cross-entropy. ``groups``: name → predicate on a
-    parameter's name, for weights with hyperparameters of their own. Parameters that need no
-    gradient stay as they are. A last, smaller batch of an epoch is left out, as training loops
-    commonly do.
+    Parameters that need no gradient stay as they are. A last, smaller batch of an epoch is left
+    out, as training loops commonly do.
 
-    Raises a TaskError if there are fewer training examples than one batch has, none to validate
-    on, or no weights to train.
+    Args:
+        make_model: builds the module from torch's global random state (seeded here). If its forward
+            pass draws from that state too (dropout), it is seeded at each step by the batch's key,
+            so that a step can be replayed.
+        train: the training examples.
+        validation: the validation examples.
+        batch_size: examples in a training step.
+        seed: the cell's, from which initial weights and batch orders follow.
+        device: where it trains.
+        augment: (inputs, CPU generator) → inputs of a training batch.
+        objective: the training loss, by default cross-entropy; validation and test are always
+            cross-entropy.
+        groups: name → predicate on a parameter's name, for weights with hyperparameters of their
+            own.
+
+    Raises:
+        TaskError: there are fewer training examples than one batch has, none to validate on, or no
+            weights to train; or a training step could not be repeated.
     """
 
     def __init__(
@@ -111,7 +133,7 @@ class NetworkProblem:
         seed: int,
         device: torch.device,
         augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
-        objective: Objective | None = None,
+        objective: TrainingLoss | None = None,
         groups: Mapping[str, Callable[[str], bool]] = MappingProxyType({}),
     ):
         if batch_size < 1 or not len(validation):

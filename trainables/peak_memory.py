@@ -41,9 +41,9 @@ def peak_host() -> int:
         status = (PROCESS / "status").read_text()
     except OSError:
         status = ""
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-    if found:
-        return int(found[1]) * 1024
+    high_water = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    if high_water:
+        return int(high_water[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

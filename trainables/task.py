@@ -28,14 +28,14 @@ class TaskError(ValueError):
 class Instance:
     """A task with its data split by one seed, on one device.
 
-    ``inner`` is all that a searcher sees. ``test`` measures finished weights on the test set,
-    after the cell.
-
-    ``full`` makes the inner problem on the full training set: the same seed's training and
-    validation data together, never the test's. It has more steps an epoch, draws equal initial
-    weights for equal training numbers, and its validation loss, on what it trains on, means
-    nothing. None for a task that holds nothing out, or does not say how to train on it: it is
-    replayed on its own training data, and the replay says so.
+    Args:
+        inner: all that a searcher sees.
+        test: measures finished weights on the test set, after the cell.
+        full: makes the inner problem on the full training set: the same seed's training and
+            validation data together, never the test's. It has more steps an epoch, draws equal
+            initial weights for equal training numbers, and its validation loss, on what it trains
+            on, means nothing. None for a task that holds nothing out, or does not say how to train
+            on it: it is replayed on its own training data, and the replay says so.
     """
 
     inner: InnerProblem
@@ -47,18 +47,31 @@ class Instance:
 class Task:
     """Data, model, update rule, losses, search space, and the full horizon.
 
-    ``build(seed, device)`` makes the instance of one cell. ``initial`` and ``default`` are nested
-    configurations inside ``space``. ``budgets`` are epochs, ascending, the last the full horizon.
-    ``smaller_budget`` says what a budget below the horizon means, the same for every searcher:
-    ``"compress"`` runs the whole schedule in fewer steps, ``"truncate"`` the first part of it.
-    ``optimum``: the best configuration where it is known in closed form. ``reference``: the file
-    that ``hpobench reference`` wrote for it, from which regrets are then measured.
-    ``loss_ceiling``: a validation loss above it, or none at all, counts as diverged and is
-    recorded as this value.
+    The space names hyperparameters of the update rule (for SGD: ``learning_rate``, ``momentum``,
+    ``weight_decay``, ``dampening``) or of the training loss, each a Float, or a Vector for a
+    schedule; what it leaves out has its default.
 
-    ``rule`` is the update rule that every searcher trains with. The space names hyperparameters of
-    it (for SGD: ``learning_rate``, ``momentum``, ``weight_decay``, ``dampening``) or of the
-    training loss, each a Float, or a Vector for a schedule; what it leaves out has its default.
+    Args:
+        name: an identifier, by which it goes on the command line and in files.
+        summary: a line on it, for lists.
+        build: (seed, device) → the instance of one cell.
+        space: what may be tuned, in which ranges.
+        initial: nested configurations that every searcher begins with, at least one.
+        default: the practitioner's, nested: what a person would run without a search.
+        budgets: epochs, ascending, the last the full horizon.
+        smaller_budget: what a budget below the horizon means, the same for every searcher:
+            ``"compress"`` runs the whole schedule in fewer steps, ``"truncate"`` the first part of
+            it.
+        loss_ceiling: a validation loss above it, or none at all, counts as diverged and is recorded
+            as this value.
+        metric: what its losses are called in tables and figures.
+        optimum: the best configuration where it is known in closed form, nested.
+        rule: the update rule that every searcher trains with.
+        reference: the file that ``hpobench reference`` wrote for it, from which regrets are then
+            measured.
+
+    Raises:
+        TaskError: it makes no sense; the message says what.
     """
 
     name: str
@@ -105,7 +118,12 @@ class Task:
         return metrics if within else Metrics(self.loss_ceiling, metrics.accuracy)
 
     def brief(self, seed: int, width: int) -> Brief:
-        """What every searcher is told about a cell of this task."""
+        """What every searcher is told about a cell of this task.
+
+        Args:
+            seed: the cell's.
+            width: how many trainings run at once.
+        """
         return Brief(
             space=self.space,
             initial=tuple(self.space.flatten(nested) for nested in self.initial),

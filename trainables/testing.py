@@ -22,6 +22,8 @@ from searchers.space import SpaceError
 from trainables.rng import generator
 from trainables.task import Instance, Task
 
+__all__ = ["check_task"]
+
 DIFFERENCE = 1e-8  # of finite differences in float64: small, as ReLU and pooling have kinks
 TOLERANCE = 1e-3  # of second derivatives, relative
 ROUNDING = 1e-4  # of sums over a split in float32, relative
@@ -36,7 +38,7 @@ def check_task(
     draws_differ: bool = True,
     split_by_seed: bool = True,
 ) -> None:
-    """AssertionError, in one line, for the first part of the contract that does not hold.
+    """Check that a task keeps the contract on which every searcher relies.
 
     Checked: configurations in the space, and a space of the update rule's and the loss's
     hyperparameters; at least one step an epoch; draws that replay, initial weights and batches, in
@@ -45,11 +47,18 @@ def check_task(
     finite differences in float64, if the problem's own tensors allow it); trainings that leave no
     trace in the problem; a validation loss and its metrics that agree; another split for another
     seed; a test of its own; a full training set, if there is one, that is no smaller and starts
-    from the same weights.
+    from the same weights. It takes some ten training steps and six passes over validation and test.
 
-    ``draws_differ=False`` for a task that is the same in every training, ``split_by_seed=False``
-    for one without examples to split (its test may then be its validation); each is then held to
-    that. It takes some ten training steps and six passes over validation and test.
+    Args:
+        task: one of your own, or of the project's.
+        seed: the cell's that it is built for.
+        device: where it is built.
+        draws_differ: False for a task that is the same in every training, which it is then held to.
+        split_by_seed: False for one without examples to split (its test may then be its
+            validation), which it is then held to.
+
+    Raises:
+        AssertionError: in one line, the first part of the contract that does not hold.
     """
     try:
         instance, other = task.build(seed, device), task.build(seed + 1, device)

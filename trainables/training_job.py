@@ -20,7 +20,13 @@ def evaluate_job(problem: InnerProblem, brief: Brief, job: Job, trainings: Path)
     """Train a job's configuration to its budget and validate it.
 
     On a task whose smaller budgets are the first part of the schedule, a training below the
-    horizon leaves its state in the folder ``trainings``, from which a later job trains it on.
+    horizon leaves its state in a folder, from which a later job trains it on.
+
+    Args:
+        problem: what is trained.
+        brief: the cell's.
+        job: what a searcher asked for.
+        trainings: the folder.
     """
     laps = Stopwatch(problem.device)
     along = schedule(brief, problem, job.configuration, job.epochs)
@@ -71,6 +77,7 @@ def save_weights(path: Path, weights: Weights) -> None:
 
 
 def load_weights(file: Path | BinaryIO, device: torch.device) -> Weights:
+    """What `save_weights` kept."""
     with np.load(file, allow_pickle=False) as kept:
         return _weights(kept, device)
 

@@ -19,7 +19,14 @@ from searchers.inner_problem import Theta
 
 
 class Minibatch(NamedTuple):
-    """Inputs (B, …), labels (B,), their places in the training set (B,), the step's random key."""
+    """What a training loss is given of a step.
+
+    Args:
+        inputs: (B, …).
+        labels: (B,).
+        examples: their places in the training set, (B,).
+        key: the step's, for all that is random about it.
+    """
 
     inputs: Tensor
     labels: Tensor
@@ -27,8 +34,8 @@ class Minibatch(NamedTuple):
     key: int
 
 
-class Objective(Protocol):
-    """A training loss."""
+class TrainingLoss(Protocol):
+    """A training loss of a network, twice differentiable in the weights, once more in θ."""
 
     @property
     def hyperparameters(self) -> Mapping[str, float]:
@@ -37,7 +44,14 @@ class Objective(Protocol):
     def __call__(
         self, forward: Callable[[Tensor], Tensor], vector: Tensor, batch: Minibatch, theta: Theta
     ) -> Tensor:
-        """The loss, a scalar. ``forward`` maps inputs to logits; ``vector`` holds the weights."""
+        """The loss of one batch, a scalar.
+
+        Args:
+            forward: inputs (B, …) → logits (B, classes).
+            vector: the weights, (P,).
+            batch: the step's.
+            theta: name → value of each hyperparameter at this step.
+        """
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from hpobench.audit.rows import DIFFERENCES, Agreement
 from searchers.hypergradients.derivatives import direction
 from searchers.hypergradients.training import clone, gradient, rows, start
 from searchers.online import SGD, AdaGrad, Adam, RMSProp, Tower
-from searchers.online.level import Level
-from searchers.online.level_state import settle
+from searchers.online.level_state import with_raw
+from searchers.online.levels import Level
 from searchers.update_rules import State, UpdateRule
 from trainables.network import seeded
 
@@ -94,10 +94,10 @@ def tower(rule: str, net: str) -> Iterator[Agreement]:
         model, optimizer = copy.deepcopy(before)
         _loss(model, STEPS - 1).backward()
         group = optimizer.param_groups[0]
-        storey = group["storeys"][0]
-        storey["raw"][index] += shift
-        settle(level, storey)
-        group["lr"] = storey["at"]["lr"]
+        base, *above = group["level_states"]
+        raw = [number + shift * (i == index) for i, number in enumerate(base.raw)]
+        base = with_raw(level, base, raw)
+        group["level_states"], group["lr"] = [base, *above], base.values["lr"]
         optimizer.step()
         optimizer.zero_grad()
         return model, optimizer

@@ -10,10 +10,9 @@ import numpy as np
 
 from hpobench.audit.rows import Spread, Trouble, taken_by, trouble
 from hpobench.audit.subjects import clamped, labelled
-from searchers.gradient.measured_points import by_unit
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.engines import Engine
-from searchers.hypergradients.schedules import schedule
+from searchers.hypergradients.schedules import by_unit, schedule
 from searchers.inner_problem import InnerProblem
 from trainables.task import Task
 

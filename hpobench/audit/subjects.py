@@ -105,7 +105,7 @@ def find_engine(address: str) -> Engine:
     """The engine at ``module:attribute`` or ``file.py:attribute``.
 
     The attribute is an engine, a class of engines, or a call of one with literal arguments:
-    ``searchers.hypergradients.reverse:Checkpointed(segment=4)``.
+    ``searchers.hypergradients:Checkpointed(segment=4)``.
     """
     place, colon, expression = address.partition(":")
     if not colon or not place or not expression:

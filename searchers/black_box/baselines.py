@@ -13,7 +13,11 @@ from searchers.space import Flat, Float, Vector
 
 @dataclass(frozen=True)
 class Default:
-    """One full training of the task's default configuration."""
+    """One full training of the task's default configuration.
+
+    Args:
+        name: what it is called in tables and files.
+    """
 
     name: str = "default"
 
@@ -27,6 +31,9 @@ class DefaultCosine:
 
     The schedule starts from the default's first learning rate and is sampled at the middle of
     each window; a value below the range is raised to its lower bound.
+
+    Args:
+        name: what it is called in tables and files.
     """
 
     name: str = "default_cosine"

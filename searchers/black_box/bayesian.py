@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 class BayesianOptimization:
     """A Gaussian process with log expected improvement (Optuna's GPSampler), full trainings.
 
-    ``startup_trials``: trainings, the initial configurations among them, before the first model.
+    Args:
+        startup_trials: trainings, the initial configurations among them, before the first model.
+        name: what it is called in tables and files.
     """
 
     startup_trials: int = 10
@@ -47,8 +49,11 @@ class BayesianOptimization:
 class TPE:
     """Tree-structured Parzen estimators over all dimensions jointly, full trainings.
 
-    ``startup_trials``: as for `BayesianOptimization`. ``candidates``: how many points are drawn
-    from the good ones' density to choose a suggestion from.
+    Args:
+        startup_trials: as for `BayesianOptimization`.
+        candidates: how many points are drawn from the good ones' density to choose a suggestion
+            from.
+        name: what it is called in tables and files.
     """
 
     startup_trials: int = 10
@@ -79,7 +84,12 @@ class TPE:
 
 
 class StudySuggester:
-    """An Optuna study asked and told: the initial configurations, then what the sampler says."""
+    """An Optuna study asked and told: the initial configurations, then what the sampler says.
+
+    Args:
+        brief: the cell's.
+        sampler: Optuna's, with a seed of its own.
+    """
 
     def __init__(self, brief: Brief, sampler: BaseSampler) -> None:
         import optuna

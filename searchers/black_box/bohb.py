@@ -29,12 +29,19 @@ from searchers.space import Flat, Float
 class BOHB:
     """Hyperband with kernel densities of good and bad configurations; the initial ones first.
 
-    A model exists for a budget once it has ``min_points`` + dimensions + 1 results (None:
-    dimensions + 1, the least that it takes); the model of the largest such budget is used.
-    ``top_percent`` of the results, at least ``min_points``, count as good; a suggestion is the
-    best of ``candidates`` draws from their density, widened by ``bandwidth_factor`` and never
-    narrower than ``min_bandwidth`` of the range. ``random_fraction`` of the configurations are
-    draws from the prior all the same.
+    A model exists for a budget once it has ``min_points`` + dimensions + 1 results; the model of
+    the largest such budget is used.
+
+    Args:
+        eta: one in ``eta`` configurations is promoted.
+        min_points: also the least number of results that count as good; None for dimensions + 1,
+            the least that a model takes.
+        top_percent: how many of the results count as good.
+        candidates: a suggestion is the best of so many draws from the good ones' density.
+        random_fraction: of the configurations that are draws from the prior all the same.
+        bandwidth_factor: by which that density is widened for the draws.
+        min_bandwidth: the least width of a density, as a fraction of the range.
+        name: what it is called in tables and files.
     """
 
     eta: int = 3
@@ -66,9 +73,12 @@ class BOHB:
 class DensityModel:
     """HpBandSter's generator of configurations, with a random state of its own.
 
-    ``kde_models``: budget in epochs → its model. ``model_based_picks``: how many configurations
-    came from a model so far. The generator answers its own failures with a random configuration
-    and a warning; here they are a SearcherError.
+    The generator answers its own failures with a random configuration and a warning; here they are
+    a SearcherError. ``model_based_picks`` counts the configurations that came from a model so far.
+
+    Args:
+        brief: the cell's.
+        settings: the searcher.
     """
 
     def __init__(self, brief: Brief, settings: BOHB) -> None:
@@ -97,6 +107,7 @@ class DensityModel:
 
     @property
     def kde_models(self) -> Mapping[float, Any]:
+        """Budget in epochs → its model."""
         return self._generator.kde_models
 
     def propose(self, epochs: int) -> Flat:

@@ -26,7 +26,15 @@ class RungJob(NamedTuple):
 
 @dataclass
 class Rung:
-    """``size`` trainings at one budget: who is in it, who has not started, what came out."""
+    """Trainings at one budget.
+
+    Args:
+        size: how many it takes.
+        epochs: their budget.
+        members: those that are in it.
+        waiting: those of them that have not started.
+        losses: training → what came out.
+    """
 
     size: int
     epochs: int
@@ -36,6 +44,7 @@ class Rung:
 
     @property
     def complete(self) -> bool:
+        """Whether all its results are there."""
         return len(self.losses) == self.size
 
     def best(self, count: int) -> list[int]:
@@ -44,13 +53,18 @@ class Rung:
 
 
 class Bracket:
-    """One run of successive halving, of a shape that is fixed from the start."""
+    """One run of successive halving, of a shape that is fixed from the start.
+
+    Args:
+        shape: the (size, epochs) of each rung, the smallest budget first.
+    """
 
     def __init__(self, shape: Sequence[tuple[int, int]]) -> None:
         self.rungs = [Rung(size, epochs) for size, epochs in shape]
 
     @property
     def complete(self) -> bool:
+        """Whether its last rung is."""
         return self.rungs[-1].complete
 
     def next(self, fresh: int) -> RungJob | None:
@@ -64,11 +78,11 @@ class Bracket:
                 return RungJob(rung.waiting.pop(0), rung.epochs)
         return None
 
-    def record(self, slot: RungJob, loss: float) -> None:
+    def record(self, job: RungJob, loss: float) -> None:
         """A result; the last one of a rung promotes its best to the next."""
-        index = next(i for i, rung in enumerate(self.rungs) if rung.epochs == slot.epochs)
+        index = next(i for i, rung in enumerate(self.rungs) if rung.epochs == job.epochs)
         rung = self.rungs[index]
-        rung.losses[slot.training] = loss
+        rung.losses[job.training] = loss
         if rung.complete and rung is not self.rungs[-1]:
             following = self.rungs[index + 1]
             following.members = rung.best(following.size)
@@ -76,7 +90,12 @@ class Bracket:
 
 
 class Brackets:
-    """Bracket after bracket without end; ``complete`` ones are kept to be looked at."""
+    """Bracket after bracket without end; ``complete`` ones are kept to be looked at.
+
+    Args:
+        budgets: epochs, ascending.
+        eta: one in ``eta`` trainings is promoted.
+    """
 
     def __init__(self, budgets: Sequence[int], eta: int) -> None:
         self._shapes = cycle(shapes(budgets, eta))
@@ -88,21 +107,21 @@ class Brackets:
         """The next training: of the earliest bracket that has one, else of a new bracket."""
         fresh = len(self._home)
         for bracket in self._open:
-            slot = bracket.next(fresh)
-            if slot:
+            job = bracket.next(fresh)
+            if job:
                 break
         else:
             bracket = Bracket(next(self._shapes))
             self._open.append(bracket)
-            slot = bracket.next(fresh)
-            assert slot is not None  # a new bracket always has a first training
-        self._home[slot.training] = bracket
-        return slot
+            job = bracket.next(fresh)
+            assert job is not None  # a new bracket always has a first training
+        self._home[job.training] = bracket
+        return job
 
-    def record(self, slot: RungJob, loss: float) -> None:
+    def record(self, job: RungJob, loss: float) -> None:
         """The (finite) loss of a training that `next` gave."""
-        bracket = self._home[slot.training]
-        bracket.record(slot, loss)
+        bracket = self._home[job.training]
+        bracket.record(job, loss)
         if bracket.complete:
             self._open.remove(bracket)
             self.complete.append(bracket)

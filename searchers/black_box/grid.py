@@ -25,8 +25,13 @@ LARGEST_GRID = 100_000
 class GridSearch:
     """The initial configurations, then the grid in a seeded random order, then nothing.
 
-    ``learning_rates``, ``momenta``, ``weight_decays``: how many levels these have where the space
-    names them; ``others``: how many any other range has (all choices of a Categorical are tried).
+    Args:
+        learning_rates: how many levels a learning rate has, where the space names it.
+        momenta: likewise of momentum.
+        weight_decays: likewise of weight decay.
+        others: how many any other range has (all choices of a Categorical are tried).
+        decay: by which a step schedule divides the learning rate, twice.
+        name: what it is called in tables and files.
     """
 
     learning_rates: int = 7
@@ -49,7 +54,11 @@ class GridSearch:
         return InOrder(_distinct(chain(brief.initial, shuffled)), brief.horizon)
 
     def points(self, space: Space) -> list[Flat]:
-        """The whole grid, in order; SearcherError if it is too large to ever finish."""
+        """The whole grid, in order.
+
+        Raises:
+            SearcherError: it is too large to ever finish.
+        """
         axes = [self._axis(name, domain) for name, domain in space.domains.items()]
         size = math.prod(map(len, axes))
         if size > LARGEST_GRID:

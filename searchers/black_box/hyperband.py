@@ -21,7 +21,9 @@ from searchers.space import Flat, Space
 class Hyperband:
     """Brackets of draws from the prior; all initial configurations go first.
 
-    ``eta``: one in ``eta`` configurations is promoted.
+    Args:
+        eta: one in ``eta`` configurations is promoted.
+        name: what it is called in tables and files.
     """
 
     eta: int = 3
@@ -60,7 +62,13 @@ class Prior:
 
 
 class BracketSuggester:
-    """Hyperband's brackets, filled with the initial configurations and then by a proposer."""
+    """Hyperband's brackets, filled with the initial configurations and then by a proposer.
+
+    Args:
+        brief: the cell's.
+        eta: one in ``eta`` configurations is promoted.
+        proposer: where the other configurations come from.
+    """
 
     def __init__(self, brief: Brief, eta: int, proposer: Proposer) -> None:
         self.brackets = Brackets(brief.budgets, eta)
@@ -69,19 +77,19 @@ class BracketSuggester:
         self._configurations: list[Flat] = []  # by number of training
 
     def ask(self) -> Job:
-        slot = self.brackets.next()
-        if slot.training == len(self._configurations):
-            self._configurations.append(self._configuration(slot))
-        return Job(slot.training, dict(self._configurations[slot.training]), slot.epochs)
+        job = self.brackets.next()
+        if job.training == len(self._configurations):
+            self._configurations.append(self._configuration(job))
+        return Job(job.training, dict(self._configurations[job.training]), job.epochs)
 
     def tell(self, job: Job, loss: float) -> None:
         self.brackets.record(RungJob(job.training, job.epochs), loss)
         self.proposer.learn(self._configurations[job.training], job.epochs, loss)
 
-    def _configuration(self, slot: RungJob) -> Flat:
-        if slot.training < len(self._initial):
-            return self._initial[slot.training]
-        return self.proposer.propose(slot.epochs)
+    def _configuration(self, job: RungJob) -> Flat:
+        if job.training < len(self._initial):
+            return self._initial[job.training]
+        return self.proposer.propose(job.epochs)
 
 
 def check_eta(name: str, eta: int) -> None:

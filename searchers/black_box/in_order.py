@@ -9,7 +9,12 @@ from searchers.space import Flat
 
 
 class InOrder:
-    """A suggester that trains each configuration to ``epochs``, one after the other."""
+    """A suggester that trains each configuration, one after the other.
+
+    Args:
+        configurations: in order; they may be endless.
+        epochs: the budget of each.
+    """
 
     def __init__(self, configurations: Iterable[Flat], epochs: int) -> None:
         self._numbered = enumerate(configurations)

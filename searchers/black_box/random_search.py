@@ -16,7 +16,11 @@ from searchers.space import Flat
 
 @dataclass(frozen=True)
 class RandomSearch:
-    """The initial configurations, then draws from the prior without end."""
+    """The initial configurations, then draws from the prior without end.
+
+    Args:
+        name: what it is called in tables and files.
+    """
 
     name: str = "random"
 

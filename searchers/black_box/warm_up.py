@@ -1,4 +1,4 @@
-"""A rehearsal on a made-up space: what is imported and built at first use is ready afterwards."""
+"""A short search on a made-up space: what is imported and built at first use is ready after it."""
 
 from __future__ import annotations
 

@@ -14,8 +14,14 @@ import numpy as np
 from searchers.gradient.outer_optimizers import OuterOptimizer, OuterState
 
 
-class Held(NamedTuple):
-    """An outer step that was kept: where, at which loss, with which hypergradient, (D,)."""
+class KeptStep(NamedTuple):
+    """An outer step that was not taken back.
+
+    Args:
+        state: where it led.
+        loss: the validation loss there.
+        derivative: the hypergradient there, (D,).
+    """
 
     state: OuterState
     loss: float
@@ -23,10 +29,15 @@ class Held(NamedTuple):
 
 
 class SearchPath(NamedTuple):
-    """Where a search goes next, and the steps that it kept on its way."""
+    """The way of a search.
+
+    Args:
+        state: where it goes next.
+        kept: the steps that it kept, in order.
+    """
 
     state: OuterState
-    held: tuple[Held, ...] = ()
+    kept: tuple[KeptStep, ...] = ()
 
 
 def advanced(
@@ -36,15 +47,22 @@ def advanced(
 
     Over the edge the last step is taken back, and the one before it too (it led here), and the
     search goes on from there with half the step sizes.
+
+    Args:
+        path: before.
+        outer: how it steps.
+        loss: the validation loss at the path's state.
+        derivative: the hypergradient there, (D,).
+        tolerance: see `over_the_edge`.
     """
-    best = min((held.loss for held in path.held), default=None)
-    here = Held(path.state, loss, derivative)
+    best = min((step.loss for step in path.kept), default=None)
+    here = KeptStep(path.state, loss, derivative)
     if not over_the_edge(loss, derivative, best, tolerance):
-        return SearchPath(outer.update(path.state, derivative), (*path.held, here))
-    held = path.held[:-1] if len(path.held) > 1 else path.held
-    back = held[-1] if held else here
+        return SearchPath(outer.update(path.state, derivative), (*path.kept, here))
+    kept = path.kept[:-1] if len(path.kept) > 1 else path.kept
+    back = kept[-1] if kept else here
     shorter = np.minimum(back.state.step, path.state.step) / 2
-    return SearchPath(outer.update(back.state._replace(step=shorter), back.derivative), held)
+    return SearchPath(outer.update(back.state._replace(step=shorter), back.derivative), kept)
 
 
 def over_the_edge(

@@ -27,18 +27,23 @@ from searchers.settings import instance, number, whole
 class FDS:
     """Sign-based outer steps from the task's initial configuration, halved when a sign flips.
 
-    ``outer``: how it steps. ``warm_steps``: outer steps at each budget below the full one, before
-    the full ones. ``tolerance``: a step whose training ends this many times above the best loss,
-    or nowhere finite, went over the edge, where hypergradients say nothing: it is taken back, the
-    point before it too, and every step is halved. ``last_step``: once every step is below it, the
-    search has converged; it goes on from where it stands with half the first step and the median
-    of the hypergradients of twice the ``draws``, up to ``most_draws``. (An optimizer whose steps
-    do not shrink by themselves never gets there.)
+    A hyperparameter whose hypergradient is NaN stays for that step, and the evaluation says so.
+    Each training is an evaluation. At width w, w chains run side by side, chain k from the task's
+    initial configuration k (modulo their number) with its own draws.
 
-    ``engine`` computes the hypergradients; a hyperparameter whose hypergradient is NaN stays for
-    that step, and the evaluation says so. Each training is an evaluation. At width w, w chains run
-    side by side, chain k from the task's initial configuration k (modulo their number) with its
-    own draws.
+    Args:
+        outer: how it steps.
+        last_step: once every step is below it, the search has converged; it goes on from where it
+            stands with half the first step and the median of the hypergradients of twice the
+            draws. (An optimizer whose steps do not shrink by themselves never gets there.)
+        warm_steps: outer steps at each budget below the full one, before the full ones.
+        tolerance: a step whose training ends this many times above the best loss, or nowhere
+            finite, went over the edge, where hypergradients say nothing: it is taken back, the
+            point before it too, and every step is halved.
+        draws: trainings at each point, their hypergradients' median taken.
+        most_draws: how many these may become.
+        engine: computes the hypergradients.
+        name: what it is called in tables and files.
     """
 
     outer: OuterOptimizer = field(default_factory=SignDescent)

@@ -9,7 +9,7 @@ from itertools import repeat
 
 import numpy as np
 
-from searchers.gradient.measured_points import evaluate, measure, unit_slopes
+from searchers.gradient.measured_points import evaluate, measure
 from searchers.gradient.outer_optimizers import OuterState, SignDescent
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.schedules import check_space
@@ -24,18 +24,23 @@ class FDSPublished:
     """FDS as published: forward mode with clamped Hessian-vector products, and plain sign steps.
 
     Micaelli & Storkey (NeurIPS 2021) and their code. The first outer step is at the task's
-    smallest budget, all others at the full one. ``first_step``: a fraction of every range, as
-    theirs were (0.1 for learning rate and momentum, 3e-4 for weight decay, over ranges ten times
-    as wide); halved when a sign flips. ``clamp``: each entry of a Hessian-vector product is
-    clamped to ± this. Converged once every step is below ``converged_at`` of its hyperparameter's
-    value, it trains its last schedule and ends, as theirs did, though a clock may have time left.
-    There are no safeguards and no restarts, and one draw for each outer step.
+    smallest budget, all others at the full one. Once converged it trains its last schedule and
+    ends, as theirs did, though a clock may have time left. There are no safeguards and no restarts,
+    and one draw for each outer step.
 
     What differs: bounds are kept to (theirs had none), and in the scale of each range, log ones
     too; a sign is compared with the last one known, also over a NaN, where theirs was forgotten;
     validation uses the task's own mode of normalisation. Their training clamped gradients to ±3:
     in a comparison every searcher trains with the task's own rule, so here this does not (a task
     has it with the rule ``SGD(clamp=3.0)``).
+
+    Args:
+        first_step: a fraction of every range, as theirs were (0.1 for learning rate and momentum,
+            3e-4 for weight decay, over ranges ten times as wide); halved when a sign flips.
+        clamp: each entry of a Hessian-vector product is clamped to ± this.
+        converged_at: it has converged once every step is below this fraction of its
+            hyperparameter's value.
+        name: what it is called in tables and files.
     """
 
     first_step: float = 0.1
@@ -50,6 +55,7 @@ class FDSPublished:
 
     @property
     def engine(self) -> Forward:
+        """What computes its hypergradients."""
         return Forward(clamp=self.clamp)
 
     def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
@@ -73,4 +79,4 @@ def _relative(space: Space, state: OuterState, step: np.ndarray) -> np.ndarray:
     flat = space.from_unit(state.point)
     values = np.array([float(flat[name]) for name in space.scalars])
     with np.errstate(divide="ignore"):
-        return np.abs(unit_slopes(space, flat) * step / values)
+        return np.abs(space.unit_slopes(flat) * step / values)

@@ -14,12 +14,13 @@ import numpy as np
 from scipy.sparse import csr_array, eye_array
 from torch import Tensor
 
-from searchers.gradient.measured_points import by_unit, lost, nonfinite, schedule_note
+from searchers.gradient.measured_points import lost, nonfinite, schedule_note
 from searchers.gradient.outer_optimizers import GradientDescent, OuterOptimizer
 from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.reverse import Graphs
 from searchers.hypergradients.schedules import (
     Schedule,
+    by_unit,
     check_space,
     schedule_values,
     window_means,
@@ -39,8 +40,8 @@ class Greedy:
     """Trainings that change all their hyperparameters every ``horizon`` steps, greedily.
 
     Each hyperparameter has one value at a time. After each window of ``horizon`` steps the
-    validation loss is differentiated by the values in that window (by ``engine``) and they make a
-    step (by ``outer``); the training goes on from where it stands. What this ignores is all that a
+    validation loss is differentiated by the values in that window and they make a step; the
+    training goes on from where it stands. What this ignores is all that a
     window's values do to the training after its end. As a small learning rate lowers a noisy loss
     at once and costs progress only later, short horizons choose it too small (Wu et al. 2018).
 
@@ -50,6 +51,12 @@ class Greedy:
     value of each step. A hyperparameter whose hypergradient is NaN stays for that window, and the
     evaluation says so. The gradient of the validation loss after each window counts as one step,
     whatever the size of the validation set. At width w the restarts are dealt to w chains.
+
+    Args:
+        horizon: training steps in a window.
+        outer: how the values step.
+        engine: computes the hypergradients.
+        name: what it is called in tables and files.
     """
 
     horizon: int = 10
@@ -94,7 +101,7 @@ class Greedy:
         first = schedule_values(brief.space, flat, steps)
         outer = self.outer.init(space.to_unit({name: float(v[0]) for name, v in first.items()}))
         values = {name: np.empty(steps) for name in first}
-        laps, draw, gone = Stopwatch(problem.device), problem.draw(training), set[str]()
+        laps, draw, ever_lost = Stopwatch(problem.device), problem.draw(training), set[str]()
         trained, cost = start(draw, brief.rule), 0.0
         for begin in range(0, steps, self.horizon):
             end = min(begin + self.horizon, steps)
@@ -111,13 +118,13 @@ class Greedy:
                 cost += along.steps
                 continue
             laps.end("train")
-            found = self.engine.hypergradient(problem, rest, along)
-            derivative = by_unit(space, here, found.by_coefficient)
-            laps.end("hypergradient", inside=found.seconds)
-            gone.update(lost(space, derivative))
-            outer, trained = self.outer.update(outer, derivative), found.trained
-            cost += found.steps + 1
-        in_order = [name for name in first if name in gone]
+            result = self.engine.hypergradient(problem, rest, along)
+            derivative = by_unit(space, here, result.by_coefficient)
+            laps.end("hypergradient", inside=result.seconds)
+            ever_lost.update(lost(space, derivative))
+            outer, trained = self.outer.update(outer, derivative), result.trained
+            cost += result.steps + 1
+        in_order = [name for name in first if name in ever_lost]
         laps.end("train")
         return Adapted(trained, values, cost, laps.seconds, in_order)
 
@@ -125,8 +132,12 @@ class Greedy:
 class Adapted(NamedTuple):
     """A training that changed its hyperparameters.
 
-    ``values``: name → the value at each step, (T,). ``steps``: its cost. ``seconds``: by part.
-    ``lost``: hyperparameters whose hypergradient was inf or NaN after any window.
+    Args:
+        trained: where it ended.
+        values: name → the value at each step, (T,).
+        steps: its cost, in training steps.
+        seconds: where its time went, by part.
+        lost: hyperparameters whose hypergradient was inf or NaN after any window.
     """
 
     trained: Trained
@@ -155,7 +166,13 @@ def constant(problem: InnerProblem, rule: UpdateRule, flat: Flat, steps: int) ->
 
 @dataclass(frozen=True)
 class Rest:
-    """The rest of a draw for a training that has done some of its steps, as a draw."""
+    """The rest of a draw for a training that has done some of its steps, as a draw.
+
+    Args:
+        draw: the whole.
+        trained: where the training stands.
+        done: its steps so far.
+    """
 
     draw: Draw
     trained: Trained
@@ -173,6 +190,11 @@ class RestOf:
     """An update rule that goes on with what it remembers, its steps counted from 0 again.
 
     To an engine that memory is a constant, as the weights that a training starts from are.
+
+    Args:
+        rule: the rule.
+        memory: what it remembers.
+        done: the steps it has made.
     """
 
     rule: UpdateRule

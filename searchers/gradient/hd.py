@@ -35,13 +35,18 @@ class HD:
     The first training starts from the task's initial configuration, each later one from a draw of
     the prior (as HD is run in the FDS paper): an initial learning rate, momentum, weight decay.
     The step size β of the learning rate is drawn log-uniformly for each training, its first value
-    the middle. On a linear range the rule is additive, α ← α − β·h; on a log range multiplicative,
-    α ← α·(1 − β·h/(‖g‖‖u‖)). α stays in its range; at a step where h is not finite it stays as it
-    is, and the evaluation says so.
+    the middle of its range. On a linear range the rule is additive, α ← α − β·h; on a log range
+    multiplicative, α ← α·(1 − β·h/(‖g‖‖u‖)). α stays in its range; at a step where h is not finite
+    it stays as it is, and the evaluation says so.
 
     Every training is a full evaluation; its configuration holds the mean learning rate of each
     window, its ``schedule`` note the learning rate of each step. At width w the restarts are
     dealt to w chains.
+
+    Args:
+        additive_beta: the range of β where the learning rate's range is linear.
+        multiplicative_beta: the range of β where it is logarithmic.
+        name: what it is called in tables and files.
     """
 
     additive_beta: tuple[float, float] = (1e-6, 1e-2)
@@ -92,8 +97,13 @@ class HD:
 
 
 class Adapted(NamedTuple):
-    """A training with hypergradient descent: the learning rate of each step, (T,), and at how many
-    of them the hypergradient was inf or NaN."""
+    """A training with hypergradient descent.
+
+    Args:
+        trained: where it ended.
+        rates: the learning rate of each step, (T,).
+        lost: at how many steps the hypergradient was inf or NaN.
+    """
 
     trained: Trained
     rates: np.ndarray
@@ -101,7 +111,15 @@ class Adapted(NamedTuple):
 
 
 def adapt(problem: InnerProblem, draw: Draw, brief: Brief, flat: Flat, beta: float) -> Adapted:
-    """One full training with hypergradient descent."""
+    """One full training with hypergradient descent.
+
+    Args:
+        problem: what is trained.
+        draw: its initial weights and batches.
+        brief: the cell's.
+        flat: the configuration that it starts from.
+        beta: the step size of the learning rate.
+    """
     domain = _learning_rate(brief)
     state, buffers = start(draw, brief.rule)
     buffers = clone(buffers)

@@ -12,12 +12,11 @@ import numpy as np
 from searchers.gradient.outer_optimizers import LARGEST
 from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.reversible_arithmetic import OutOfRange
-from searchers.hypergradients.scaled import Scaled
-from searchers.hypergradients.schedules import schedule
+from searchers.hypergradients.schedules import by_unit, schedule
 from searchers.hypergradients.training import start, train
 from searchers.inner_problem import InnerProblem
 from searchers.protocols import Brief, Evaluation
-from searchers.space import Flat, Float, Space
+from searchers.space import Flat, Space
 from searchers.stopwatch import Stopwatch
 
 SIGNIFICANT_DIGITS = 7
@@ -30,9 +29,19 @@ NOTED_DIGITS = 5
 def evaluate(
     problem: InnerProblem, brief: Brief, flat: Flat, epochs: int, training: int, engine: Engine
 ) -> tuple[Evaluation, np.ndarray]:
-    """Train to a budget and differentiate: the measured point, and the hypergradient.
+    """Train to a budget and differentiate.
 
-    The hypergradient is by the fraction of each range, in the order of the space, shape (D,).
+    Args:
+        problem: what is trained.
+        brief: the cell's.
+        flat: the configuration.
+        epochs: the budget.
+        training: the number of the training.
+        engine: how it is differentiated.
+
+    Returns:
+        The measured point, and the hypergradient by the fraction of each range, in the order of
+        the space, shape (D,).
     """
     laps = Stopwatch(problem.device)
     along = schedule(brief, problem, flat, epochs)
@@ -81,20 +90,6 @@ def measure(
     return Evaluation(training, flat, epochs, metrics, along.steps, trained.weights, laps.seconds)
 
 
-def by_unit(space: Space, flat: Flat, derivative: Scaled) -> np.ndarray:
-    """Derivatives by the values → derivatives by the fractions of their ranges, shape (D,)."""
-    return derivative.times(unit_slopes(space, flat)).values()
-
-
-def unit_slopes(space: Space, flat: Flat) -> np.ndarray:
-    """What each value changes by with the fraction of its range, (D,)."""
-    slopes = []
-    for name, domain in space.scalars.items():
-        assert isinstance(domain, Float)
-        slopes.append(domain.unit_slope(float(flat[name])))
-    return np.array(slopes)
-
-
 def lost(space: Space, derivative: np.ndarray) -> list[str]:
     """The hyperparameters whose derivative, in (D,), is inf or NaN."""
     return np.array(list(space.scalars))[~np.isfinite(derivative)].tolist()
@@ -102,8 +97,8 @@ def lost(space: Space, derivative: np.ndarray) -> list[str]:
 
 def nonfinite(names: Iterable[str]) -> dict[str, Any]:
     """The note that reports them; none if there are none."""
-    found = list(names)
-    return {"nonfinite": found} if found else {}
+    listed = list(names)
+    return {"nonfinite": listed} if listed else {}
 
 
 def hypergradient_note(derivatives: Mapping[str, float]) -> dict[str, dict[str, float]]:

@@ -27,9 +27,13 @@ OUTLIER, RECOVERY = 10.0, 1.1
 
 
 class OuterState(NamedTuple):
-    """A point of the unit cube, its step sizes and the last known signs, each of shape (D,).
+    """Where a search stands, in the unit cube of D dimensions.
 
-    ``memory``: what else the optimizer remembers.
+    Args:
+        point: the fraction of each range, (D,).
+        step: the step size of each, a fraction of the range too, (D,).
+        sign: the last known sign of each derivative, (D,).
+        memory: what else the optimizer remembers.
     """
 
     point: np.ndarray
@@ -43,12 +47,17 @@ class OuterOptimizer(Protocol):
     """A way to step; a frozen dataclass whose fields are its settings."""
 
     def init(self, point: np.ndarray) -> OuterState:
-        """At its start, a point of shape (D,)."""
+        """The state before the first step, at a point of shape (D,)."""
 
     def update(self, state: OuterState, derivative: np.ndarray) -> OuterState:
-        """After one step against a derivative, (D,), of any floats whatever.
+        """The state after one step against a derivative.
 
-        The point stays in the cube. Who shortens ``state.step`` gets shorter steps.
+        Args:
+            state: before. Who shortens its ``step`` gets shorter steps.
+            derivative: by the fraction of each range, (D,), of any floats whatever.
+
+        Returns:
+            The state after; its point stays in the cube.
         """
 
 
@@ -56,8 +65,11 @@ class OuterOptimizer(Protocol):
 class SignDescent:
     """Steps against the sign of each derivative; a step size is halved when its sign flips.
 
-    After Micaelli & Storkey (2021), section 4. ``step``: the first step of every hyperparameter, a
-    fraction of its range. Signs are compared with the last one that was known and not 0.
+    After Micaelli & Storkey (2021), section 4. Signs are compared with the last one that was known
+    and not 0.
+
+    Args:
+        step: the first step of every hyperparameter, a fraction of its range.
     """
 
     step: float = 0.1
@@ -79,10 +91,13 @@ class SignDescent:
 class AdamDescent:
     """Adam (Kingma & Ba 2015), its moments those of the derivatives by fractions of the ranges.
 
-    ``step``: its step size, a fraction of every range. A derivative beyond ten times its own
-    running root mean square counts as that: one explosion would otherwise fill the second moment,
-    and hold the coordinate still for a hundred steps. A step size that was shortened recovers by a
-    tenth with each step.
+    A derivative beyond ten times its own running root mean square counts as that: one explosion
+    would otherwise fill the second moment, and hold the coordinate still for a hundred steps. A
+    step size that was shortened recovers by a tenth with each step.
+
+    Args:
+        step: the step size, a fraction of every range.
+        betas: the decay rates of the first and the second moment, in [0, 1).
     """
 
     step: float = 0.05
@@ -123,8 +138,11 @@ class GradientDescent:
 
     The move is step · d / max(‖d‖, m), with ‖d‖ the largest of the D magnitudes and m the median
     of these norms so far (a running mean would be filled by one explosion): a derivative longer
-    than that moves by ``step``, a fraction of every range, a shorter one by less. A step size that
-    was shortened recovers by a tenth with each step.
+    than that moves by ``step``, a shorter one by less. A step size that was shortened recovers by a
+    tenth with each step.
+
+    Args:
+        step: the longest step, a fraction of every range.
     """
 
     step: float = 0.1

@@ -34,15 +34,20 @@ class RMD:
     """Adam on per-step schedules of the hyperparameters that the task has schedules for.
 
     Hyperparameters that are vectors in the task's space get one value a step, the others one
-    value. ``outer``: how it steps. ``tolerance``: a step whose training ends this many times above
-    the best loss, or nowhere finite, went over the edge: it is taken back, the one before it too,
-    and the step sizes are halved. A value whose hypergradient is NaN stays for that step, and the
-    evaluation says so.
+    value. A value whose hypergradient is NaN stays for that step, and the evaluation says so.
 
     Each outer step is a full evaluation; its configuration holds the mean of each window, its
     ``schedule`` note the value of each step, its ``hypergradient`` note, of what has a value a
     step, the norm over the steps. At width w, w chains run side by side, chain k from the task's
     initial configuration k (modulo their number) with its own draws.
+
+    Args:
+        outer: how it steps.
+        tolerance: a step whose training ends this many times above the best loss, or nowhere
+            finite, went over the edge: it is taken back, the one before it too, and the step sizes
+            are halved.
+        engine: computes the hypergradients.
+        name: what it is called in tables and files.
     """
 
     outer: OuterOptimizer = field(default_factory=AdamDescent)

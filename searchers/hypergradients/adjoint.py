@@ -24,7 +24,13 @@ LARGE, SMALL = 2.0**32, 2.0**-32
 
 
 class Sloped(NamedTuple):
-    """A training loss's gradient with its graph, and what it can be differentiated by."""
+    """A training loss's gradient with its graph, and what it can be differentiated by.
+
+    Args:
+        slope: the gradient, (P,).
+        leaf: the weights that it was taken at, (P,).
+        theta: name → the loss's own hyperparameters that are differentiated by.
+    """
 
     slope: Tensor
     leaf: Tensor
@@ -32,7 +38,15 @@ class Sloped(NamedTuple):
 
 
 class Link(NamedTuple):
-    """One step, between the states before and after it."""
+    """One step, between the states before and after it.
+
+    Args:
+        step: its number.
+        row: its hyperparameters.
+        before: the state before it.
+        after: the state after it.
+        sloped: its gradient.
+    """
 
     step: int
     row: Row
@@ -63,6 +77,11 @@ class Adjoint:
     """The derivative of the validation loss by the state, on its way back; a sum for each constant.
 
     ``state`` · 2^``exponent`` is the adjoint.
+
+    Args:
+        schedule: the training's hyperparameters, which say what is differentiated by.
+        by_weights: the derivative by the final weights, (P,).
+        like: a state of the training.
     """
 
     def __init__(self, schedule: Schedule, by_weights: Tensor, like: State):
@@ -84,6 +103,7 @@ class Adjoint:
         self._rescale()
 
     def step_back(self, link: Link) -> None:
+        """Carry it from after a step to before it, and note the step's derivatives."""
         sloped = link.sloped
         pulled = pull_back(
             self._schedule.rule,
@@ -96,18 +116,20 @@ class Adjoint:
             self._wanted,
         )
         sought = [sloped.leaf, *sloped.theta.values()]
-        found: tuple[Tensor | None, ...] = (None,) * len(sought)
+        by_sought: tuple[Tensor | None, ...] = (None,) * len(sought)
         if sloped.slope.requires_grad:  # a loss linear in the weights has no curvature
-            found = torch.autograd.grad(sloped.slope, sought, pulled.by_gradient, allow_unused=True)
+            by_sought = torch.autograd.grad(
+                sloped.slope, sought, pulled.by_gradient, allow_unused=True
+            )
         by_theta = {
             name: torch.zeros_like(sloped.theta[name]) if by is None else by
-            for name, by in zip(sloped.theta, found[1:], strict=True)
+            for name, by in zip(sloped.theta, by_sought[1:], strict=True)
         }
         for name, by in {**pulled.by_hyperparameter, **by_theta}.items():
             self._note(name, link.step, by)
         weights = pulled.by_state.weights
         self.state = State(
-            weights if found[0] is None else weights + found[0], pulled.by_state.memory
+            weights if by_sought[0] is None else weights + by_sought[0], pulled.by_state.memory
         )
         self._rescale()
 
@@ -143,9 +165,11 @@ class Adjoint:
         return _plain(self.state.weights, self.exponent)
 
     def by_step(self) -> dict[str, Scaled]:
+        """Name → the derivatives by each step's value, (T,)."""
         return {name: Scaled(self._mantissa[name], self._exponent[name]) for name in self._mantissa}
 
     def by_constant(self) -> dict[str, Tensor]:
+        """Name → the derivative by a constant of the schedule, float64, in its shape."""
         return {name: _plain(*sum_) for name, sum_ in self._sums.items()}
 
 
@@ -154,9 +178,9 @@ def _add(sum_: tuple[Tensor, int] | None, by: Tensor, exponent: int) -> tuple[Te
     by = by.double()
     if sum_ is None:
         return by, exponent
-    tensor, own = sum_
-    top = max(own, exponent)
-    return _shifted(tensor, own - top) + _shifted(by, exponent - top), top
+    tensor, so_far = sum_
+    top = max(so_far, exponent)
+    return _shifted(tensor, so_far - top) + _shifted(by, exponent - top), top
 
 
 def _shifted(tensor: Tensor, by: int) -> Tensor:

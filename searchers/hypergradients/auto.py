@@ -20,9 +20,13 @@ tangent of forward mode, beside the training's own step."""
 class Auto:
     """Picks the cheapest exact engine within a memory bound, and says which and why.
 
-    Reverse mode with every graph kept where they fit into ``memory`` (bytes); for so few
-    coefficients that tangents are cheaper, forward mode; else reverse mode with stored states or,
-    where these do not fit either, checkpoints.
+    Reverse mode with every graph kept where they fit; for so few coefficients that tangents are
+    cheaper, forward mode; else reverse mode with stored states or, where these do not fit either,
+    checkpoints.
+
+    Args:
+        memory: into which graphs or states have to fit, in bytes.
+        name: what it is called in tables and files.
     """
 
     memory: int = 1 << 30

@@ -12,7 +12,13 @@ from typing import NamedTuple, TypeAlias
 
 
 class Advance(NamedTuple):
-    """Train from the kept state ``begin`` up to ``end``, keeping the states before ``keep``."""
+    """Train on from a kept state.
+
+    Args:
+        begin: the step that the kept state is before.
+        end: up to this step.
+        keep: the steps before which the state is kept.
+    """
 
     begin: int
     end: int
@@ -20,7 +26,12 @@ class Advance(NamedTuple):
 
 
 class Back(NamedTuple):
-    """Run the steps from the kept state ``begin`` to ``end`` with their graphs, and go back."""
+    """Run steps with their graphs, and go back through them.
+
+    Args:
+        begin: the first step, before which the state was kept.
+        end: up to this step.
+    """
 
     begin: int
     end: int
@@ -39,15 +50,25 @@ def segments(steps: int, length: int) -> Plan:
 
 
 def lightest_segment(steps: int, state_bytes: int, graph_bytes: int) -> int:
-    """The length of segments that needs the least memory, which then grows as √steps."""
+    """The length of segments that needs the least memory, which then grows as √steps.
+
+    Args:
+        steps: of the training.
+        state_bytes: what a kept state takes.
+        graph_bytes: what a step's graph takes.
+    """
     ideal = math.sqrt(steps * state_bytes / max(graph_bytes, 1))
     return min(max(round(ideal), 1), steps)
 
 
 def binomial(begin: int, end: int, slots: int, length: int = 1) -> Plan:
-    """The fewest repeated steps with ``slots`` checkpoints beside the first (Griewank 1992).
+    """The fewest repeated steps with a number of checkpoints (Griewank 1992).
 
-    ``length`` steps keep their graphs at once.
+    Args:
+        begin: the first step.
+        end: up to this step.
+        slots: the checkpoints beside the first.
+        length: how many steps keep their graphs at once.
     """
     units = -(-(end - begin) // length)
     if units <= 1:

@@ -31,8 +31,10 @@ from searchers.update_rules import (
 class PulledBack(NamedTuple):
     """An adjoint before a step.
 
-    ``by_gradient``: derivative by the gradient, (P,). ``by_state``: by the state before the step,
-    its gradient held fixed. ``by_hyperparameter``: by each wanted one, in its shape.
+    Args:
+        by_gradient: derivative by the gradient, (P,).
+        by_state: by the state before the step, its gradient held fixed.
+        by_hyperparameter: by each wanted one, in its shape.
     """
 
     by_gradient: Tensor
@@ -50,7 +52,18 @@ def pull_back(
     step: int,
     wanted: Collection[str],
 ) -> PulledBack:
-    """The adjoint of one update; ``adjoint`` holds the derivatives by the state ``after`` it."""
+    """The adjoint of one update.
+
+    Args:
+        rule: the update rule.
+        before: the state before the step.
+        gradient: of the training loss, (P,).
+        after: the state after the step.
+        adjoint: the derivatives by that state.
+        at: name → value of each hyperparameter.
+        step: its number.
+        wanted: the hyperparameters to differentiate by.
+    """
     if isinstance(rule, SGD):
         return _pull_back_sgd(rule, before, gradient, after, adjoint, at, step, wanted)
     if isinstance(rule, Maclaurin):
@@ -69,8 +82,8 @@ def pull_back(
             outputs.append(output)
             seeds.append(seed)
     sought = [*leaves, *values.values()]
-    found = torch.autograd.grad(outputs, sought, seeds, allow_unused=True)
-    filled = [torch.zeros_like(x) if d is None else d for x, d in zip(sought, found, strict=True)]
+    by = torch.autograd.grad(outputs, sought, seeds, allow_unused=True)
+    filled = [torch.zeros_like(x) if d is None else d for x, d in zip(sought, by, strict=True)]
     parts, rest = filled[: len(leaves)], filled[len(leaves) :]
     return PulledBack(
         parts[-1], State(parts[0], tuple(parts[1:-1])), dict(zip(values, rest, strict=True))
@@ -89,9 +102,15 @@ def push_forward(
 ) -> State:
     """The tangents of the state after one update.
 
-    ``tangent`` has tensors of shape (K, P); ``gradient_tangent``, (K, P), holds the gradient's
-    whole change; ``at_tangent`` the hyperparameters', (K,) each (or (K, P)). Its tensors may be
-    overwritten.
+    Args:
+        rule: the update rule.
+        before: the state before the step.
+        gradient: of the training loss, (P,).
+        tangent: of that state, tensors of shape (K, P), which may be overwritten.
+        gradient_tangent: the gradient's whole change, (K, P), which may be overwritten.
+        at: name → value of each hyperparameter.
+        at_tangent: name → the change of those that move, (K,) each (or (K, P)).
+        step: its number.
     """
     if isinstance(rule, SGD):
         return _push_forward_sgd(

@@ -24,12 +24,15 @@ from searchers.inner_problem import Draw, InnerProblem
 class Hypergradient:
     """What one training and its differentiation came to.
 
-    ``by_coefficient``: derivative of the validation loss by each coefficient, (D,). ``steps``: the
-    cost in training steps (a gradient is one, a Hessian-vector product two more). ``seconds``: of
-    the training and of its differentiation. ``engine``: what computed it, in words.
-
-    Reverse engines also have ``by_step``, name → (T,); ``by_constant``, name → float64 in the
-    constant's shape; and ``by_initial``, by the initial weights, float64, (P,).
+    Args:
+        by_coefficient: derivative of the validation loss by each coefficient, (D,).
+        trained: where the training ended.
+        steps: the cost in training steps (a gradient is one, a Hessian-vector product two more).
+        seconds: of the training and of its differentiation, by part.
+        engine: what computed it, in words.
+        by_step: of reverse engines, name → the derivatives by each step's value, (T,).
+        by_constant: of reverse engines, name → float64 in the constant's shape.
+        by_initial: of reverse engines, by the initial weights, float64, (P,).
     """
 
     by_coefficient: Scaled
@@ -53,14 +56,22 @@ class Engine(Protocol):
     """A way to differentiate a training; a frozen dataclass whose fields are its settings."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called in tables and files."""
 
     def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:
         """Train along the schedule, then differentiate the final validation loss by it.
 
         The running statistics of normalisation are held fixed in the validation loss. A
-        non-finite derivative is returned as it is. SearcherError, in one line, if this engine
-        cannot do what is asked.
+        non-finite derivative is returned as it is.
+
+        Args:
+            problem: what is trained.
+            draw: the training's initial weights and batches.
+            schedule: the hyperparameters of each step, and the coefficients to differentiate by.
+
+        Raises:
+            SearcherError: in one line, this engine cannot do what is asked.
         """
 
 

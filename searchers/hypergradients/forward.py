@@ -41,7 +41,7 @@ class Forward:
 
     ``clamp``: each entry of a Hessian-vector product is clamped to ± this, as FDS does (there 1);
     None for the exact hypergradient. ``chunk``: how many tangents at once; None for what a short
-    timing probe finds fastest.
+    timing probe finds fastest. ``name``: what it is called in tables and files.
     """
 
     clamp: float | None = None

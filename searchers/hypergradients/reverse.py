@@ -32,7 +32,11 @@ from searchers.update_rules import State
 
 @dataclass(frozen=True)
 class Stored:
-    """Keeps the state before every step; about 4.4 steps a step."""
+    """Keeps the state before every step; about 4.4 steps a step.
+
+    Args:
+        name: what it is called in tables and files.
+    """
 
     name: str = "stored"
 
@@ -42,7 +46,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class Graphs:
-    """Keeps the graph of every step, and so repeats none: the fastest where they fit."""
+    """Keeps the graph of every step, and so repeats none: the fastest where they fit.
+
+    Args:
+        name: what it is called in tables and files.
+    """
 
     name: str = "graphs"
 
@@ -54,8 +62,11 @@ class Graphs:
 class Checkpointed:
     """Keeps a state at each segment's start and the graphs of one segment at a time.
 
-    Memory grows as √T; every step is repeated once, so the cost is that of `Stored`. ``segment``:
-    steps in a segment; None for the length that needs the least memory.
+    Memory grows as √T; every step is repeated once, so the cost is that of `Stored`.
+
+    Args:
+        segment: steps in a segment; None for the length that needs the least memory.
+        name: what it is called in tables and files.
     """
 
     segment: int | None = None
@@ -78,7 +89,11 @@ class Binomial:
     """A fixed number of checkpoints, placed for the fewest repeated steps.
 
     With c checkpoints and r repetitions it goes back through (c + r)! / (c! r!) steps, so memory
-    and time can both grow as log T.
+    and time can both grow as log T (Griewank 1992).
+
+    Args:
+        slots: the number of checkpoints.
+        name: what it is called in tables and files.
     """
 
     slots: int = 8
@@ -93,7 +108,7 @@ class Binomial:
 
 
 def step_bytes(problem: InnerProblem, draw: Draw, schedule: Schedule) -> tuple[int, int]:
-    """What one state and one step's graph take; costs one step."""
+    """What one state and one step's graph take, in bytes; costs one step."""
     begin = started(problem, draw, schedule)
     (row,) = rows(schedule, range(1), begin.state.weights)
     sizes: dict[int, int] = {}
@@ -112,7 +127,15 @@ def step_bytes(problem: InnerProblem, draw: Draw, schedule: Schedule) -> tuple[i
 def sweep(
     problem: InnerProblem, draw: Draw, schedule: Schedule, plan: Plan, engine: str
 ) -> Hypergradient:
-    """Train along the schedule and go back through it, as a plan says."""
+    """Train along the schedule and go back through it.
+
+    Args:
+        problem: what is trained.
+        draw: its initial weights and batches.
+        schedule: its hyperparameters.
+        plan: which states are kept, and in which order it goes back.
+        engine: whose hypergradient it is, in words.
+    """
     laps = Stopwatch(problem.device)
     begin = started(problem, draw, schedule)
     kept, buffers, reached = {0: begin.state}, clone(begin.buffers), 0

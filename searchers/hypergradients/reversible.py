@@ -38,16 +38,20 @@ from searchers.update_rules import SGD, Maclaurin, State, UpdateRule, Value
 class Reversible:
     """Keeps no states, only what each multiplication by the momentum loses.
 
-    For `SGD` without Nesterov's momentum and for `Maclaurin`. Momentum is rounded to ratios n/d,
-    d ≤ ``largest_denominator``, before the training, and the hypergradient is that of the rounded
-    schedule. ``fraction_bits`` sets the resolution 2^−fraction_bits and with it the range
-    ±2^(50−fraction_bits) of weights and velocity.
+    For `SGD` without Nesterov's momentum and for `Maclaurin`. Momentum is rounded to ratios n/d
+    before the training, and the hypergradient is that of the rounded schedule. Costs about 4 steps
+    a step; small networks, whose gradients are cheap, half a step more.
 
-    Costs about 4 steps a step; small networks, whose gradients are cheap, half a step more.
+    Args:
+        fraction_bits: set the resolution 2^−fraction_bits and with it the range
+            ±2^(50−fraction_bits) of weights and velocity.
+        largest_denominator: the largest d.
+        name: what it is called in tables and files.
 
-    Raises, beside what it cannot reverse, OutOfRange if a number leaves the range (as when a
-    training diverges), and a SearcherError if the way back did not end at the initial weights:
-    gradients have to be the same, bit for bit, whenever they are computed.
+    Raises:
+        OutOfRange: a number left the range, as when a training diverges.
+        SearcherError: it cannot be reversed, or the way back did not end at the initial weights:
+            gradients have to be the same, bit for bit, whenever they are computed.
     """
 
     fraction_bits: int = 40
@@ -93,7 +97,12 @@ class Reversible:
 class Linear(NamedTuple):
     """One step of a reversible rule: v ← ratio · v + pull · (g + decay · w), w ← w + move · v.
 
-    The gradient g is first clamped to ± ``clamp``.
+    Args:
+        ratio: the momentum.
+        pull: what the gradient g enters the velocity with.
+        decay: the weight decay.
+        move: what the velocity enters the weights with.
+        clamp: g is first clamped to ± this; None for not at all.
     """
 
     ratio: Fraction
@@ -129,6 +138,10 @@ class ExactState:
     """Weights and velocity, each of shape (P,), as integers in units of 2^−fraction_bits.
 
     Every change can be undone bit for bit, in the opposite order.
+
+    Args:
+        weights: the initial ones, (P,).
+        fraction_bits: the resolution.
     """
 
     def __init__(self, weights: Tensor, fraction_bits: int):
@@ -145,6 +158,7 @@ class ExactState:
         return State(self.ordinary(self.weights), (self.ordinary(self.velocity),))
 
     def ordinary(self, integers: Tensor) -> Tensor:
+        """Integers as ordinary numbers, in that dtype."""
         return integers.to(self._dtype, copy=True).mul_(self._unit)
 
     def pull(self, gradient: Tensor, linear: Linear) -> None:
@@ -164,6 +178,7 @@ class ExactState:
         check_range(self.weights, self.fraction_bits, "the weights")
 
     def undo_move(self, linear: Linear) -> None:
+        """With the velocity of the move."""
         self.weights.sub_(self._moved(linear))
 
     def _pulled(self, gradient: Tensor, linear: Linear) -> Tensor:

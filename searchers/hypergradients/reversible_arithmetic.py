@@ -47,8 +47,11 @@ def as_ratio(momentum: float, largest_denominator: int = 1000) -> Fraction:
 
     An exactly reversible training multiplies by such a ratio, so a momentum that was learned has
     to be rounded to one first (by at most 1/``largest_denominator``); each step rounds the velocity
-    by up to n units. Raises a SearcherError if the momentum is outside (0, 1] or rounds to 0: what
-    a momentum of 0 forgets, no small buffer remembers.
+    by up to n units.
+
+    Raises:
+        SearcherError: the momentum is outside (0, 1] or rounds to 0: what a momentum of 0 forgets,
+            no small buffer remembers.
     """
     if not 1 <= largest_denominator <= LARGEST_DENOMINATOR:
         raise SearcherError(
@@ -78,7 +81,11 @@ def to_integers(values: Tensor, fraction_bits: int) -> Tensor:
 
 
 def check_range(integers: Tensor, fraction_bits: int, what: str) -> None:
-    """Raise OutOfRange if a number has left the range, or is NaN or infinite."""
+    """Refuse numbers that have left the range, or are NaN or infinite.
+
+    Raises:
+        OutOfRange: ``what``, in the message, has left it.
+    """
     # The Euclidean norm bounds the largest magnitude and is the cheaper to compute.
     if float(torch.dot(integers, integers)) < LARGEST**2:
         return
@@ -105,6 +112,10 @@ class InformationBuffer:
 
     ``word``: float64 integers, shape (P,), none above ``bound``. ``spilled``: the words put away,
     int32, shape (P,) each. Vectors are changed in place.
+
+    Args:
+        size: P.
+        device: where the vectors lie.
     """
 
     def __init__(self, size: int, device: torch.device | None = None):
@@ -145,6 +156,7 @@ class InformationBuffer:
 
     @property
     def empty(self) -> bool:
+        """Whether every multiplication has been undone, and left nothing behind."""
         return not self.spilled and not self._pushes and not bool(self.word.any())
 
     def _exchange(self, v: Tensor, d: int, n: int) -> None:

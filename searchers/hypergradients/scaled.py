@@ -18,13 +18,19 @@ NOTHING = np.iinfo(np.int64).min // 4
 
 
 class Scaled(NamedTuple):
-    """mantissa · 2^exponent, elementwise: float64 and int64 of one shape; NaN and ±inf stay."""
+    """mantissa · 2^exponent, elementwise; NaN and ±inf stay.
+
+    Args:
+        mantissa: float64.
+        exponent: int64, of the same shape.
+    """
 
     mantissa: np.ndarray
     exponent: np.ndarray
 
     @property
     def sign(self) -> np.ndarray:
+        """−1, 0 or 1; NaN where the number is."""
         return np.sign(self.mantissa)
 
     @property
@@ -45,6 +51,7 @@ class Scaled(NamedTuple):
         return np.where(vanished, np.copysign(SMALLEST, self.mantissa), plain)
 
     def times(self, factors: np.ndarray) -> Scaled:
+        """The product with ordinary numbers of the same shape."""
         return Scaled(self.mantissa * factors, self.exponent)
 
 

@@ -29,12 +29,15 @@ from searchers.update_rules import UpdateRule
 class Schedule:
     """The hyperparameters of one training of T steps, and how they depend on D coefficients.
 
-    ``values``: name → float64, (T,), for every hyperparameter of the rule and of the loss.
-    ``jacobian``: name → derivatives of its values by the coefficients, sparse, (T, D); only those
-    that depend on any. ``constants``: name → a tensor that replaces a hyperparameter at every step:
-    for the rule one value a weight, (P,); for the loss of any shape (a weight for each example, the
-    training data); it has no derivative by the coefficients. ``groups``: name → which weights
-    belong to it, bool, (P,).
+    Args:
+        rule: the update rule.
+        values: name → float64, (T,), for every hyperparameter of the rule and of the loss.
+        jacobian: name → derivatives of its values by the coefficients, sparse, (T, D); only those
+            that depend on any.
+        constants: name → a tensor that replaces a hyperparameter at every step: for the rule one
+            value a weight, (P,); for the loss of any shape (a weight for each example, the training
+            data); it has no derivative by the coefficients.
+        groups: name → which weights belong to it, bool, (P,).
     """
 
     rule: UpdateRule
@@ -62,6 +65,7 @@ class Schedule:
 
     @property
     def steps(self) -> int:
+        """T."""
         return len(next(iter(self.values.values())))
 
     @property
@@ -85,6 +89,15 @@ def schedule(brief: Brief, problem: InnerProblem, flat: Flat, epochs: int) -> Sc
     Compressed, a smaller budget follows the whole schedule in fewer steps; truncated, it follows
     the first part of the full horizon's. A coefficient that a truncated training does not reach
     has derivative 0.
+
+    Args:
+        brief: the cell's; its space's scalars, in order, are the coefficients.
+        problem: what is trained.
+        flat: the configuration.
+        epochs: the budget.
+
+    Raises:
+        SearcherError: the space does not fit the update rule or the problem.
     """
     check_space(brief, problem)
     whole("epochs", epochs, 1)
@@ -107,18 +120,27 @@ def frozen_schedule(
 ) -> Schedule:
     """What a full training goes through that follows what an earlier one learned on its way.
 
-    ``learned``: name → its value at each of the T steps of that training (the ``schedule`` note of
-    an evaluation); what it leaves out is as ``flat`` says. Where this training has another number
-    of steps, as with more data, the i-th value holds for the i-th of T equal parts of it: as wide
-    a part of the training as it was learned in, like a window. It has no coefficients.
+    Where this training has another number of steps than that one's T, as with more data, the i-th
+    value holds for the i-th of T equal parts of it: as wide a part of the training as it was
+    learned in, like a window. It has no coefficients.
+
+    Args:
+        brief: the cell's.
+        problem: what is trained.
+        flat: the configuration.
+        learned: name → its value at each of the T steps of that training (the ``schedule`` note of
+            an evaluation); what it leaves out is as ``flat`` says.
+
+    Raises:
+        SearcherError: it has a name that nobody has, or values that are not finite.
     """
     along = schedule(brief, problem, flat, brief.horizon)
     laid = {}
     for name, values in learned.items():
-        own = np.asarray(values, dtype=float)
-        if own.ndim != 1 or not len(own) or not np.isfinite(own).all():
+        by_step = np.asarray(values, dtype=float)
+        if by_step.ndim != 1 or not len(by_step) or not np.isfinite(by_step).all():
             raise SearcherError(f"{name}: a learned schedule is one finite number a step")
-        laid[name] = Windows().values(own, along.steps)
+        laid[name] = Windows().values(by_step, along.steps)
     frozen = Schedule(brief.rule, {**along.values, **laid}, groups=problem.groups)
     check_schedule(frozen, problem)
     return frozen
@@ -127,13 +149,16 @@ def frozen_schedule(
 def per_step(
     rule: UpdateRule, values: Mapping[str, np.ndarray], problem: InnerProblem | None = None
 ) -> Schedule:
-    """A schedule whose coefficients are the values themselves, name after name; others default.
+    """A schedule whose coefficients are the values themselves, name after name.
 
-    ``problem``: whose loss has hyperparameters, or whose weights have groups.
+    Args:
+        rule: the update rule.
+        values: name → the value of each step, (T,); other hyperparameters have their default.
+        problem: needed if its loss has hyperparameters, or its weights have groups.
     """
     if not values:
         raise SearcherError("per_step: give the values of at least one hyperparameter")
-    values = {name: np.asarray(own, dtype=float) for name, own in values.items()}
+    values = {name: np.asarray(by_step, dtype=float) for name, by_step in values.items()}
     steps = len(next(iter(values.values())))
     identity = csr_array(eye_array(steps * len(values)))
     jacobian = {name: identity[i * steps : (i + 1) * steps] for i, name in enumerate(values)}
@@ -156,19 +181,33 @@ def window_means(space: Space, values: Mapping[str, np.ndarray]) -> Flat:
     for name, domain in space.domains.items():
         element = domain.element if isinstance(domain, Vector) else domain
         assert isinstance(element, Float)
-        own = np.log(values[name]) if element.log else np.asarray(values[name], dtype=float)
+        by_step = np.log(values[name]) if element.log else np.asarray(values[name], dtype=float)
         if isinstance(domain, Vector) and not isinstance(domain.basis, Windows):
-            by = domain.basis.jacobian(np.full(domain.length, own.mean()), len(own))
-            means = np.linalg.lstsq(by.toarray(), own, rcond=None)[0]
+            by = domain.basis.jacobian(np.full(domain.length, by_step.mean()), len(by_step))
+            means = np.linalg.lstsq(by.toarray(), by_step, rcond=None)[0]
         else:
             count = domain.length if isinstance(domain, Vector) else 1
-            window = window_of_step(len(own), count)
-            parts = [own[window == i] for i in range(count)]
-            means = np.array([part.mean() if len(part) else own[-1] for part in parts])
+            window = window_of_step(len(by_step), count)
+            parts = [by_step[window == i] for i in range(count)]
+            means = np.array([part.mean() if len(part) else by_step[-1] for part in parts])
         means = np.clip(np.exp(means) if element.log else means, element.low, element.high)
         keys = space.names_of(name)
         flat |= dict(zip(keys, means.tolist(), strict=True))
     return flat
+
+
+def by_unit(space: Space, flat: Flat, derivative: Scaled) -> np.ndarray:
+    """Derivatives by the values → derivatives by the fractions of their ranges.
+
+    Args:
+        space: the ranges, in log where they are log; all of them `Float`.
+        flat: the configuration at which was differentiated.
+        derivative: by each value, in the order of the space, (D,).
+
+    Returns:
+        Shape (D,): the size in which searchers take their steps.
+    """
+    return derivative.times(space.unit_slopes(flat)).values()
 
 
 def check_space(brief: Brief, problem: InnerProblem) -> None:
@@ -211,13 +250,13 @@ def _laid_out(space: Space, flat: Flat, steps: int) -> dict[str, tuple[np.ndarra
     """Name → its values, (steps,), and their derivatives by its own coefficients, (steps, n)."""
     result = {}
     for name, domain in space.domains.items():
-        own = np.array([float(flat[key]) for key in space.names_of(name)])
+        coefficients = np.array([float(flat[key]) for key in space.names_of(name)])
         basis = domain.basis if isinstance(domain, Vector) else Windows()
-        values, by = basis.values(own, steps), basis.jacobian(own, steps)
-        if np.shape(values) != (steps,) or by.shape != (steps, len(own)):
+        values, by = basis.values(coefficients, steps), basis.jacobian(coefficients, steps)
+        if np.shape(values) != (steps,) or by.shape != (steps, len(coefficients)):
             raise SearcherError(
                 f"{name}: its basis gives values of shape {np.shape(values)} and a jacobian of "
-                f"shape {by.shape}, not {(steps,)} and {(steps, len(own))}"
+                f"shape {by.shape}, not {(steps,)} and {(steps, len(coefficients))}"
             )
         result[name] = values, by
     return result

@@ -14,31 +14,46 @@ from searchers.update_rules import State, UpdateRule, Value, check_rule
 
 
 class Trained(NamedTuple):
-    """Where a training stands after some steps."""
+    """Where a training stands after some steps.
+
+    Args:
+        state: its weights and what the update rule remembers.
+        buffers: the other parts of the model.
+    """
 
     state: State
     buffers: Buffers
 
     @property
     def weights(self) -> Weights:
+        """The model, for `InnerProblem.validation`."""
         return Weights(self.state.weights, self.buffers)
 
 
 class Row(NamedTuple):
-    """One step's hyperparameters: the update rule's and the training loss's."""
+    """One step's hyperparameters.
+
+    Args:
+        at: name → value of the update rule's.
+        theta: name → value of the training loss's.
+    """
 
     at: Mapping[str, Value]
     theta: Theta
 
 
 def start(draw: Draw, rule: UpdateRule) -> Trained:
-    """The state before the first step."""
+    """Where a training of a ``draw`` with a ``rule`` stands before the first step."""
     weights = draw.initial()
     return Trained(rule.init(weights.vector), weights.buffers)
 
 
 def started(problem: InnerProblem, draw: Draw, schedule: Schedule) -> Trained:
-    """The state before the first step; SearcherError if problem, schedule and rule do not fit."""
+    """Where a training stands before the first step, checked.
+
+    Raises:
+        SearcherError: problem, schedule and rule do not fit.
+    """
     check_schedule(schedule, problem)
     begin = start(draw, schedule.rule)
     check_rule(schedule.rule, begin.state)
@@ -53,10 +68,18 @@ def train(
     steps: range,
     watch: Callable[[int, State], None] = lambda step, state: None,
 ) -> Trained:
-    """Run ``steps`` of the schedule from ``begin``; ``watch`` sees the state before each step.
+    """Run steps of a training.
 
-    ``begin`` is left as it was. A training that leaves the floating-point numbers runs to its
-    end: whether it diverged is read from its validation loss.
+    One that leaves the floating-point numbers runs to its end: whether it diverged is read from its
+    validation loss.
+
+    Args:
+        problem: what is trained.
+        draw: its batches.
+        schedule: its hyperparameters.
+        begin: where it stands; left as it was.
+        steps: which steps of the schedule are run.
+        watch: sees the number of each step and the state before it.
     """
     state, buffers = begin.state, clone(begin.buffers)
     for step, (at, theta) in zip(steps, rows(schedule, steps, state.weights), strict=True):
@@ -117,4 +140,5 @@ def layout(schedule: Schedule, name: str) -> tuple[list[str], Tensor]:
 
 
 def clone(buffers: Buffers) -> Buffers:
+    """Copies that a training may update."""
     return {name: buffer.clone() for name, buffer in buffers.items()}

@@ -1,8 +1,9 @@
 """The same operations on lists of tensors and on lists of numbers.
 
 An optimizer moves tensors; the optimizer above it moves that optimizer's few numbers by the same
-rule. So each rule is written once, in these words, and works on either. The arguments x, y, a, b
-and ``into`` are lists of equal length; a name that ends in _ changes the first of them in place.
+rule. So each rule is written once, in these operations, and works on either. The arguments x, y,
+a, b and ``into`` are lists of equal length, and ``factor`` and ``number`` are floats; an operation
+whose name ends in _ changes its first argument in place.
 """
 
 from __future__ import annotations
@@ -17,50 +18,55 @@ Vector: TypeAlias = list[Any]
 
 
 class Arithmetic(Protocol):
-    """The words that an update rule is written in."""
+    """The operations that an update rule is written in."""
 
     @staticmethod
-    def copy_(into: Vector, x: Vector) -> None: ...
+    def copy_(into: Vector, x: Vector) -> None:
+        """into ← x."""
 
     @staticmethod
     def keep_(into: Vector, x: Vector) -> None:
-        """The same for an x that stays as it is, so that it need not be copied."""
+        """into ← x, where x will not change any more, so that it need not be copied."""
 
     @staticmethod
     def shift_(x: Vector, number: float) -> None:
         """x ← x + number."""
 
     @staticmethod
-    def scale_(x: Vector, number: float) -> None:
-        """x ← number · x."""
+    def scale_(x: Vector, factor: float) -> None:
+        """x ← factor · x."""
 
     @staticmethod
-    def add_(x: Vector, y: Vector, number: float) -> None:
-        """x ← x + number · y."""
+    def add_(x: Vector, y: Vector, factor: float) -> None:
+        """x ← x + factor · y."""
 
     @staticmethod
-    def addcmul_(x: Vector, a: Vector, b: Vector, number: float) -> None:
-        """x ← x + number · a · b."""
+    def addcmul_(x: Vector, a: Vector, b: Vector, factor: float) -> None:
+        """x ← x + factor · a · b."""
 
     @staticmethod
-    def addcmul(into: Vector, x: Vector, a: Vector, b: Vector, number: float) -> None:
-        """into ← x + number · a · b."""
+    def addcmul(into: Vector, x: Vector, a: Vector, b: Vector, factor: float) -> None:
+        """into ← x + factor · a · b."""
 
     @staticmethod
-    def mul_(x: Vector, y: Vector) -> None: ...
+    def mul_(x: Vector, y: Vector) -> None:
+        """x ← x · y."""
 
     @staticmethod
-    def div_(x: Vector, y: Vector) -> None: ...
+    def div_(x: Vector, y: Vector) -> None:
+        """x ← x / y."""
 
     @staticmethod
     def rdiv_(x: Vector, y: Vector) -> None:
         """x ← y / x."""
 
     @staticmethod
-    def sqrt_(x: Vector) -> None: ...
+    def sqrt_(x: Vector) -> None:
+        """x ← √x."""
 
     @staticmethod
-    def sqrt(into: Vector, x: Vector) -> None: ...
+    def sqrt(into: Vector, x: Vector) -> None:
+        """into ← √x."""
 
     @staticmethod
     def adam_(
@@ -98,25 +104,25 @@ class Tensors:
         torch._foreach_add_(x, number)
 
     @staticmethod
-    def scale_(x: Vector, number: float) -> None:
-        torch._foreach_mul_(x, number)
+    def scale_(x: Vector, factor: float) -> None:
+        torch._foreach_mul_(x, factor)
 
     @staticmethod
-    def add_(x: Vector, y: Vector, number: float) -> None:
-        torch._foreach_add_(x, y, alpha=number)
+    def add_(x: Vector, y: Vector, factor: float) -> None:
+        torch._foreach_add_(x, y, alpha=factor)
 
     @staticmethod
-    def addcmul_(x: Vector, a: Vector, b: Vector, number: float) -> None:
-        torch._foreach_addcmul_(x, a, b, number)
+    def addcmul_(x: Vector, a: Vector, b: Vector, factor: float) -> None:
+        torch._foreach_addcmul_(x, a, b, factor)
 
     @staticmethod
-    def addcmul(into: Vector, x: Vector, a: Vector, b: Vector, number: float) -> None:
+    def addcmul(into: Vector, x: Vector, a: Vector, b: Vector, factor: float) -> None:
         if not into[0].is_cpu:
             torch._foreach_copy_(into, x)
-            torch._foreach_addcmul_(into, a, b, number)
+            torch._foreach_addcmul_(into, a, b, factor)
             return
         for out, base, left, right in zip(into, x, a, b, strict=True):
-            torch.addcmul(base, left, right, value=number, out=out)
+            torch.addcmul(base, left, right, value=factor, out=out)
 
     @staticmethod
     def mul_(x: Vector, y: Vector) -> None:
@@ -159,12 +165,14 @@ class Tensors:
         eps: float,
         step: int,
     ) -> None:
-        """torch's fused step of AdamW (about half a foreach step's time), at a rate of −1.
+        """torch's fused step of Adam, in about half the time of its foreach operations.
 
-        Its weight decay of −1 multiplies ``into`` by 1 − (−1)(−1) = 0 on the way.
+        The fused step only ever subtracts lr · m̂ / (√ŝ + eps) from its parameters: at lr = −1, and
+        from 0, it leaves the quotient itself.
         """
+        torch._foreach_zero_(into)
         count = torch.full((), float(step), device=into[0].device)
-        torch._fused_adamw_(
+        torch._fused_adam_(
             into,
             gradient,
             mean,
@@ -174,7 +182,7 @@ class Tensors:
             lr=-1.0,
             beta1=beta1,
             beta2=beta2,
-            weight_decay=-1.0,
+            weight_decay=0.0,
             eps=eps,
             amsgrad=False,
             maximize=False,
@@ -197,38 +205,38 @@ class Numbers:
         x[:] = [value + number for value in x]
 
     @staticmethod
-    def scale_(x: Vector, number: float) -> None:
-        x[:] = [value * number for value in x]
+    def scale_(x: Vector, factor: float) -> None:
+        x[:] = [value * factor for value in x]
 
     @staticmethod
-    def add_(x: Vector, y: Vector, number: float) -> None:
-        for at, value in enumerate(y):
-            x[at] += number * value
+    def add_(x: Vector, y: Vector, factor: float) -> None:
+        for i, value in enumerate(y):
+            x[i] += factor * value
 
     @staticmethod
-    def addcmul_(x: Vector, a: Vector, b: Vector, number: float) -> None:
-        for at, value in enumerate(a):
-            x[at] += number * value * b[at]
+    def addcmul_(x: Vector, a: Vector, b: Vector, factor: float) -> None:
+        for i, value in enumerate(a):
+            x[i] += factor * value * b[i]
 
     @staticmethod
-    def addcmul(into: Vector, x: Vector, a: Vector, b: Vector, number: float) -> None:
-        for at, value in enumerate(a):
-            into[at] = x[at] + number * value * b[at]
+    def addcmul(into: Vector, x: Vector, a: Vector, b: Vector, factor: float) -> None:
+        for i, value in enumerate(a):
+            into[i] = x[i] + factor * value * b[i]
 
     @staticmethod
     def mul_(x: Vector, y: Vector) -> None:
-        for at, value in enumerate(y):
-            x[at] *= value
+        for i, value in enumerate(y):
+            x[i] *= value
 
     @staticmethod
     def div_(x: Vector, y: Vector) -> None:
-        for at, value in enumerate(y):
-            x[at] /= value
+        for i, value in enumerate(y):
+            x[i] /= value
 
     @staticmethod
     def rdiv_(x: Vector, y: Vector) -> None:
-        for at, value in enumerate(y):
-            x[at] = value / x[at]
+        for i, value in enumerate(y):
+            x[i] = value / x[i]
 
     @staticmethod
     def sqrt_(x: Vector) -> None:
@@ -250,11 +258,12 @@ class Numbers:
         step: int,
     ) -> None:
         full1, full2 = 1.0 - beta1**step, 1.0 - beta2**step
-        for at, value in enumerate(gradient):
-            mean[at] += (1.0 - beta1) * (value - mean[at])
-            square[at] = beta2 * square[at] + (1.0 - beta2) * value * value
-            into[at] = mean[at] / full1 / (math.sqrt(square[at] / full2) + eps)
+        for i, value in enumerate(gradient):
+            mean[i] += (1.0 - beta1) * (value - mean[i])
+            square[i] = beta2 * square[i] + (1.0 - beta2) * value * value
+            into[i] = mean[i] / full1 / (math.sqrt(square[i] / full2) + eps)
 
     @staticmethod
     def dot(x: Vector, y: Vector) -> float:
+        """⟨x, y⟩."""
         return sum([a * b for a, b in zip(x, y, strict=True)])

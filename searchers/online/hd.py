@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from searchers.errors import SearcherError
-from searchers.online.level import Level
-from searchers.online.levels import SGD, Adam, Multiplicative
+from searchers.online.levels import SGD, Adam, Level, Multiplicative
 from searchers.online.tower import Tower
 
 NOT_NEGATIVE = (0.0, math.inf)
@@ -29,7 +28,10 @@ class SGDHD(Tower):
         lr: the learning rate to start from.
         hyper_lr: the learning rate of the learning rate. Several give hypergradient descent of
             that order: the second moves the first, by descent, and so on.
-        momentum, dampening, nesterov, weight_decay: as in `torch.optim.SGD`.
+        momentum: as in `torch.optim.SGD`.
+        dampening: likewise.
+        weight_decay: likewise.
+        nesterov: likewise.
         multiplicative: the rule above; further orders are additive.
         bounds: between which lr is kept; (−inf, inf) lets it become negative, as published.
     """
@@ -59,8 +61,15 @@ class AdamHD(Tower):
     over tensors, so there the first tensors move with a learning rate that lacks the parts of the
     others.)
 
-    Args as of `SGDHD`; betas, eps and weight_decay (L2) as in `torch.optim.Adam`. A group sets
-    beta1 and beta2.
+    Args:
+        params: parameters, or groups (see `Tower`); a group sets ``beta1`` and ``beta2``.
+        lr: the learning rate to start from.
+        hyper_lr: the learning rate of the learning rate, or several, as of `SGDHD`.
+        betas: as in `torch.optim.Adam`.
+        eps: likewise.
+        weight_decay: likewise (L2).
+        multiplicative: the multiplicative rule of `SGDHD`.
+        bounds: between which lr is kept; (−inf, inf) lets it become negative, as published.
     """
 
     def __init__(

@@ -1,4 +1,8 @@
-"""The tensors of a group, gathered in lists that stay from step to step."""
+"""The tensors of a parameter group, in lists that stay from step to step.
+
+The base level works on whole lists (`searchers.online.arithmetic`). Tensors share one if they lie
+on one device in one precision and have made equally many steps.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from torch import Tensor
 
 from searchers.errors import SearcherError
 
-State: TypeAlias = dict[str, Any]
+TensorState: TypeAlias = dict[str, Any]
 COUNTERS = {"step", "moved"}
 """What a parameter's state holds besides its part of the base level's vectors."""
 
@@ -46,7 +50,7 @@ class Watch:
         return gradient.data_ptr() == last.data_ptr()
 
     def meet(self, gradient: Tensor) -> bool:
-        """Learns from the next gradient; whether the last was kept and is lost."""
+        """Learn from the next gradient; whether the last was kept and is lost."""
         if self.last is None:
             return False
         overwritten = self.overwritten(gradient)
@@ -57,7 +61,7 @@ class Watch:
         return self.kept and overwritten
 
     def keeps(self, gradient: Tensor) -> bool:
-        """Watches a gradient; whether it may be kept, and from here on is."""
+        """Watch a gradient; whether it may be kept, and from here on is."""
         if self.lasting is False or gradient.requires_grad or gradient.is_inference():
             self.last, self.kept = None, False
         else:
@@ -65,14 +69,19 @@ class Watch:
         return self.kept
 
 
-class Bunch:
-    """Tensors of a group that have made equally many steps.
+class TensorGroup:
+    """Tensors of one device and precision that have made equally many steps.
 
     ``memory`` holds the base level's vectors, each a list over the tensors; ``gradients`` those of
     the step being made, in the parameters' layout and with weight decay.
+
+    Args:
+        params: the tensors.
+        states: what the optimizer keeps of each: its part of the base level's vectors by name,
+            ``step``, the steps it has made, and ``moved``, whether the last one was one of them.
     """
 
-    def __init__(self, params: Sequence[Tensor], states: Sequence[State]):
+    def __init__(self, params: Sequence[Tensor], states: Sequence[TensorState]):
         self.params, self.states = list(params), list(states)
         self.made: int = states[0]["step"]
         self.just_moved: bool = states[0]["moved"]
@@ -84,20 +93,20 @@ class Bunch:
         self.gradients: list[Tensor] = []
 
     def receive(self, weight_decay: float) -> None:
-        """Takes the gradients that the parameters have now.
+        """Take the gradients that the parameters have now.
 
         If a gradient that was kept has been overwritten, NaN takes its place: so the hypergradient
         is not finite, and the step counts as one whose hyper-update was left out.
         """
         self.given = [p.grad for p in self.params]
         self.gradients = list(self.given)
-        for at, gradient in enumerate(self.given):
+        for i, gradient in enumerate(self.given):
             if gradient.is_sparse:
                 raise SearcherError("cannot use sparse gradients: make the layer's sparse=False")
-            if gradient.stride() != self.strides[at]:  # autograd's own have the parameter's layout
-                self.gradients[at] = torch.empty_like(self.params[at]).copy_(gradient)
-            if self.watches[at].meet(gradient):
-                self._own(at, lost=True)
+            if gradient.stride() != self.strides[i]:  # autograd's own have the parameter's layout
+                self.gradients[i] = torch.empty_like(self.params[i]).copy_(gradient)
+            if self.watches[i].meet(gradient):
+                self._copy_kept(i, lost=True)
         if weight_decay:
             decayed = torch._foreach_add(self.gradients, self.params, alpha=weight_decay)
             self.gradients = list(decayed)
@@ -107,11 +116,11 @@ class Bunch:
         vectors = {**self.memory, "gradient": self.gradients}
         names = dict.fromkeys(itertools.chain(*pairs))
         dots = []
-        for at in range(len(self.params)):  # so that a tensor of several pairs is still in cache
-            flat = {name: vectors[name][at].reshape(-1) for name in names}
+        for i in range(len(self.params)):  # so that a tensor of several pairs is still in cache
+            flat = {name: vectors[name][i].reshape(-1) for name in names}
             dots += [torch.dot(flat[a], flat[b]) for a, b in pairs]
-        found = [dot.item() for dot in dots] if dots[0].is_cpu else torch.stack(dots).tolist()
-        return {pair: sum(found[at :: len(pairs)]) for at, pair in enumerate(pairs)}
+        numbers = [dot.item() for dot in dots] if dots[0].is_cpu else torch.stack(dots).tolist()
+        return {pair: sum(numbers[i :: len(pairs)]) for i, pair in enumerate(pairs)}
 
     def remember(self) -> None:
         """The step is made: the vectors, as the rule has left them, become the tensors' states.
@@ -119,38 +128,38 @@ class Bunch:
         One that is p.grad itself by now stays that if it may, and is copied if not.
         """
         for name, vector in self.memory.items():
-            for at, tensor in enumerate(vector):
-                state, watch = self.states[at], self.watches[at]
+            for i, tensor in enumerate(vector):
+                state, watch = self.states[i], self.watches[i]
                 if tensor is state[name]:
                     continue
-                own = None if watch.kept else state[name]
-                if tensor is self.given[at] and not watch.keeps(tensor):
-                    vector[at] = tensor.clone() if own is None else own.copy_(tensor)
-                state[name] = vector[at]
+                buffer = None if watch.kept else state[name]
+                if tensor is self.given[i] and not watch.keeps(tensor):
+                    vector[i] = tensor.clone() if buffer is None else buffer.copy_(tensor)
+                state[name] = vector[i]
         self.made, self.just_moved = self.made + 1, True
         for state in self.states:
             state["step"], state["moved"] = self.made, True
         self.given = self.gradients = []
 
-    def own(self) -> None:
-        """Copies the gradients that are kept, so that the states depend on nobody."""
-        for at, watch in enumerate(self.watches):
+    def copy_kept(self) -> None:
+        """Copy the gradients that are kept, so that the states depend on nobody."""
+        for i, watch in enumerate(self.watches):
             if watch.kept:
-                self._own(at, lost=watch.overwritten(self.params[at].grad))
+                self._copy_kept(i, lost=watch.overwritten(self.params[i].grad))
 
-    def _own(self, at: int, lost: bool) -> None:
-        watch, state = self.watches[at], self.states[at]
+    def _copy_kept(self, i: int, lost: bool) -> None:
+        watch, state = self.watches[i], self.states[i]
         for name, vector in self.memory.items():
-            if vector[at] is watch.last:
-                vector[at] = torch.full_like(vector[at], math.nan) if lost else vector[at].clone()
-                state[name] = vector[at]
+            if vector[i] is watch.last:
+                vector[i] = torch.full_like(vector[i], math.nan) if lost else vector[i].clone()
+                state[name] = vector[i]
         watch.kept = False
 
 
-def gather(params: Iterable[Tensor], states: Iterable[State]) -> list[Bunch]:
-    """Parameters that have a gradient, with their states, sorted into bunches."""
-    alike: dict[tuple[Any, ...], list[tuple[Tensor, State]]] = {}
+def gather(params: Iterable[Tensor], states: Iterable[TensorState]) -> list[TensorGroup]:
+    """Parameters that have a gradient, with their states, sorted into groups that are alike."""
+    alike: dict[tuple[Any, ...], list[tuple[Tensor, TensorState]]] = {}
     for p, state in zip(params, states, strict=True):
         key = (p.device, p.dtype, state["step"], state["moved"])
         alike.setdefault(key, []).append((p, state))
-    return [Bunch(*zip(*rows, strict=True)) for rows in alike.values()]
+    return [TensorGroup(*zip(*rows, strict=True)) for rows in alike.values()]

@@ -16,12 +16,14 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 from searchers.errors import SearcherError
 from searchers.online import level_state
 from searchers.online.arithmetic import Tensors
-from searchers.online.level import Level
-from searchers.online.level_state import Hypergradient
-from searchers.online.levels import SGD, AdaGrad, Adam, Multiplicative, RMSProp
-from searchers.online.tensor_groups import Bunch, gather
+from searchers.online.level_state import Hypergradient, LevelState
+from searchers.online.levels import SGD, AdaGrad, Adam, Level, Multiplicative, RMSProp
+from searchers.online.tensor_groups import TensorGroup, gather
 
 GROUP_KEYS = {"params", "param_names", "weight_decay", "clip", "initial_lr"}
+STATES, SAVED_STATES = "level_states", "storeys"
+"""The key of a group's level states, and of the same as plain data in what is saved."""
+
 torch.serialization.add_safe_globals([SGD, Multiplicative, AdaGrad, RMSProp, Adam])
 
 
@@ -48,7 +50,7 @@ class Tower(Optimizer):
             the last one.
         weight_decay: added to the gradient as weight_decay · w; ``p.grad`` itself stays as it is.
         clip: whether each level clips the norm of the hypergradient that it receives to a running
-            mean (`storeys.clipped`); what the hypergradients above are made of stays unclipped.
+            mean (`level_state.clipped`); what the hypergradients above are made of stays unclipped.
 
     Each group shows ``lr`` (set it, as a scheduler does, and the tower goes on from there),
     ``hypergradient`` (of the base's learned hyperparameters' raw numbers, at the last step) and
@@ -73,18 +75,19 @@ class Tower(Optimizer):
         weight_decay: float = 0.0,
         clip: bool = False,
     ):
-        self._gathered: dict[int, tuple[Any, list[Bunch]]] = {}
+        self._gathered: dict[int, tuple[Any, list[TensorGroup]]] = {}
         super().__init__(
             params, {"levels": _checked(levels), "weight_decay": weight_decay, "clip": clip}
         )
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group with settings of its own, as named in the class's arguments."""
         group = dict(param_group)
         given = group.pop("levels", self.defaults["levels"])
         rates = group.pop("hyper_lr", None)
         fields = {name: group.pop(name) for name in list(group) if name not in GROUP_KEYS}
         levels = group["levels"] = _levels(given, fields, rates)
-        group["storeys"] = level_state.build(levels)
+        group[STATES] = level_state.build(levels)
         group["lr"] = levels[0].lr
         group["hypergradient"] = [0.0] * len(levels[0].learned)
         group["skipped"] = 0
@@ -109,7 +112,7 @@ class Tower(Optimizer):
 
     def hyperparameters(self) -> list[list[dict[str, float]]]:
         """The values in use, by group, by level (the base first), by name."""
-        return [[dict(storey["at"]) for storey in group["storeys"]] for group in self.param_groups]
+        return [[dict(state.values) for state in group[STATES]] for group in self.param_groups]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """As of any optimizer, but setting to None leaves no entry in a profile (see below)."""
@@ -143,7 +146,7 @@ class Tower(Optimizer):
         return step
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Moves the hyperparameters, then the weights; returns the loss of a closure."""
+        """Move the hyperparameters, then the weights; returns the loss of a closure."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -155,42 +158,44 @@ class Tower(Optimizer):
 
     def _move(self, index: int, group: dict[str, Any]) -> None:
         """One step of a group: its hyperparameters, the highest first, then its weights."""
-        bunches = self._bunches(index, group)
-        if not bunches:
+        tensor_groups = self._tensor_groups(index, group)
+        if not tensor_groups:
             return
-        levels, floors = group["levels"], group["storeys"]
+        levels, states = group["levels"], group[STATES]
         if len(levels) > 1:
-            found = _hypergradient(levels[0], floors[0], bunches, levels[1].relative)
-            group["hypergradient"] = found.values
-        if group["lr"] != floors[0]["at"]["lr"]:
-            floors = [level_state.overridden(levels[0], floors[0], float(group["lr"])), *floors[1:]]
+            hypergradient = _hypergradient(levels[0], states[0], tensor_groups, levels[1].relative)
+            group["hypergradient"] = hypergradient.values
+        if group["lr"] != states[0].values["lr"]:
+            states = [level_state.with_lr(levels[0], states[0], float(group["lr"])), *states[1:]]
         if len(levels) > 1:
-            after = level_state.adjusted(levels, floors, found, group["clip"])
+            after = level_state.adjusted(levels, states, hypergradient, group["clip"])
             group["skipped"] += after is None
-            floors = after or floors
-        at = floors[0]["at"]
-        group["storeys"], group["lr"] = floors, at["lr"]
-        for bunch in bunches:
-            gradients, step = bunch.gradients, bunch.made + 1
-            level_state.move(levels[0], Tensors, bunch.params, bunch.memory, gradients, at, step)
-            bunch.remember()
+            states = after or states
+        values = states[0].values
+        group[STATES], group["lr"] = states, values["lr"]
+        for each in tensor_groups:
+            step = each.made + 1
+            level_state.move(
+                levels[0], Tensors, each.params, each.memory, each.gradients, values, step
+            )
+            each.remember()
 
-    def _bunches(self, index: int, group: dict[str, Any]) -> list[Bunch]:
+    def _tensor_groups(self, index: int, group: dict[str, Any]) -> list[TensorGroup]:
         """The tensors that have a gradient; those of the last step, if they are the same."""
         moving = [id(p) for p in group["params"] if p.grad is not None]
         signature = (moving, id(self.state), len(self.state))
-        known, bunches = self._gathered.get(index, (None, []))
+        known, tensor_groups = self._gathered.get(index, (None, []))
         if signature != known:
-            bunches = self._gather(group)
+            tensor_groups = self._gather(group)
             signature = (moving, id(self.state), len(self.state))
-            alike = len({bunch.just_moved for bunch in bunches}) == 1
-            self._gathered[index] = (signature if alike else None, bunches)
-        for bunch in bunches:
-            bunch.receive(group["weight_decay"])
-        return bunches
+            alike = len({each.just_moved for each in tensor_groups}) == 1
+            self._gathered[index] = (signature if alike else None, tensor_groups)
+        for each in tensor_groups:
+            each.receive(group["weight_decay"])
+        return tensor_groups
 
-    def _gather(self, group: dict[str, Any]) -> list[Bunch]:
-        self._own()
+    def _gather(self, group: dict[str, Any]) -> list[TensorGroup]:
+        self._copy_kept_gradients()
         moving = [p for p in group["params"] if p.grad is not None]
         for p in group["params"]:
             if p.grad is None and p in self.state:
@@ -199,48 +204,66 @@ class Tower(Optimizer):
             state = self.state[p]
             if not state:
                 state["step"], state["moved"] = 0, False
-                for name, number in group["levels"][0].buffers().items():
+                for name, number in group["levels"][0].initial_memory().items():
                     state[name] = torch.full_like(p, number)
         return gather(moving, [self.state[p] for p in moving])
 
-    def _own(self) -> None:
-        """Makes the state depend on no tensor that others could write to."""
-        for _, bunches in self._gathered.values():
-            for bunch in bunches:
-                bunch.own()
+    def _copy_kept_gradients(self) -> None:
+        """Make the state depend on no tensor that others could write to."""
+        for _, tensor_groups in self._gathered.values():
+            for each in tensor_groups:
+                each.copy_kept()
 
     def state_dict(self) -> dict[str, Any]:
         """As of any optimizer; its tensors are the optimizer's own, not gradients."""
-        self._own()
-        return super().state_dict()
+        self._copy_kept_gradients()
+        saved = super().state_dict()
+        return {**saved, "param_groups": [_saved(group) for group in saved["param_groups"]]}
 
     def __getstate__(self) -> dict[str, Any]:
-        self._own()
-        return super().__getstate__()
+        self._copy_kept_gradients()
+        saved = super().__getstate__()
+        return {**saved, "param_groups": [_saved(group) for group in saved["param_groups"]]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Called when a state is loaded, and by pickle and copy.
+        """Called with what was saved when a state is loaded, and by pickle and copy.
 
         Raises:
             SearcherError: it is another optimizer's; this one then stays as it was.
         """
         for index, group in enumerate(state["param_groups"]):
-            if "storeys" not in group:
+            if SAVED_STATES not in group:
                 raise SearcherError(
                     f"cannot load this state: its group {index} has no levels, so it is not a "
                     "tower's; load what a Tower, SGDHD or AdamHD saved, or go on from its lr "
                     f"with a new one, lr={group.get('lr')}"
                 )
-        for index, (own, group) in enumerate(
-            zip(self.__dict__.get("param_groups", ()), state["param_groups"], strict=False)
-        ):
-            if type(self) is not Tower and _kinds(own) != _kinds(group):  # not what its name says
+        present = self.__dict__.get("param_groups", ())  # none while it is unpickled
+        for index, (current, group) in enumerate(zip(present, state["param_groups"], strict=False)):
+            if type(self) is not Tower and _kinds(current) != _kinds(
+                group
+            ):  # not what its name says
                 raise SearcherError(
                     f"cannot load this state: its group {index} is {_kinds(group)}, that of this "
-                    f"{type(self).__name__} is {_kinds(own)}; a Tower takes any"
+                    f"{type(self).__name__} is {_kinds(current)}; a Tower takes any"
                 )
-        super().__setstate__(state)
+        groups = [_restored(group) for group in state["param_groups"]]
+        super().__setstate__({**state, "param_groups": groups})
         self._gathered = {}
+
+
+def _saved(group: dict[str, Any]) -> dict[str, Any]:
+    """A group with its level states as they are saved."""
+    group = dict(group)
+    states = group.pop(STATES)
+    return {**group, SAVED_STATES: level_state.as_plain(states)}
+
+
+def _restored(group: dict[str, Any]) -> dict[str, Any]:
+    """A group as it was before `_saved`."""
+    group = dict(group)
+    saved = group.pop(SAVED_STATES)
+    return {**group, STATES: level_state.from_plain(saved)}
 
 
 def _kinds(group: dict[str, Any]) -> str:
@@ -292,12 +315,13 @@ def _levels(given: Any, fields: dict[str, Any], rates: Any) -> tuple[Level, ...]
 
 
 def _hypergradient(
-    base: Level, storey: level_state.Storey, bunches: Sequence[Bunch], relative: bool
+    base: Level, state: LevelState, tensor_groups: Sequence[TensorGroup], relative: bool
 ) -> Hypergradient:
     """The base's hypergradient, from the tensors that moved at the last step; waits for them."""
     parts = []
-    for bunch in bunches:
-        if bunch.just_moved:
-            combinations = level_state.combinations(base, storey["at"], bunch.made)
-            parts.append((combinations, bunch.dots(level_state.wanted(combinations, relative))))
-    return level_state.hypergradient(base, storey, parts, relative)
+    for each in tensor_groups:
+        if each.just_moved:
+            combinations = level_state.sensitivities(base, state.values, each.made)
+            pairs = level_state.inner_products(combinations, relative)
+            parts.append((combinations, each.dots(pairs)))
+    return level_state.hypergradient(base, state, parts, relative)

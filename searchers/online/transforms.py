@@ -11,16 +11,22 @@ NEAREST = 2.0**-53
 
 
 @dataclass(frozen=True)
-class Raw:
-    """A raw number, the value that stands for it, and d value / d raw as a function of raw."""
+class Transform:
+    """How a hyperparameter follows from the raw number that is moved in its place.
+
+    Args:
+        value: raw number → hyperparameter.
+        raw: hyperparameter → raw number, the inverse.
+        slope: raw number → d value / d raw.
+    """
 
     value: Callable[[float], float]
-    of: Callable[[float], float]
+    raw: Callable[[float], float]
     slope: Callable[[float], float]
 
 
-def _plain(raw: float) -> float:
-    return raw
+def _same(number: float) -> float:
+    return number
 
 
 def _one(raw: float) -> float:
@@ -35,7 +41,7 @@ def _twice(raw: float) -> float:
     return 2.0 * raw
 
 
-def _unit(raw: float) -> float:
+def _sigmoid(raw: float) -> float:
     return min(max((math.tanh(raw) + 1.0) / 2.0, NEAREST), 1.0 - NEAREST)
 
 
@@ -43,11 +49,12 @@ def _artanh(value: float) -> float:
     return math.atanh(2.0 * value - 1.0)
 
 
-def _unit_slope(raw: float) -> float:
-    value = _unit(raw)
+def _sigmoid_slope(raw: float) -> float:
+    value = _sigmoid(raw)
     return 2.0 * value * (1.0 - value)
 
 
-PLAIN = Raw(_plain, _plain, _one)
-SQUARE = Raw(_square, math.sqrt, _twice)
-UNIT = Raw(_unit, _artanh, _unit_slope)
+IDENTITY = Transform(_same, _same, _one)
+SQUARE = Transform(_square, math.sqrt, _twice)
+SIGMOID = Transform(_sigmoid, _artanh, _sigmoid_slope)
+"""(tanh(raw) + 1) / 2: it keeps a decay rate in (0, 1)."""

@@ -60,7 +60,7 @@ def example_brief(seed: int = 0, width: int = 1) -> Brief:
 
 
 def check_black_box(searcher: BlackBoxSearcher, brief: Brief | None = None) -> None:
-    """AssertionError, in one line, for the first part of the contract that does not hold.
+    """Check that a searcher keeps the contract of black-box ones.
 
     Checked: settings (a frozen dataclass that pickles); the initial configurations first, in
     order; configurations in range, complete, as plain Python values; training numbers 0, 1, 2, …,
@@ -68,6 +68,13 @@ def check_black_box(searcher: BlackBoxSearcher, brief: Brief | None = None) -> N
     budget but the brief's; equal seeds, equal first jobs, whatever the global random states;
     other seeds, other jobs; four jobs out at once with results in any order, ties and ceilings
     among them. It takes some seventy suggestions.
+
+    Args:
+        searcher: one of your own, or of the project's.
+        brief: what it is told; by default one with every kind of domain.
+
+    Raises:
+        AssertionError: in one line, the first part of the contract that does not hold.
     """
     brief = example_brief() if brief is None else brief
     _check_settings(searcher)
@@ -89,7 +96,14 @@ def check_black_box(searcher: BlackBoxSearcher, brief: Brief | None = None) -> N
 
 @dataclass
 class Trail:
-    """The jobs of one search as they come, each checked against those before it."""
+    """The jobs of one search as they come, each checked against those before it.
+
+    Args:
+        brief: what the searcher was told.
+        configurations: by number of training.
+        reached: training → the largest budget whose result was told.
+        out: jobs without a result so far.
+    """
 
     brief: Brief
     configurations: list[Flat] = field(default_factory=list)
@@ -97,6 +111,7 @@ class Trail:
     out: list[Job] = field(default_factory=list)
 
     def asked(self, job: Job) -> None:
+        """Check a job, and note that it is out."""
         _require(isinstance(job, Job), f"ask() gives a Job or None, not {job!r}")
         _check_configuration(job.configuration, self.brief.space)
         _require(
@@ -130,6 +145,7 @@ class Trail:
         )
 
     def told(self, job: Job) -> None:
+        """Note that a job has its result."""
         self.out.remove(job)
         self.reached[job.training] = job.epochs
 

@@ -41,7 +41,12 @@ SPACES = {
 
 @dataclass(frozen=True)
 class Valley:
-    """½ Σ hᵢ wᵢ² with noisy gradients, three steps an epoch; diverges above a rate of 2."""
+    """½ Σ hᵢ wᵢ² with noisy gradients, three steps an epoch; diverges above a rate of 2.
+
+    Args:
+        seed: the cell's.
+        steps_per_epoch: three, so that a small budget has several steps.
+    """
 
     seed: int = 0
     steps_per_epoch: int = 3
@@ -70,6 +75,8 @@ class Valley:
 
 @dataclass(frozen=True)
 class ValleyDraw:
+    """One training in the valley: where it starts, and the noise of its gradients."""
+
     seed: int
     training: int
 
@@ -94,7 +101,20 @@ def example_brief(space: str = "log", *, compress: bool = True, seed: int = 0) -
 
 
 def check_gradient(searcher: GradientSearcher) -> None:
-    """AssertionError, in one line, if a gradient-based searcher breaks the contract."""
+    """Check that a searcher keeps the contract of gradient-based ones, on a small problem.
+
+    Checked: it begins at the first initial configuration and comes to full evaluations; each is
+    in the space, of one of the budgets, JSON-serialisable, has cost steps, and has the loss that
+    its weights have; its seconds are no more than it took; trainings are numbered as its chain's;
+    equal seeds give equal evaluations, and two chains different ones. On linear and log ranges,
+    with and without a schedule, compressed and truncated.
+
+    Args:
+        searcher: one of your own, or of the project's.
+
+    Raises:
+        AssertionError: in one line, the first part of the contract that does not hold.
+    """
     for space in SPACES:
         for compress in (True, False):
             brief = example_brief(space, compress=compress)
@@ -111,16 +131,17 @@ def check_gradient(searcher: GradientSearcher) -> None:
 
 
 def _run(searcher: GradientSearcher, brief: Brief, chain: Chain) -> list[Evaluation]:
-    search, found = iter(searcher.search(Valley(brief.seed), brief, chain)), list[Evaluation]()
-    while len(found) < FIRST:
+    search = iter(searcher.search(Valley(brief.seed), brief, chain))
+    evaluations: list[Evaluation] = []
+    while len(evaluations) < FIRST:
         began = time.perf_counter()
         evaluation = next(search, None)
         wall = time.perf_counter() - began
         if evaluation is None:
             break
         _check_seconds(searcher, evaluation.seconds, wall)
-        found.append(evaluation)
-    return found
+        evaluations.append(evaluation)
+    return evaluations
 
 
 def _check_seconds(searcher: GradientSearcher, parts: Mapping[str, float], wall: float) -> None:
@@ -134,12 +155,14 @@ def _check_seconds(searcher: GradientSearcher, parts: Mapping[str, float], wall:
     )
 
 
-def _check_evaluations(searcher: GradientSearcher, found: list[Evaluation], brief: Brief) -> None:
-    _require(bool(found), f"{searcher.name}: no evaluation")
-    _require(found[-1].epochs == brief.horizon, f"{searcher.name}: never a full evaluation")
-    begins = all(abs(a / b - 1) < 1e-6 for a, b in _beginnings(found[0], brief))
+def _check_evaluations(
+    searcher: GradientSearcher, evaluations: list[Evaluation], brief: Brief
+) -> None:
+    _require(bool(evaluations), f"{searcher.name}: no evaluation")
+    _require(evaluations[-1].epochs == brief.horizon, f"{searcher.name}: never a full evaluation")
+    begins = all(abs(a / b - 1) < 1e-6 for a, b in _beginnings(evaluations[0], brief))
     _require(begins, f"{searcher.name}: does not begin at the first initial configuration")
-    for evaluation in found:
+    for evaluation in evaluations:
         brief.space.check(evaluation.configuration)
         json.dumps([evaluation.configuration, dict(evaluation.notes)], allow_nan=False)
         _require(evaluation.epochs in brief.budgets, f"{searcher.name}: a budget of its own")
@@ -161,14 +184,16 @@ def _beginnings(evaluation: Evaluation, brief: Brief) -> Iterator[tuple[float, f
             yield float(evaluation.configuration[key]), float(brief.initial[0][key])
 
 
-def _check_trainings(searcher: GradientSearcher, found: list[Evaluation], chain: Chain) -> None:
-    expected = [chain.index + i * chain.of for i in range(len(found))]
-    numbers = [evaluation.training for evaluation in found]
+def _check_trainings(
+    searcher: GradientSearcher, evaluations: list[Evaluation], chain: Chain
+) -> None:
+    expected = [chain.index + i * chain.of for i in range(len(evaluations))]
+    numbers = [evaluation.training for evaluation in evaluations]
     _require(numbers == expected, f"{searcher.name}: trainings {numbers}, not {expected}")
 
 
-def _points(found: list[Evaluation]) -> list[tuple[object, float]]:
-    return [(evaluation.configuration, evaluation.metrics.loss) for evaluation in found]
+def _points(evaluations: list[Evaluation]) -> list[tuple[object, float]]:
+    return [(evaluation.configuration, evaluation.metrics.loss) for evaluation in evaluations]
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -1,4 +1,4 @@
-"""The ready-made tasks, one file a kind of data, and the names that they go by."""
+"""The ready-made tasks, one file a data set, and the names that they go by."""
 
 from trainables.tasks.catalog import TASKS, find_task
 

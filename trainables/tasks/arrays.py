@@ -22,24 +22,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from searchers.space import Float, Nested, Space, Vector
+from searchers.space import Nested, Space
 from trainables.images import Images, instance
 from trainables.models import Shape, mlp, small_cnn
 from trainables.network import Examples, seeded
 from trainables.rng import generator
 from trainables.task import Instance, Task, TaskError
+from trainables.tasks.image_task import LOSS_CEILING, constant, windowed_space
 
-WINDOWS = 7
 HELD_OUT = 0.2  # for validation, and for the test where the file brings none
 CHANNELS = (1, 3, 4)
 SMALLEST_FOR_A_CNN = 12  # pixels a side
-SPACE = Space(
-    {
-        "learning_rate": Vector(WINDOWS, Float(1e-3, 1.0, log=True)),
-        "momentum": Float(0.0, 0.99),
-        "weight_decay": Float(1e-6, 1e-2, log=True),
-    }
-)
+SPACE = windowed_space(1e-3, 1.0)
+INITIAL, DEFAULT = constant(0.02, 0.5, 1e-5), constant(0.02, 0.9, 1e-5)
 
 
 def arrays_task(
@@ -54,14 +49,23 @@ def arrays_task(
     budgets: tuple[int, ...] = (1, 3, 9),
     smaller_budget: Literal["compress", "truncate"] = "compress",
 ) -> Task:
-    """The task of classifying the images in ``path``.
+    """The task of classifying the images in a file, which is read at once, and the model tried.
 
-    ``name``: by default the file's. ``model`` builds a module that maps float images (n, c, h, w),
-    standardised, to logits (n, classes), without randomness in its forward pass (no dropout); by
-    default a small CNN, or an MLP for images under 12 pixels a side. Another ``space`` needs its
-    own ``initial`` and ``default`` configurations.
+    Args:
+        path: the ``.npz`` file.
+        name: by default the file's.
+        model: builds a module that maps float images (n, c, h, w), standardised, to logits
+            (n, classes), without randomness in its forward pass (no dropout); by default a small
+            CNN, or an MLP for images under 12 pixels a side.
+        space: the search space; another one needs its own ``initial`` and ``default``.
+        initial: the configurations that every searcher begins with.
+        default: the practitioner's configuration.
+        batch_size: examples in a training step.
+        budgets: epochs, ascending; the last is a full training.
+        smaller_budget: what a smaller budget means (see `Task`).
 
-    The file is read and the model tried at once. Raises a TaskError for whatever does not fit.
+    Raises:
+        TaskError: something does not fit.
     """
     path = Path(path).expanduser().absolute()  # a worker may run in another folder
     images = read_images(path)
@@ -83,17 +87,12 @@ def arrays_task(
         ),
         build=partial(_build, path, model, batch_size),
         space=space,
-        initial=(_constant(0.5),) if initial is None else tuple(initial),
-        default=_constant(0.9) if default is None else default,
+        initial=(INITIAL,) if initial is None else tuple(initial),
+        default=DEFAULT if default is None else default,
         budgets=budgets,
         smaller_budget=smaller_budget,
-        loss_ceiling=10.0,
+        loss_ceiling=LOSS_CEILING,
     )
-
-
-def _constant(momentum: float) -> Nested:
-    """A configuration of SPACE."""
-    return {"learning_rate": (0.02,) * WINDOWS, "momentum": momentum, "weight_decay": 1e-5}
 
 
 def read_images(path: Path) -> Images:

@@ -1,4 +1,7 @@
-"""The tasks that can be named: on the command line, in a study, in a result file."""
+"""The tasks that can be named: on the command line, in a study, in a result file.
+
+A task of the project's own is a `Task` in a file beside this one, and a line here.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from trainables.task import Task, TaskError
-from trainables.tasks import digits, synthetic, vision
+from trainables.tasks import cifar10, digits, fashion_mnist, mnist, synthetic
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
@@ -15,13 +18,13 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         for task in (
             digits.DIGITS,
             digits.DIGITS_WEAK_PRIOR,
-            vision.MNIST,
-            vision.MNIST_LOGISTIC,
-            vision.FASHION_MNIST,
-            vision.CIFAR10,
-            vision.CIFAR10_SMALL,
-            vision.CIFAR10_JPEG,
-            vision.CIFAR10_JPEG_SMALL,
+            mnist.MNIST,
+            mnist.MNIST_LOGISTIC,
+            fashion_mnist.FASHION_MNIST,
+            cifar10.CIFAR10,
+            cifar10.CIFAR10_SMALL,
+            cifar10.CIFAR10_JPEG,
+            cifar10.CIFAR10_JPEG_SMALL,
             synthetic.QUADRATIC,
             synthetic.NOISY_QUADRATIC,
         )
@@ -30,7 +33,11 @@ TASKS: Mapping[str, Task] = MappingProxyType(
 
 
 def find_task(name: str) -> Task:
-    """The task of that name, or a TaskError that lists the names there are."""
+    """The task of that name.
+
+    Raises:
+        TaskError: there is none; the message lists the names there are.
+    """
     if name in TASKS:
         return TASKS[name]
     near = get_close_matches(name, TASKS, n=1)

@@ -41,7 +41,12 @@ START = 10.0  # |w|² before the first step
 
 @dataclass(frozen=True)
 class QuadraticDraw:
-    """One training: where it starts, and the gradient noise of its steps."""
+    """One training: where it starts, and the gradient noise of its steps.
+
+    Args:
+        problem: the cell's.
+        training: its number.
+    """
 
     problem: QuadraticProblem
     training: int
@@ -62,8 +67,13 @@ class QuadraticDraw:
 class QuadraticProblem:
     """½ Σ hᵢ wᵢ² with noisy gradients, one step an epoch; validation is exact. In float64.
 
-    ``eigenvalues``: the hᵢ, shape (P,). ``noise``: the deviation of each coordinate of a gradient.
-    ``start``: CPU generator → initial weights, shape (P,).
+    Args:
+        eigenvalues: the hᵢ, shape (P,).
+        noise: the deviation of each coordinate of a gradient.
+        start: CPU generator → initial weights, shape (P,).
+        seed: the cell's.
+        device: where it trains.
+        steps_per_epoch: one, so that epochs are steps.
     """
 
     eigenvalues: Tensor

@@ -29,7 +29,7 @@ def test_what_is_kept_is_below_the_edge(outer, losses) -> None:
     path = start(outer)
     for loss in losses:
         path = advanced(path, outer, loss, DOWN, 4.0)
-        assert all(np.isfinite(held.loss) for held in path.held)
+        assert all(np.isfinite(held.loss) for held in path.kept)
         assert ((path.state.point >= 0) & (path.state.point <= 1)).all()
 
 
@@ -42,8 +42,8 @@ def test_a_step_over_the_edge_is_taken_back_and_the_one_before_it(outer) -> None
         path = advanced(path, outer, loss, DOWN, 4.0)
     beyond = path.state
     path = advanced(path, outer, 100.0, -DOWN, 4.0)
-    assert [held.loss for held in path.held] == [1.0, 0.9]
-    shortened = np.minimum(path.held[-1].state.step, beyond.step) / 2
+    assert [held.loss for held in path.kept] == [1.0, 0.9]
+    shortened = np.minimum(path.kept[-1].state.step, beyond.step) / 2
     moved = np.abs(path.state.point - points[1])
     assert (moved > 0).all()
     assert (moved <= shortened + 1e-12).all()
@@ -56,7 +56,7 @@ def test_goes_back_to_the_first_point_and_no_further(outer) -> None:
     for _ in range(5):
         before = path
         path = advanced(path, outer, np.inf, DOWN, 4.0)
-        assert [held.loss for held in path.held] == [1.0]
+        assert [held.loss for held in path.kept] == [1.0]
         away = [np.abs(p.state.point - 0.5).max() for p in (before, path)]
         assert away[1] < away[0]
 
@@ -64,7 +64,7 @@ def test_goes_back_to_the_first_point_and_no_further(outer) -> None:
 def test_without_a_start_that_holds_it_follows_the_derivative_with_shorter_steps() -> None:
     path = advanced(start(SignDescent(0.1)), SignDescent(0.1), np.inf, DOWN, 4.0)
     np.testing.assert_allclose(path.state.point, [0.45, 0.55])
-    assert path.held == ()
+    assert path.kept == ()
 
 
 @given(st.floats(-1e3, 1e3), st.floats(1.5, 10.0), st.floats(0.0, 3.0), st.floats(0.0, 1e3))

@@ -19,12 +19,13 @@ from searchers.errors import SearcherError
 from searchers.gradient.fds import FDS
 from searchers.gradient.greedy import Greedy
 from searchers.gradient.hd import HD, adapt
-from searchers.gradient.measured_points import by_unit, evaluate, hypergradient_note
+from searchers.gradient.measured_points import evaluate, hypergradient_note
 from searchers.gradient.outer_optimizers import AdamDescent, GradientDescent, SignDescent
 from searchers.gradient.rmd import RMD, per_step
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.reversible import Reversible
 from searchers.hypergradients.scaled import scaled
+from searchers.hypergradients.schedules import by_unit
 from searchers.inner_problem import Metrics
 from searchers.protocols import BlackBoxSearcher, Brief, Chain
 from searchers.space import Categorical, Float, Space, Vector

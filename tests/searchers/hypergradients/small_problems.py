@@ -13,7 +13,7 @@ from searchers.hypergradients.training import start, train
 from searchers.inner_problem import Buffers
 from searchers.update_rules import UpdateRule
 from trainables.network import Examples, NetworkProblem
-from trainables.training_losses import Objective
+from trainables.training_losses import TrainingLoss
 
 CPU = torch.device("cpu")
 
@@ -45,7 +45,7 @@ def examples(count: int, seed: int) -> Examples:
 
 def problem_of(
     make_model: Callable[[], nn.Module],
-    objective: Objective | None = None,
+    objective: TrainingLoss | None = None,
     groups: dict[str, Callable[[str], bool]] | None = None,
 ) -> NetworkProblem:
     return NetworkProblem(

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from searchers.online import SGD, AdaGrad, Adam, RMSProp, Tower
-from searchers.online import level_state as floors
+from searchers.online import SGD, AdaGrad, Adam, RMSProp, Tower, level_state
 from searchers.online.arithmetic import Numbers, Tensors
-from searchers.online.transforms import PLAIN, SQUARE, UNIT, Raw
+from searchers.online.level_state import RunningNorm
+from searchers.online.transforms import IDENTITY, SIGMOID, SQUARE, Transform
 
 STEPS = 8
 BETAS = ("lr", "beta1", "beta2")
@@ -79,9 +79,10 @@ def test_the_hypergradient_is_the_slope_of_the_next_loss(
         tower = Tower(params, [base, still], weight_decay)
         problem.train(tower, params, range(steps - 1))
         group = tower.param_groups[0]
-        group["storeys"][0]["raw"][index] += shift
-        floors.settle(group["levels"][0], group["storeys"][0])
-        group["lr"] = group["storeys"][0]["at"]["lr"]
+        state, *above = group["level_states"]
+        raw = [number + shift * (i == index) for i, number in enumerate(state.raw)]
+        state = level_state.with_raw(group["levels"][0], state, raw)
+        group["level_states"], group["lr"] = [state, *above], state.values["lr"]
         problem.train(tower, params, range(steps - 1, steps))
         return tower, params
 
@@ -131,9 +132,9 @@ def test_a_tower_is_the_one_that_autograd_unrolls(problem: Problem, levels: list
     expected_params, expected_raws = unrolled(problem, levels, 40)
     for found, expected in zip(params, expected_params, strict=True):
         torch.testing.assert_close(found.detach(), expected, rtol=1e-10, atol=1e-12)
-    storeys = tower.param_groups[0]["storeys"]
-    for storey, raws in zip(storeys[:-1], expected_raws[:-1], strict=True):
-        assert storey["raw"] == pytest.approx([raw.item() for raw in raws], rel=1e-9)
+    states = tower.param_groups[0]["level_states"]
+    for state, raws in zip(states[:-1], expected_raws[:-1], strict=True):
+        assert state.raw == pytest.approx([raw.item() for raw in raws], rel=1e-9)
     assert tower.param_groups[0]["skipped"] == 0
 
 
@@ -168,18 +169,18 @@ def unrolled(
 
 
 def to_tensor(level: Any, name: str) -> Tensor:
-    return torch.tensor(level.raws[name].of(getattr(level, name)), dtype=torch.float64)
+    return torch.tensor(level.transforms[name].raw(getattr(level, name)), dtype=torch.float64)
 
 
 def hyperparameters(level: Any, raws: list[Tensor]) -> dict[str, Any]:
     forward: dict[int, Callable[[Tensor], Tensor]] = {
-        id(PLAIN): lambda raw: raw,
+        id(IDENTITY): lambda raw: raw,
         id(SQUARE): lambda raw: raw * raw,
-        id(UNIT): lambda raw: (raw.tanh() + 1) / 2,
+        id(SIGMOID): lambda raw: (raw.tanh() + 1) / 2,
     }
-    values = {name: getattr(level, name) for name in level.raws}
+    values = {name: getattr(level, name) for name in level.transforms}
     learned = zip(level.learned, raws, strict=True)
-    return values | {name: forward[id(level.raws[name])](raw) for name, raw in learned}
+    return values | {name: forward[id(level.transforms[name])](raw) for name, raw in learned}
 
 
 def sgd(level: Any, at: dict[str, Any], memory: dict[str, Tensor], g: Tensor, t: int) -> Tensor:
@@ -251,57 +252,60 @@ NUMBERS = st.floats(-10, 10, allow_subnormal=False)
 def test_a_rule_moves_numbers_as_it_moves_tensors(
     base: Any, gradients: list[tuple[float, float]]
 ) -> None:
-    at = {name: getattr(base, name) for name in base.raws}
+    at = {name: getattr(base, name) for name in base.transforms}
     x, y = [1.0, -2.0], [torch.tensor(v, dtype=torch.float64) for v in (1.0, -2.0)]
-    kept = base.buffers()
+    kept = base.initial_memory()
     memory = {name: [number] * 2 for name, number in kept.items()}
     tensors = {name: [torch.full_like(t, number) for t in y] for name, number in kept.items()}
     for step, gradient in enumerate(gradients, 1):
         pull = [torch.tensor(g, dtype=torch.float64) for g in gradient]
-        floors.move(base, Numbers, x, memory, list(gradient), at, step)
-        floors.move(base, Tensors, y, tensors, pull, at, step)
+        level_state.move(base, Numbers, x, memory, list(gradient), at, step)
+        level_state.move(base, Tensors, y, tensors, pull, at, step)
     assert x == pytest.approx([t.item() for t in y], rel=1e-9, abs=1e-12)
     for name in memory:
         expected = [t.item() for t in tensors[name]]
         assert memory[name] == pytest.approx(expected, rel=1e-7, abs=1e-9)
 
 
-@given(st.sampled_from([PLAIN, SQUARE, UNIT]), st.floats(0.001, 0.999))
-def test_a_raw_number_stands_for_its_value(raw: Raw, value: float) -> None:
-    number = raw.of(value)
-    assert raw.value(number) == pytest.approx(value, rel=1e-9)
-    slope = (raw.value(number + 1e-6) - raw.value(number - 1e-6)) / 2e-6
-    assert raw.slope(number) == pytest.approx(slope, rel=1e-4)
+@given(st.sampled_from([IDENTITY, SQUARE, SIGMOID]), st.floats(0.001, 0.999))
+def test_a_raw_number_stands_for_its_value(transform: Transform, value: float) -> None:
+    raw = transform.raw(value)
+    assert transform.value(raw) == pytest.approx(value, rel=1e-9)
+    slope = (transform.value(raw + 1e-6) - transform.value(raw - 1e-6)) / 2e-6
+    assert transform.slope(raw) == pytest.approx(slope, rel=1e-4)
 
 
 @given(st.floats(-1e6, 1e6))
 def test_a_decay_rate_stays_between_0_and_1(raw: float) -> None:
-    assert 0 < UNIT.value(raw) < 1
-    assert math.isfinite(UNIT.slope(raw))
+    assert 0 < SIGMOID.value(raw) < 1
+    assert math.isfinite(SIGMOID.slope(raw))
 
 
 def test_clipping_follows_its_three_formulas() -> None:
-    running = {"count": 0, "mean": 0.0}
-    assert floors.clipped(running, [0.0, 0.0]) == [0.0, 0.0]
-    assert running["count"] == 0, "counting starts at the first gradient that is not zero"
-    assert floors.clipped(running, [3.0, 4.0]) == [3.0, 4.0]  # threshold 5, norm 5
-    # threshold (1 · 5 + 10) / 2 = 7.5 under the norm 10
-    assert floors.clipped(running, [6.0, 8.0]) == pytest.approx([4.5, 6.0])
-    assert running["mean"] == pytest.approx((5 + 7.5) / 2)
-    # threshold (2 · 6.25 + 1) / 3 over the norm 1
-    assert floors.clipped(running, [0.6, -0.8]) == [0.6, -0.8]
-    assert running == {"count": 3, "mean": pytest.approx((2 * 6.25 + 1) / 3)}
+    norm = RunningNorm()
+    gradient, norm = level_state.clipped(norm, [0.0, 0.0])
+    assert gradient == [0.0, 0.0]
+    assert norm.terms == 0, "counting starts at the first gradient that is not zero"
+    gradient, norm = level_state.clipped(norm, [3.0, 4.0])
+    assert gradient == [3.0, 4.0]  # threshold 5, norm 5
+    gradient, norm = level_state.clipped(norm, [6.0, 8.0])
+    assert gradient == pytest.approx([4.5, 6.0])  # threshold (1 · 5 + 10) / 2 = 7.5, norm 10
+    assert norm.mean == pytest.approx((5 + 7.5) / 2)
+    gradient, norm = level_state.clipped(norm, [0.6, -0.8])
+    assert gradient == [0.6, -0.8]  # threshold (2 · 6.25 + 1) / 3, norm 1
+    assert norm == (3, pytest.approx((2 * 6.25 + 1) / 3))
 
 
 def test_clipping_scales_what_a_level_moves_by(problem: Problem) -> None:
     """The learning rate is moved by the clipped hypergradients, each in turn."""
     params, plain_params = problem.params(), problem.params()
     tower = Tower(params, [SGD(0.1), SGD(0.01)], clip=True)
-    running, lr = {"count": 0, "mean": 0.0}, 0.1
+    norm, lr = RunningNorm(), 0.1
     for step in range(40):
         problem.train(tower, params, range(step, step + 1))
         group = tower.param_groups[0]
-        lr -= 0.01 * floors.clipped(running, group["hypergradient"])[0]
+        gradient, norm = level_state.clipped(norm, group["hypergradient"])
+        lr -= 0.01 * gradient[0]
         assert group["lr"] == pytest.approx(lr, rel=1e-12)
     plain = Tower(plain_params, [SGD(0.1), SGD(0.01)])
     problem.train(plain, plain_params, range(40))

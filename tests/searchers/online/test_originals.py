@@ -142,9 +142,9 @@ def test_a_tower_follows_gdtuo(gdtuo: Any, stack: Stack, levels: list[Any]) -> N
         seen.append(value.item())
     assert seen == pytest.approx(expected, rel=1e-6)
     torch.testing.assert_close(weights(ours), weights(theirs), rtol=1e-6, atol=1e-6)
-    for storey, level in zip(tower.param_groups[0]["storeys"], levels, strict=True):
-        raws = [value.item() for value in top.parameters.values()][: len(storey["raw"])]
-        assert storey["raw"] == pytest.approx(raws, rel=1e-6), level
+    for state, level in zip(tower.param_groups[0]["level_states"], levels, strict=True):
+        raws = [value.item() for value in top.parameters.values()][: len(state.raw)]
+        assert state.raw == pytest.approx(raws, rel=1e-6), level
         top = top.optimizer
 
 

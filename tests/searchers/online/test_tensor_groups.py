@@ -254,9 +254,9 @@ def test_plain_levels_go_the_short_way_to_the_same_numbers(
     adjust: list[Callable[..., Any]] = [level_state.adjusted, level_state._adjusted]
     found = []
     for way in adjust:
-        floors = level_state.build(levels)
+        states = level_state.build(levels)
         for gradient in steps:
             first = level_state.Hypergradient(list(gradient)[: len(base.learned)])
-            floors = way(levels, floors, first, False) or floors
-        found.append(floors)
+            states = way(levels, states, first, False) or states
+        found.append(states)
     assert found[0] == found[1]

@@ -92,6 +92,36 @@ def test_training_goes_on_bit_for_bit_after_a_save(make: Make) -> None:
     assert fresh.hyperparameters() == tower.hyperparameters()
 
 
+def test_what_is_saved_is_plain_data_in_a_layout_that_stays() -> None:
+    """Files that are there are to be loaded by versions to come."""
+    params = [nn.Parameter(torch.ones(1))]
+    tower = Tower(params, [SGD(0.5), SGD(0.25), SGD(0.125)], clip=True)
+    for slope in (1.0, 2.0):
+        params[0].grad = torch.full((1,), slope)
+        tower.step()
+    (group,) = tower.state_dict()["param_groups"]
+    assert group["storeys"] == [
+        {"at": {"lr": 1.0, "momentum": 0.0}, "raw": [1.0]},
+        {
+            "at": {"lr": 0.25, "momentum": 0.0},
+            "raw": [0.25],
+            "memory": {"direction": [-2.0]},
+            "steps": 2,
+            "clipped": {"count": 1, "mean": 2.0},
+        },
+        {
+            "at": {"lr": 0.125, "momentum": 0.0},
+            "raw": [],
+            "memory": {"direction": [0.0]},
+            "steps": 2,
+            "clipped": {"count": 0, "mean": 0.0},
+        },
+    ]
+    other = Tower(params, [SGD(0.1), SGD(0.1), SGD(0.1)])
+    other.load_state_dict(tower.state_dict())
+    assert other.param_groups[0]["level_states"] == tower.param_groups[0]["level_states"]
+
+
 @every
 def test_a_saved_state_keeps_its_numbers_while_training_goes_on(make: Make) -> None:
     net = network()

@@ -24,8 +24,8 @@ from trainables.testing import check_task
 from trainables.training_losses import (
     InputNoise,
     LabelSmoothing,
-    Objective,
     Ridge,
+    TrainingLoss,
     WeightedExamples,
 )
 
@@ -84,7 +84,7 @@ def test_a_residual_network_with_augmentation() -> None:
 
 
 @pytest.mark.parametrize("objective", [LabelSmoothing(), InputNoise(), Ridge(), WeightedExamples()])
-def test_a_loss_with_hyperparameters(objective: Objective) -> None:
+def test_a_loss_with_hyperparameters(objective: TrainingLoss) -> None:
     def build(seed: int, device: torch.device) -> Instance:
         made = DIGITS.build(seed, device).inner
         assert isinstance(made, NetworkProblem)
