@@ -1,4 +1,4 @@
-"""The command line in the process of the tests: a process of its own would import everything anew."""
+"""The command line in the process of the tests; one of its own would import everything anew."""
 
 from __future__ import annotations
 

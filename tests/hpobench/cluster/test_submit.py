@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
 OF_THE_NODES = "a" * 19 + "nodeskey" + "b" * 13
 OF_THE_USER = "c" * 19 + "userskey" + "d" * 13
-DASHBOARD_SECONDS = 60.0
+DASHBOARD_SECONDS = 300.0
 
 STUDY = """
 from hpobench import Study, evaluations

@@ -171,7 +171,7 @@ def test_an_interrupted_search_goes_on_to_the_same_reference(
         def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
             if len(trained) == after and not seen.is_set():
                 reached.set()
-                seen.wait(5)  # longer than the next look
+                seen.wait(300)  # longer than the next look
             return super().call(function, *arguments)
 
     display = Impatient(lambda: reached.is_set() and (seen.set() or True))
