@@ -13,7 +13,8 @@ from tests.hpobench.command_line import command
 from trainables.tasks import TASKS
 
 
-def test_a_process_of_its_own_ends_as_one_in_this_process_does(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_process_of_its_own_ends_as_one_in_this_process_does() -> None:
     """The other tests here save themselves the processes."""
     arguments = ["run", "digits", "--budget", "0"]
     there = subprocess.run(

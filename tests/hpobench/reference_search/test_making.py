@@ -158,6 +158,7 @@ class Impatient(Silent):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 5, 9, 16, 18, 20, 24, 29])
 def test_an_interrupted_search_goes_on_to_the_same_reference(
     tmp_path: Path, slices: list[FakeSlice], trained: list[tuple[int, str]], after: int

@@ -272,6 +272,7 @@ def test_the_mean_is_over_complete_cells_and_looks_depend_on_the_study(tmp_path)
     ]
 
 
+@pytest.mark.slow
 def test_the_same_numbers_give_the_same_files(tmp_path):
     results = Results.load(write_run(tmp_path))
     one, other = (render(regret_figure(results), "svg", "light") for _ in range(2))
@@ -289,6 +290,7 @@ def test_the_same_numbers_give_the_same_files(tmp_path):
     assert b"#15181d" not in one
 
 
+@pytest.mark.slow
 def test_each_task_has_figures_of_its_own(tmp_path):
     run = write_run(tmp_path, tasks=("digits", "fashion"), without_reference=["fashion"])
     names = [path.name for path in write_task_figures(Results.load(run))]
@@ -301,6 +303,7 @@ def test_each_task_has_figures_of_its_own(tmp_path):
     assert b"%PDF" in (run / "figures" / "rank-digits.pdf").read_bytes()[:8]
 
 
+@pytest.mark.slow
 def test_drawing_leaves_no_trace_in_matplotlib(tmp_path):
     write_run(tmp_path)
     code = f"""

@@ -264,6 +264,7 @@ def test_choices_are_axes_too(tmp_path: Path) -> None:
     assert {"rule", "sgd", "adam", "validation loss"} <= set(texts)
 
 
+@pytest.mark.slow
 def test_each_task_has_files_of_what_was_learned(tmp_path: Path) -> None:
     """Names, units and scales are said, and no text lies over another."""
     rates = np.geomspace(1e-3, 2.9, 40).tolist()
@@ -301,6 +302,7 @@ def check_apart(placed: Any, figure: Any) -> None:
         assert across <= 0 or down <= 2, f"{a!r} and {b!r} overlap"
 
 
+@pytest.mark.slow
 def test_of_twelve_searchers_no_text_overlaps(tmp_path: Path) -> None:
     write_run(tmp_path, searchers=TWELVE, seeds=(0,), notes={"hypergradient": {"momentum": 2.0}})
     for draw in learned_drawings(Results.load(tmp_path)).values():

@@ -192,6 +192,7 @@ def test_times_are_told_in_units_of_their_size() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 def test_figures_are_drawn_in_both_styles_of_any_number_of_searchers(
     tmp_path: Path, style: StyleName
