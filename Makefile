@@ -9,13 +9,21 @@ SEED   ?=
 # called hpobench would import the clone's folder instead of the package in it.
 INSTALL := pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat
 
-.PHONY: demo test check chaos bench clean
+# Tests of one file share what it made, so they stay in one process. The order is that of
+# tests/conftest.py: what runs on Ray goes first.
+TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
+	--dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test test-fast check chaos bench clean
 
 demo: $(VENV)/.installed  ## Race every searcher on the digits; prints the table and the report's path
 	$(BIN)/hpobench run demo $(if $(RUN),--out $(RUN))
 
-test: $(VENV)/.developer  ## Run the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.developer  ## Run the tests, on all cores
+	$(TESTS)
+
+test-fast: $(VENV)/.developer  ## Run those that need neither Ray nor much time
+	$(TESTS) -m "not ray and not slow"
 
 check: $(VENV)/.developer  ## Style, types, and that imports point one way
 	$(BIN)/ruff check .

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
 import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)  # more threads only wait for each other
 settings.register_profile("shared", deadline=None)  # a first call loads libraries
 settings.load_profile("shared")
+
+PATIENCE_OF_RAY = {
+    "RAY_worker_register_timeout_seconds": "300",
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_gcs_server_request_timeout_seconds": "300",
+    "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "300",
+}
+"""Ray gives its processes a minute at most to start and to answer: too little on a busy machine."""
+
+for name, value in PATIENCE_OF_RAY.items():
+    os.environ.setdefault(name, value)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs on Ray goes first: a long file that began last would be waited for."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)

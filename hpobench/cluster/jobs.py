@@ -27,10 +27,11 @@ from hpobench.provenance import COMMIT, commit
 RUNS = "${HPOBENCH_RUNS:-$HOME/hpobench-runs}"
 """Where runs lie on the head node; its own shell fills in the variables."""
 
-LEFT_HERE = [".?*", "runs/", "wandb/", "__pycache__/", "*.egg-info/"]
+LEFT_HERE = ["runs/", "wandb/", "!/tracking/wandb/", ".?*", "__pycache__/", "*.egg-info/"]
 """What of the study's folder is not sent, beside what its .gitignore and .rayignore name.
 
-Hidden files are: keys (.netrc, .env), environments (.venv) and histories (.git).
+Hidden files are: keys (.netrc, .env), environments (.venv) and histories (.git). Ray leaves the
+same things out of this package's own code, where ``tracking/wandb`` is no folder of results.
 """
 
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)

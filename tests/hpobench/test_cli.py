@@ -9,12 +9,20 @@ from pathlib import Path
 import pytest
 
 from searchers.catalog import SEARCHERS
+from tests.hpobench.command_line import command
 from trainables.tasks import TASKS
 
 
-def command(*arguments: str | Path, **more) -> subprocess.CompletedProcess[str]:
-    run = [sys.executable, "-m", "hpobench.cli", *map(str, arguments)]
-    return subprocess.run(run, capture_output=True, text=True, timeout=60, **more)
+@pytest.mark.slow
+def test_a_process_of_its_own_ends_as_one_in_this_process_does() -> None:
+    """The other tests here save themselves the processes."""
+    arguments = ["run", "digits", "--budget", "0"]
+    there = subprocess.run(
+        [sys.executable, "-m", "hpobench.cli", *arguments], capture_output=True, text=True
+    )
+    here = command(*arguments)
+    assert (there.returncode, there.stdout, there.stderr) == (2, here.stdout, here.stderr)
+    assert here.returncode == 2
 
 
 def test_list_names_everything() -> None:

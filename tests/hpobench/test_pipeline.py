@@ -22,6 +22,7 @@ from hpobench.results.json_files import read_json, read_lines
 from hpobench.running.display import Silent
 from hpobench.running.ray_backend import check_room
 from hpobench.running.run_folder import held
+from tests.hpobench.command_line import command
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]  # a machine may be shared with others
 
@@ -106,13 +107,10 @@ study = Study("faults", [poor], [RandomSearch(), Raises()], seeds=1, budget=eval
 '''
 
 
-def command(*arguments: str | Path, **more) -> subprocess.CompletedProcess[str]:
+def process(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own."""
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        **more,
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=600
     )
 
 
@@ -124,7 +122,7 @@ def lines(folder: Path, cell: str) -> list[dict]:
 def faults(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     place = tmp_path_factory.mktemp("faults")
     (place / "faults.py").write_text(FAULTS)
-    done = command("run", place / "faults.py", "--out", place / "run", "--wandb", "off")
+    done = process("run", place / "faults.py", "--out", place / "run", "--wandb", "off")
     assert done.returncode == 0, done.stderr
     return place / "run", done.stdout
 
@@ -186,7 +184,7 @@ def test_report_and_status_of_a_run(faults) -> None:
 
 
 def deterministic_study(**changes) -> Study:
-    searchers = ["default", "random", "tpe", "bohb", "fds", "rmd"]  # one of each kind
+    searchers = ["default", "tpe", "bohb", "rmd"]  # random and fds: whole and cut short, below
     settings = {"seeds": 1, "budget": evaluations(9), **changes}
     return Study("same", ["quadratic"], searchers, **settings)
 
@@ -233,13 +231,13 @@ def test_a_study_cut_short_is_resumed_to_the_same_tables(
     )
     until(lambda: any(f.stat().st_size for f in out.glob("cells/*/evaluations.jsonl")))
     runner.send_signal(interrupt)
-    _, said = runner.communicate(timeout=60)
+    _, said = runner.communicate(timeout=300)
     assert runner.returncode == 130, said
     assert said.strip().count("\n") == 0
     assert "resume" in said
     states = [read_json(file)["status"] for file in out.glob("cells/*/cell.json")]
     assert "interrupted" in states
-    done = command("resume", out, "--wandb", "off")
+    done = process("resume", out, "--wandb", "off")
     assert done.returncode == 0, done.stderr
     columns = ["attempt", *MEASURED]
     pd.testing.assert_frame_equal(
@@ -268,7 +266,7 @@ def test_a_cell_killed_from_outside_leaves_no_orphans_and_is_run_again(tmp_path:
     }
     os.kill(runner.pid, signal.SIGKILL)
     runner.wait()
-    until(lambda: not any(map(alive, processes)), seconds=30)
+    until(lambda: not any(map(alive, processes)), seconds=100)  # they wait 120 s for news
     assert Results.load(out).cells["status"].tolist() == ["running"]
 
 
@@ -300,7 +298,7 @@ def alive(process: int) -> bool:
     return state != "Z"
 
 
-def until(condition, seconds: float = 60.0) -> None:
+def until(condition, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"

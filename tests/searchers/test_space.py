@@ -87,6 +87,7 @@ def test_linear_ints_are_uniform(domain: Int) -> None:
     assert max(counts.values()) - min(counts.values()) <= 2
 
 
+@pytest.mark.slow
 @given(ints(widest=9).filter(lambda d: d.log))
 def test_log_ints_have_the_mass_of_their_interval(domain: Int) -> None:
     counts = Counter(domain.from_unit(u) for u in even(10_000))

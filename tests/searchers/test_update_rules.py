@@ -101,6 +101,7 @@ def flat_update(rule, state: State, gradient, at, step: int, names: list[str]):
     return function, vector
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
 @pytest.mark.parametrize("step", [0, 4])
 @given(seed=st.integers(0, 1000))

@@ -178,7 +178,7 @@ def test_torchvision_in_a_process_of_its_own() -> None:
         "from trainables.torchvision_import import torchvision_datasets\n"
         "assert torchvision_datasets().MNIST is torchvision_datasets().MNIST"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 @needs_mnist

@@ -9,10 +9,10 @@ import time
 
 from trainables.processes import alive
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 FOLLOW = (
     "import sys, time; from trainables import processes; processes.LOOK_SECONDS = 0.05;"
-    "processes.end_with(int(sys.argv[1])); print('follows', flush=True); time.sleep(60)"
+    "processes.end_with(int(sys.argv[1])); print('follows', flush=True); time.sleep(600)"
 )
 
 
@@ -37,4 +37,4 @@ def test_a_process_ends_with_the_one_it_follows() -> None:
     assert follower.poll() is None
     leader.kill()
     leader.wait()
-    assert follower.wait(10) == 1
+    assert follower.wait(300) == 1

@@ -42,6 +42,7 @@ def audited(engine, rules=(SGD(),), nets=NETS) -> list[Agreement]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_every_engine_agrees(rule) -> None:
     """On one net; SGD on all."""
@@ -76,6 +77,7 @@ def test_finite_differences_are_of_fourth_order() -> None:
     assert errors[0] / errors[1] == pytest.approx(16, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_users_right_engine_passes() -> None:
     rows = audited(Unrolled(), (SGD(), CLAMPED))
     assert [row.words for row in rows if not row.passed] == []
@@ -131,6 +133,7 @@ def test_the_table_says_what_was_chosen_and_what_limits_are_relative_to() -> Non
     assert max(map(len, table.splitlines())) <= 100
 
 
+@pytest.mark.slow
 def test_one_step_hypergradients_agree() -> None:
     rows = list(online.online())
     assert [row.words for row in rows if not row.passed] == []

@@ -41,6 +41,7 @@ def command(*arguments: object):
     return CliRunner().invoke(app, ["audit", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_wrong_engine_ends_with_exit_code_one(small, tmp_path: Path) -> None:
     wrong = f'{HERE}:Unrolled("momentum\'s sign")'
     done = command("--engine", wrong, "--task", "quadratic", "--out", tmp_path)

@@ -141,6 +141,7 @@ def test_an_engine_that_breaks_on_a_task_is_named() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_spread_on_a_task() -> None:
     task = find_task("digits")
     problem = task.build(0, CPU).inner
@@ -158,6 +159,7 @@ def test_spread_on_a_task() -> None:
 # Cost.
 
 
+@pytest.mark.slow
 def test_memory_of_stored_states_grows_with_the_horizon() -> None:
     """And that of plain training does not; a state is 34,186 weights and their velocity."""
     points = [(Broken(), 32, 7), (Stored(), 32, 7), (Stored(), 256, 7), (Checkpointed(), 256, 7)]
@@ -179,6 +181,7 @@ def test_an_engine_that_breaks_has_no_time() -> None:
     assert row.note == "ZeroDivisionError: one too few"
 
 
+@pytest.mark.slow
 def test_time_is_in_steps_of_plain_training(monkeypatch) -> None:
     monkeypatch.setattr(costing, "HORIZONS", (16,))
     monkeypatch.setattr(costing, "WINDOWS", (7, 20))

@@ -64,7 +64,7 @@ class Job:
     def run(self, *arguments: str, **more: str) -> int:
         process = self.start(*arguments, **more)
         try:
-            return process.wait(30)
+            return process.wait(300)
         finally:
             end(process)
 
@@ -137,12 +137,12 @@ def test_the_job_ends_as_the_study_does(job: Job) -> None:
 def test_before_its_time_is_over_it_stops_cleanly(job: Job) -> None:
     process = job.start("digits", STAY="1")
     try:
-        begun, deadline = Path(f"{job.notes}.begun"), time.monotonic() + 30
+        begun, deadline = Path(f"{job.notes}.begun"), time.monotonic() + 300
         while not begun.exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)  # to the script alone, as `--signal=B:TERM` does
-        assert process.wait(30) == 130
+        assert process.wait(300) == 130
     finally:
         end(process)
     assert job.told("hpobench")[-1] == "stopped"
@@ -150,7 +150,7 @@ def test_before_its_time_is_over_it_stops_cleanly(job: Job) -> None:
 
 def test_without_a_study_it_says_how(job: Job) -> None:
     process = job.start()
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=300)
     assert process.returncode == 2
     assert said.startswith("usage: sbatch ")
     assert not job.notes.exists()

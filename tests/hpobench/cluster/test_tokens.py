@@ -30,7 +30,7 @@ def test_a_token_is_brought_if_there_is_one_and_nobody_says_otherwise(
     without = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     environment = {**without, "HOME": str(tmp_path)} | ({"RAY_AUTH_MODE": mode} if mode else {})
     done = subprocess.run(
-        [sys.executable, "-c", ASKED], capture_output=True, text=True, env=environment, timeout=60
+        [sys.executable, "-c", ASKED], capture_output=True, text=True, env=environment, timeout=300
     )
     assert done.stdout.strip() == then, done.stderr
     assert done.stderr == ""

@@ -160,6 +160,7 @@ class Impatient(Silent):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 5, 9, 16, 18, 20, 24, 29])
 def test_an_interrupted_search_goes_on_to_the_same_reference(
     tmp_path: Path, slices: list[FakeSlice], trained: list[tuple[int, str]], after: int
@@ -173,7 +174,7 @@ def test_an_interrupted_search_goes_on_to_the_same_reference(
         def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
             if len(trained) == after and not seen.is_set():
                 reached.set()
-                seen.wait(5)  # longer than the next look
+                seen.wait(300)  # longer than the next look
             return super().call(function, *arguments)
 
     display = Impatient(lambda: reached.is_set() and (seen.set() or True))

@@ -50,7 +50,9 @@ def changed(space: dict[str, Any], default: dict[str, Any]) -> Task:
     return dataclasses.replace(DIGITS, name="other", **parts)
 
 
-@pytest.mark.parametrize("task", [t for t in TASKS.values() if t.optimum is None], ids=str)
+@pytest.mark.parametrize(
+    "task", [t for t in TASKS.values() if t.optimum is None], ids=lambda task: task.name
+)
 def test_a_grid_lies_in_the_space_tied_or_decayed_twice(task: Task) -> None:
     grid = grid_of(task)
     assert len({key_of(point) for point in grid}) == len(grid)

@@ -25,7 +25,7 @@ def test_nobody_there(prefix: str) -> None:
     began = time.monotonic()
     with pytest.raises(RunError, match=f"no Ray answers at {address} .*refused"):
         cluster(STUDY, address, None).__enter__()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60  # Ray itself would try for minutes
 
 
 @pytest.mark.parametrize("address", ["nonsense", "local", "host:port", ":6379", "ray://"])

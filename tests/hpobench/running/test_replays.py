@@ -6,8 +6,6 @@ import dataclasses
 import json
 import math
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +33,7 @@ from hpobench.study import Study
 from hpobench.study_file import describe
 from searchers.gradient.hd import HD
 from searchers.protocols import Chain
+from tests.hpobench.command_line import command
 from tests.hpobench.running.fake_slices import FakeCluster, FakeSlice, never, small_study
 from trainables.task import Task
 from trainables.tasks.digits import DIGITS
@@ -220,7 +219,7 @@ def test_an_interrupted_replay_goes_on_where_it_was(
         def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
             if len(trained) == 3:
                 third.set()
-                late.wait(5)  # longer than the next look
+                late.wait(300)  # longer than the next look
             return super().call(function, *arguments)
 
     class Impatient(Silent):
@@ -436,11 +435,10 @@ def test_a_run_without_a_reference_has_losses_and_no_regret(
     assert pd.isna(results.replay()["reference_loss"]).all()
 
 
+@pytest.mark.ray
+@pytest.mark.timeout(900)  # a machine may be shared with others
 def test_the_command_replays_on_a_ray_of_its_own(folder: Path) -> None:
-    call = [sys.executable, "-m", "hpobench.cli", "replay", folder, "--at", "0.1,end"]
-    done = subprocess.run(
-        [*call, "--draws", "1"], capture_output=True, text=True, timeout=300, check=False
-    )
+    done = command("replay", folder, "--at", "0.1,end", "--draws", "1")
     assert done.returncode == 0, done.stderr
     assert "small: 8 of 8 replays done" in done.stdout
     assert "quadratic at 0.1 s: trained on training data" in done.stdout

@@ -124,6 +124,7 @@ def test_times_that_make_no_sense_are_refused():
         speed_up(measured([1.0]), measured([1.0, 2.0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [6, 10, 20])
 @pytest.mark.parametrize("censored", [0.0, 0.2, 0.5])
 @pytest.mark.parametrize(("ratio", "spreads"), [(4.0, (0.8, 0.8)), (1.0, (1.2, 0.3))])

@@ -44,11 +44,13 @@ def test_the_catalog_has_every_gradient_based_searcher() -> None:
     assert {s.name for s in SEARCHERS} == {"hd", "greedy", "fds", "fds_published", "rmd"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("searcher", [*SEARCHERS, *VARIANTS], ids=lambda s: s.name)
 def test_contract(searcher) -> None:
     check_gradient(searcher)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("searcher", [FDS(), RMD(), *VARIANTS[:3]], ids=lambda s: s.name)
 @pytest.mark.parametrize("space", ["log", "linear"])
 def test_improves_on_where_it_began(searcher, space: str) -> None:
@@ -143,6 +145,7 @@ def test_smaller_budgets_come_first_in_fds() -> None:
     assert epochs == [1, 1, 3, 3, 9, 9, 9]
 
 
+@pytest.mark.slow
 def test_fds_averages_over_more_draws_once_it_has_converged() -> None:
     found = list(islice(FDS(warm_steps=0).search(Valley(), example_brief(), Chain()), 200))
     configurations = [tuple(e.configuration.values()) for e in found]
@@ -151,6 +154,7 @@ def test_fds_averages_over_more_draws_once_it_has_converged() -> None:
     assert not any(repeats[:4])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["log", "linear"])
 def test_fds_never_comes_to_rest(space: str) -> None:
     """Restart after restart it goes on moving, with no more draws than it may have."""

@@ -77,6 +77,7 @@ def rich_schedule(problem, rule: UpdateRule, *more: str) -> Schedule:
     return schedule(brief, problem, flat, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", UPDATE_RULES, ids=ids)
 @pytest.mark.parametrize("net", NETS, ids=ids)
 def test_all_engines_agree(rule: UpdateRule, net) -> None:
@@ -94,6 +95,7 @@ def test_all_engines_agree(rule: UpdateRule, net) -> None:
             assert torch.equal(result.trained.buffers[name], buffer), engine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", UPDATE_RULES, ids=ids)
 @pytest.mark.parametrize("net", NETS, ids=ids)
 def test_agrees_with_finite_differences(rule: UpdateRule, net) -> None:

@@ -65,6 +65,7 @@ def problem() -> Problem:
     return Problem()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", BASES.values(), ids=BASES)
 @pytest.mark.parametrize("steps", [1, STEPS])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])

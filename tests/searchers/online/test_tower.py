@@ -71,6 +71,7 @@ def weights(net: nn.Module) -> Tensor:
     return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
+@pytest.mark.slow
 @every
 def test_training_goes_on_bit_for_bit_after_a_save(make: Make) -> None:
     """Also in an optimizer that was made with other settings: the saved ones count."""

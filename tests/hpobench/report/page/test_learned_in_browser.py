@@ -20,7 +20,10 @@ from tests.hpobench.fake_run import write_run
 from tests.hpobench.report.page.browser import CHROMIUM
 from tests.hpobench.report.page.test_page_in_browser import clicked, opened, tab, words_of  # noqa: F401
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
+]
 
 SEARCHERS = ("hd", "random", "fds", "rmd", *(f"searcher_{place}" for place in range(9)))
 

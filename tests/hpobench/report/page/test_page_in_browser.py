@@ -18,7 +18,10 @@ from tests.hpobench.report.page.browser import CHROMIUM, browser
 
 CLICKS = Path(__file__).with_name("clicks.js")
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -561,7 +561,7 @@ def test_a_server_that_never_answers_is_given_up(small, account, monkeypatch):
     monkeypatch.setattr(process, "PATIENCE_SECONDS", 3.0)
     began = time.monotonic()
     assert "no answer for 3 s" in _refused(small)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60  # a part of the minute that is its patience otherwise
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
