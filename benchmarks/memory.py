@@ -14,9 +14,10 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-from engines import LENET, Setting, original
+from engines import LENET, Setting, forward_by, jvp_and_vmap, original
 from timing import Row, report, row
 
 from searchers.hypergradients.engines import Engine
@@ -35,18 +36,23 @@ def rows(pairs: int = 15) -> Iterator[Row]:
             ours = np.array([grown(_ours(engine), 7, steps) for _ in range(3)])
             yield row(engine.name, f"LeNet, B=128, K=7, T={steps}", ours, "MiB")
     checkout = os.environ.get("HPOBENCH_FDS")
-    makes = {"forward": _ours(Forward())}
+    ways: dict[str, Make] = {
+        "forward": _ours(Forward()),
+        "forward by jvp and vmap": partial(forward_by, jvp_and_vmap),
+    }
+    makes = dict(ways)
     if checkout:
-        makes["polo5/FDS"] = lambda setting, windows: original(checkout, setting, windows)
+        makes["polo5/FDS"] = partial(original, checkout)
     for windows in (7, 20, 50):
         where = f"LeNet, B=128, K={windows}, T=50"
         rounds = [{name: grown(makes[name], windows, 50) for name in makes} for _ in range(pairs)]
-        found = {name: np.array([each[name] for each in rounds]) for name in makes}
-        for name, values in found.items():
+        growth = {name: np.array([each[name] for each in rounds]) for name in makes}
+        for name, values in growth.items():
             yield row(name, where, values, "MiB")
-        if checkout:
-            ratio = found["forward"] / found["polo5/FDS"]
-            yield row("forward over polo5/FDS", where, ratio, "×", 1.5)
+        for name in ways if checkout else ():
+            ratio = growth[name] / growth["polo5/FDS"]
+            target = 1.5 if name == "forward" else None
+            yield row(f"{name} over polo5/FDS", where, ratio, "×", target)
 
 
 def _ours(engine: Engine) -> Make:
@@ -68,9 +74,9 @@ def grown(make: Make, windows: int, steps: int) -> float:
             os._exit(0)
     os.close(writing)
     with open(reading) as pipe:
-        said = pipe.read()
+        growth = pipe.read()
     os.waitpid(child, 0)
-    return float(said)
+    return float(growth)
 
 
 def _peak() -> int:

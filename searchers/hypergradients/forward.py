@@ -2,7 +2,8 @@
 
 What FDS published (Micaelli & Storkey 2021, algorithm 1). Memory does not grow with the horizon;
 the cost grows with the number of coefficients, so it is the engine for few of them, or for the
-published clamp, which no other engine can reproduce.
+published clamp, which no other engine can reproduce. How many tangents go through one gradient, and
+why that takes a package of its own, is said in `tangents`.
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ from searchers.update_rules import State
 class Forward:
     """Carries one tangent for each coefficient that has acted so far.
 
-    ``clamp``: each entry of a Hessian-vector product is clamped to ± this, as FDS does (there 1);
-    None for the exact hypergradient. ``chunk``: how many tangents at once; None for what a short
-    timing probe finds fastest. ``name``: what it is called in tables and files.
+    Args:
+        clamp: Each entry of a Hessian-vector product is clamped to ± this, as FDS does (there 1);
+            None for the exact hypergradient.
+        chunk: How many tangents at once; None for what a short timing probe finds fastest.
+        name: What tables call the engine.
     """
 
     clamp: float | None = None
@@ -55,6 +58,12 @@ class Forward:
             whole("chunk, the tangents at once,", self.chunk, 1)
 
     def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:
+        """The hypergradient of one training, carried along with it; see `Engine`.
+
+        Raises:
+            SearcherError: If the schedule has constants, or an operator of the training loss
+                cannot be followed.
+        """
         if schedule.constants:
             names = ", ".join(schedule.constants)
             raise SearcherError(
@@ -63,17 +72,17 @@ class Forward:
         laps = Stopwatch(problem.device)
         directions, begin = Directions(schedule), started(problem, draw, schedule)
         state, buffers, tangent = begin.state, clone(begin.buffers), directions.zeros(begin.state)
-        products = 0
-        way: Products | None = None if self.chunk is None else Folded(self.chunk)
+        carried = 0  # tangents through a gradient, in all steps
+        products: Products | None = None if self.chunk is None else Folded(self.chunk)
         for step, row in enumerate(rows(schedule, range(schedule.steps), state.weights)):
             count, moving = directions.active(step), directions.moving(step)
-            products += moving
+            carried += moving
             weights = state.weights, tangent.weights[:moving]
             theta = directions.by_theta(step, moving)
             loss = _Loss(problem, draw.batch(step), buffers, row.theta, list(theta))
-            if way is None and moving:
-                way = loss.fastest(state.weights, directions.moving(schedule.steps - 1))
-            slope, change = _gradient(loss, weights, theta, way)
+            if products is None and moving:
+                products = loss.fastest(state.weights, directions.moving(schedule.steps - 1))
+            slope, change = _gradient(loss, weights, theta, products)
             if self.clamp is not None:
                 change.clamp_(-self.clamp, self.clamp)
             after = schedule.rule.update(state, slope, row.at, step)
@@ -94,13 +103,13 @@ class Forward:
                     full[:count] = part
             state = after
         trained = Trained(state, buffers)
-        by = tangent.weights.double() @ validation_gradient(problem, trained).double()
-        by_coefficient = scaled(directions.in_order(by.cpu().numpy()))
+        by_direction = tangent.weights.double() @ validation_gradient(problem, trained).double()
+        by_coefficient = scaled(directions.in_order(by_direction.cpu().numpy()))
         laps.end("hypergradient")  # and the training, which runs step by step with it
         return Hypergradient(
             by_coefficient=by_coefficient,
             trained=trained,
-            steps=schedule.steps + 2 * products,
+            steps=schedule.steps + 2 * carried,
             seconds=laps.seconds,
             engine=self.name if self.clamp is None else f"{self.name}, clamped to ±{self.clamp:g}",
         )
@@ -128,15 +137,15 @@ def _gradient(
     loss: _Loss,
     weights: tuple[Tensor, Tensor],
     theta: Mapping[str, Tensor],
-    way: Products | None,
+    products: Products | None,
 ) -> tuple[Tensor, Tensor]:
     """The gradient (P,), and its change along every moving tangent, (K, P)."""
     vector, tangents = weights
-    if way is None or not len(tangents):
-        own = gradient(loss.problem, vector, loss.buffers, loss.batch, loss.theta)
-        return own, torch.zeros_like(tangents)
+    if products is None or not len(tangents):
+        slope = gradient(loss.problem, vector, loss.buffers, loss.batch, loss.theta)
+        return slope, torch.zeros_like(tangents)
     inputs = (vector, *(loss.theta[name] for name in loss.names))
-    return way(loss, inputs, (tangents, *theta.values()))
+    return products(loss, inputs, (tangents, *theta.values()))
 
 
 class Directions:

@@ -1,7 +1,7 @@
-"""Many directional derivatives of a gradient at once, exact for any loss: Hessian-vector products.
+"""Two ways to get a gradient and K directional derivatives of it, and a probe that picks one.
 
-Two ways. *Folded*, forward over reverse: the gradient's operators are recorded once, and K tangents
-go through each in one call (`tape`). *One by one*, reverse over reverse: one more backward pass for
+*Folded*, forward over reverse: the gradient's operators are recorded once, and K tangents go
+through each in one call (`tape`). *One by one*, reverse over reverse: one more backward pass for
 each tangent; it costs less where K is small and the network is so too.
 """
 
@@ -45,19 +45,31 @@ class Products(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """The gradient of a loss by its first input, and its change along K directions.
 
-        ``loss``: scalar function of ``inputs``, differentiable twice; its first input is the weight
-        vector, (P,). ``tangents``: for each input (K, *its shape), or None if it stays. Returns the
-        gradient, (P,), and its changes, (K, P): Hessian-vector products, plus the mixed
-        derivatives by the other inputs. The loss is called once, so what it writes into buffers is
-        written once; that carries no tangents.
+        The loss is called once, so what it writes into buffers is written once; that carries no
+        tangents.
+
+        Args:
+            loss: Scalar function of ``inputs``, differentiable twice.
+            inputs: The weight vector, (P,), then whatever else the loss depends on.
+            tangents: For each input (K, *its shape), or None if it stays.
+
+        Returns:
+            The gradient, (P,), and its changes, (K, P): Hessian-vector products, plus the mixed
+            derivatives by the other inputs.
+
+        Raises:
+            SearcherError: If an operator of the loss cannot be followed.
         """
 
 
 @dataclass(frozen=True)
 class Folded:
-    """At most ``chunk`` tangents at once; None: all.
+    """Forward over reverse: K tangents go through each recorded operator in one call.
 
     The derivative of the gradient as it is computed: what a loss detaches moves with the weights.
+
+    Args:
+        chunk: How many tangents at once, at most; None: all.
     """
 
     chunk: int | None = None
@@ -83,7 +95,7 @@ class Folded:
 
 @dataclass(frozen=True)
 class OneByOne:
-    """One backward pass through the gradient's graph for each tangent.
+    """Reverse over reverse: one backward pass through the gradient's graph for each tangent.
 
     What a loss detaches does not move, and H is taken to be symmetric.
     """
@@ -120,20 +132,18 @@ class OneByOne:
         return gradient.detach(), products
 
 
-def gradient_tangents(
-    loss: Callable[..., Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor | None]
-) -> tuple[Tensor, Tensor]:
-    """The gradient, (P,), and its changes, (K, P): see `Products`."""
-    return Folded()(loss, inputs, tangents)
-
-
 def fastest(
     loss: Callable[[Tensor], Tensor], vector: Tensor, count: int, memory: int | None = None
 ) -> Products:
     """What a short probe, of a few steps, finds quickest for ``count`` tangents of the weights.
 
-    The loss is called a few times: give one whose buffers may be written. Chunks whose tangents
-    need more than ``memory`` bytes (None: `MEMORY`) are not tried; a single tangent always is.
+    Args:
+        loss: Scalar function of the weights. It is called a few times: give one whose buffers may
+            be written.
+        vector: The weights, (P,).
+        count: How many tangents, K.
+        memory: Chunks whose tangents need more bytes are not tried (a single tangent always is);
+            None: `MEMORY`.
     """
     most = memory or MEMORY.get(vector.device.type, MEMORY["cuda"])
     chunk, seconds = _fastest_chunk(loss, vector, count, most)
@@ -189,15 +199,15 @@ def _record(
     leaves = [
         x.detach().clone() if moves else x.detach() for x, moves in zip(inputs, moving, strict=True)
     ]
-    found = [x for x, moves in zip(leaves, moving, strict=True) if moves]
-    tape = Tape(found)
+    with_tangents = [x for x, moves in zip(leaves, moving, strict=True) if moves]
+    tape = Tape(with_tangents)
     with tape, torch.enable_grad():
         (gradient,) = torch.autograd.grad(loss(leaves[0].requires_grad_(), *leaves[1:]), leaves[0])
-    return tape, [tape.region(x) for x in found], gradient.detach()
+    return tape, [tape.region(x) for x in with_tangents], gradient.detach()
 
 
 def _parts(count: int, chunk: int | None) -> list[slice]:
     """As few parts as ``chunk`` allows, of nearly equal size."""
-    pieces = 1 if chunk is None else -(-count // chunk)
-    bounds = [round(i * count / pieces) for i in range(pieces + 1)]
+    parts = 1 if chunk is None else -(-count // chunk)
+    bounds = [round(i * count / parts) for i in range(parts + 1)]
     return [slice(*pair) for pair in pairwise(bounds)]

@@ -114,9 +114,11 @@ def _convolution(call: Call, outs: tuple[Any, ...]) -> Push:
     return push
 
 
-def _added(own: Tensor | None, other: Tensor | None) -> Tensor | None:
+def _added(first: Tensor | None, second: Tensor | None) -> Tensor | None:
     """The sum, in the memory of the first."""
-    return other if own is None else own if other is None else own.add_(other)
+    if first is None or second is None:
+        return second if first is None else first
+    return first.add_(second)
 
 
 @rule(aten.convolution_backward.default)

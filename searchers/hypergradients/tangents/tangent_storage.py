@@ -35,12 +35,12 @@ class Region(NamedTuple):
 
 
 @dataclass
-class _Shadow:
-    """``tangent``: (K, *region.size), of what lies in ``region``."""
+class _Entry:
+    """One storage's: ``tangent``, (K, *region.size), is that of what lies in ``region``."""
 
     tangent: Tensor
     region: Region
-    own: bool = False  # in memory of its own
+    copied: bool = False  # in memory that no other storage's tangents share at first
 
     @property
     def memory(self) -> int:
@@ -54,7 +54,7 @@ class TangentStorage:
         self._count = len(given[0][1])
         self._device = given[0][1].device
         self._given = {tangent.untyped_storage().data_ptr() for _, tangent in given}
-        self._of: dict[int, _Shadow] = {}
+        self._of: dict[int, _Entry] = {}
         for region, tangent in given:
             self.define(region, tangent)
 
@@ -64,31 +64,31 @@ class TangentStorage:
             return None
         if not isinstance(region, Region):
             return [self.read(each) for each in region]
-        shadow = self._of.get(region.storage)
-        if shadow is None:
+        entry = self._of.get(region.storage)
+        if entry is None:
             return self._zeros(region, region.size)
-        if region.lies_as(shadow.region):
-            return shadow.tangent
-        view = _within(shadow, region)
+        if region.lies_as(entry.region):
+            return entry.tangent
+        view = _within(entry, region)
         return _part(self._flatten(region), region) if view is None else view
 
     def define(self, region: Region, tangent: Tensor | None) -> None:
         """The tangents of a new storage; None: it has none."""
         if tangent is not None:
-            self._of[region.storage] = _Shadow(self._shaped(region, tangent), region)
+            self._of[region.storage] = _Entry(self._shaped(region, tangent), region)
 
     def overwrite(self, region: Region, tangent: Tensor | None) -> None:
         """The tangents of what was written into a region of a storage; None: none are left."""
         if tangent is None:
             tangent = self._zeros(region, region.size)
-        shadow = self._of.get(region.storage)
+        entry = self._of.get(region.storage)
         whole = torch.Size(region.size).numel() == region.span
-        if whole or (shadow is not None and region.lies_as(shadow.region)):
+        if whole or (entry is not None and region.lies_as(entry.region)):
             self.define(region, tangent)
             return
-        if shadow is None or not shadow.own or self._shared(shadow):
-            shadow = self._flatten(region)
-        _part(shadow, region).copy_(self._shaped(region, tangent))
+        if entry is None or not entry.copied or self._shared(entry):
+            entry = self._flatten(region)
+        _part(entry, region).copy_(self._shaped(region, tangent))
 
     def forget(self, storages: set[int]) -> None:
         for storage in storages:
@@ -96,15 +96,15 @@ class TangentStorage:
 
     def alone(self, region: Region) -> bool:
         """Whether a region's tangents are all that lies in their memory."""
-        shadow = self._of.get(region.storage)
-        if shadow is None or not region.lies_as(shadow.region) or shadow.memory in self._given:
+        entry = self._of.get(region.storage)
+        if entry is None or not region.lies_as(entry.region) or entry.memory in self._given:
             return False
-        dense = torch.ops.aten.is_non_overlapping_and_dense(shadow.tangent)
-        return dense and not self._shared(shadow)
+        dense = torch.ops.aten.is_non_overlapping_and_dense(entry.tangent)
+        return dense and not self._shared(entry)
 
-    def _shared(self, shadow: _Shadow) -> bool:
+    def _shared(self, entry: _Entry) -> bool:
         """Whether another storage's tangents lie in the same memory (a clone's, for example)."""
-        return sum(other.memory == shadow.memory for other in self._of.values()) > 1
+        return sum(other.memory == entry.memory for other in self._of.values()) > 1
 
     def _shaped(self, region: Region, tangent: Tensor) -> Tensor:
         shape = (self._count, *region.size)
@@ -115,10 +115,10 @@ class TangentStorage:
     def _zeros(self, region: Region, size: tuple[int, ...]) -> Tensor:
         return torch.zeros((self._count, *size), dtype=region.dtype, device=self._device)
 
-    def _flatten(self, region: Region) -> _Shadow:
+    def _flatten(self, region: Region) -> _Entry:
         """The tangents of a region's whole storage, in order: (K, span) in their own memory."""
         whole = region._replace(size=(region.span,), stride=(1,), offset=0)
-        result = _Shadow(self._zeros(region, whole.size), whole, own=True)
+        result = _Entry(self._zeros(region, whole.size), whole, copied=True)
         before = self._of.get(region.storage)
         if before is not None:
             _part(result, before.region).copy_(before.tangent)
@@ -126,16 +126,16 @@ class TangentStorage:
         return result
 
 
-def _part(shadow: _Shadow, region: Region) -> Tensor:
-    part = _within(shadow, region)
+def _part(entry: _Entry, region: Region) -> Tensor:
+    part = _within(entry, region)
     assert part is not None, "the tangents of a whole storage have every part of it"
     return part
 
 
-def _within(shadow: _Shadow, region: Region) -> Tensor | None:
-    """What lies in ``region`` of a shadow's tangents, as a view; None if no view shows it."""
-    tangent, owner = shadow.tangent, shadow.region
-    found = _view(
+def _within(entry: _Entry, region: Region) -> Tensor | None:
+    """What lies in ``region`` of an entry's tangents, as a view; None if no view shows it."""
+    tangent, owner = entry.tangent, entry.region
+    seen = _view(
         owner.size,
         owner.stride,
         tangent.stride()[1:],
@@ -143,9 +143,9 @@ def _within(shadow: _Shadow, region: Region) -> Tensor | None:
         region.stride,
         region.offset - owner.offset,
     )
-    if found is None:
+    if seen is None:
         return None
-    strides, offset = found
+    strides, offset = seen
     size = (len(tangent), *region.size)
     strides = (tangent.stride(0), *strides)
     return tangent.as_strided(size, strides, tangent.storage_offset() + offset)
@@ -171,10 +171,10 @@ def _view(
     digits = _digits(owner_size, owner_stride, tangent_stride)
     if digits is None:
         return None
-    rest, start, used = offset, 0, []
+    rest, start, highest = offset, 0, []
     for unit, _, jump in digits:
         digit, rest = divmod(rest, unit)
-        used.append(digit)
+        highest.append(digit)
         start += digit * jump
     if rest:
         return None
@@ -183,13 +183,13 @@ def _view(
         if n == 1 or step == 0:
             strides.append(0)
             continue
-        at = next((i for i, (unit, _, _) in enumerate(digits) if unit <= step), None)
-        if at is None or step % digits[at][0]:
+        place = next((i for i, (unit, _, _) in enumerate(digits) if unit <= step), None)
+        if place is None or step % digits[place][0]:
             return None
-        steps = step // digits[at][0]
-        used[at] += (n - 1) * steps
-        strides.append(steps * digits[at][2])
-    if any(not 0 <= most < n for most, (_, n, _) in zip(used, digits, strict=True)):
+        steps = step // digits[place][0]
+        highest[place] += (n - 1) * steps
+        strides.append(steps * digits[place][2])
+    if any(not 0 <= most < n for most, (_, n, _) in zip(highest, digits, strict=True)):
         return None  # a carry from one digit to the next
     return tuple(strides), start
 

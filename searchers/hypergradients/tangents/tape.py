@@ -84,11 +84,11 @@ class Tape(TorchDispatchMode):
 
     def sweep(self, tangents: Sequence[tuple[Region, Tensor]], wanted: Region) -> Tensor:
         """The tangents of a region, (K, *size), from those of the moving tensors."""
-        shadows = TangentStorage(tangents)
+        storage = TangentStorage(tangents)
         for step, finished in self._plan(wanted):
-            self._push(step, shadows, finished)
-            shadows.forget(finished)
-        return shadows.read(wanted)
+            self._push(step, storage, finished)
+            storage.forget(finished)
+        return storage.read(wanted)
 
     def bytes_each(self, moving: Region, wanted: Region) -> int:
         """How much one tangent takes at the most, between operators."""
@@ -102,18 +102,18 @@ class Tape(TorchDispatchMode):
         return max(most, moving.bytes)
 
     @staticmethod
-    def _push(step: Step, shadows: TangentStorage, finished: set[int]) -> None:
-        tangents = [shadows.read(region) for region in step.reads]
-        if isinstance(step.push, Scaling) and shadows.alone(step.reads[0]):
+    def _push(step: Step, storage: TangentStorage, finished: set[int]) -> None:
+        tangents = [storage.read(region) for region in step.reads]
+        if isinstance(step.push, Scaling) and storage.alone(step.reads[0]):
             source, target = step.reads[0], step.writes[0]
             assert target is not None
             free = source.storage in finished or source.lies_as(target)
             if free and source.dtype == target.dtype:
                 step.push.in_place(tangents[0])
-                shadows.define(target, tangents[0])
+                storage.define(target, tangents[0])
                 return
         moved = [None] * len(step.writes) if step.push is None else step.push(*tangents)
-        write = shadows.overwrite if step.in_place else shadows.define
+        write = storage.overwrite if step.in_place else storage.define
         for region, tangent in zip(step.writes, moved, strict=True):
             if region is not None:
                 write(region, tangent)

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from searchers.hypergradients.tangents.products import gradient_tangents
+from searchers.hypergradients.tangents.products import Folded, Products
 from trainables.batch_norm import patch_batch_norm
 
 DOUBLE = torch.float64
+FOLDED = Folded()
 Loss = Callable[..., Tensor]
 
 
@@ -139,7 +140,7 @@ def agrees(
     loss: Loss,
     inputs: tuple[Tensor, ...],
     tangents: tuple[Tensor | None, ...],
-    way=gradient_tangents,
+    way: Products = FOLDED,
 ) -> None:
     expected = by_double_backward(loss, inputs, tangents)
     for found, right in zip(way(loss, inputs, tangents), expected, strict=True):

@@ -60,12 +60,12 @@ def test_a_view_sees_its_tangents(shape: list[int], seed: int, chosen: list, wri
         place = tensor.size(), tensor.stride(), tensor.storage_offset()
         return Region(0, *place, base.numel(), DOUBLE)
 
-    shadows = TangentStorage([(region(base), tangents)])
-    assert torch.equal(shadows.read(region(view)), seen)
+    storage = TangentStorage([(region(base), tangents)])
+    assert torch.equal(storage.read(region(view)), seen)
     if write and not torch._debug_has_internal_overlap(view):
         kept = tangents.clone()
-        shadows.overwrite(region(view), 2 * seen)
+        storage.overwrite(region(view), 2 * seen)
         changed = torch.isin(base, view.reshape(-1))
         expected = torch.where(changed, 2 * kept, kept)
-        assert torch.equal(shadows.read(region(base)), expected)
+        assert torch.equal(storage.read(region(base)), expected)
         assert torch.equal(tangents, kept)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from searchers.hypergradients.tangents.products import gradient_tangents
+from searchers.hypergradients.tangents.products import Folded
 
 
 class Residual(nn.Module):
@@ -101,7 +101,7 @@ def test_products_are_those_of_double_backward(name: str, count: int) -> None:
     problem = Problem(name)
     directions = torch.randn(count, len(problem.vector), dtype=torch.float64)
     expected = one_by_one(problem.loss, problem.vector, directions)
-    found = gradient_tangents(problem.loss, (problem.vector,), (directions,))
+    found = Folded()(problem.loss, (problem.vector,), (directions,))
     for want, got in zip(expected, found, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-11, atol=1e-13)
 
@@ -113,7 +113,7 @@ def test_the_mixed_derivative_by_another_input(still: bool) -> None:
     directions = None if still else torch.randn(count, size, dtype=torch.float64)
     rates = torch.tensor([1.0, -2.0, 0.0], dtype=torch.float64)
     inputs = (problem.vector, ridge)
-    _, found = gradient_tangents(problem.loss, inputs, (directions, rates))
+    _, found = Folded()(problem.loss, inputs, (directions, rates))
     expected = torch.outer(rates, 2 * ridge.exp() * problem.vector)
     if directions is not None:
         at_rest = one_by_one(lambda v: problem.loss(v, ridge), problem.vector, directions)
@@ -124,7 +124,7 @@ def test_the_mixed_derivative_by_another_input(still: bool) -> None:
 def test_running_statistics_move_once_and_as_they_would() -> None:
     ours, plain = Problem("residual"), Problem("residual")
     plain.loss(plain.vector)
-    gradient_tangents(ours.loss, (ours.vector,), (torch.ones(3, len(ours.vector)),))
+    Folded()(ours.loss, (ours.vector,), (torch.ones(3, len(ours.vector)),))
     for moved, expected in zip(ours.model.buffers(), plain.model.buffers(), strict=True):
         assert torch.equal(moved, expected)
 
@@ -134,12 +134,12 @@ def test_zero_tangents_give_zeros_also_where_a_root_is_zero() -> None:
         return (vector.square() + 1).sqrt().sum()
 
     vector = torch.zeros(4, dtype=torch.float64)
-    _, found = gradient_tangents(loss, (vector,), (torch.zeros(2, 4).double(),))
+    _, found = Folded()(loss, (vector,), (torch.zeros(2, 4).double(),))
     assert torch.equal(found, torch.zeros(2, 4).double())
 
 
 def test_a_gradient_that_does_not_change_has_no_tangents() -> None:
     weights = torch.arange(3.0)
-    slope, found = gradient_tangents(lambda v: v @ weights, (weights,), (torch.ones(2, 3),))
+    slope, found = Folded()(lambda v: v @ weights, (weights,), (torch.ones(2, 3),))
     assert torch.equal(slope, weights)
     assert torch.equal(found, torch.zeros(2, 3))

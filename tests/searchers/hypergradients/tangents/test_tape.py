@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from searchers.errors import SearcherError
 from searchers.hypergradients.tangents import rules_of_convolution
-from searchers.hypergradients.tangents.products import Folded, OneByOne, fastest, gradient_tangents
+from searchers.hypergradients.tangents.products import Folded, OneByOne, fastest
 from tests.searchers.hypergradients.tangents.double_backward import (
     DOUBLE,
     NETS,
@@ -42,7 +42,7 @@ def test_networks_agree_with_double_backward(net: Callable[[], Net], count: int)
 def test_networks_agree_with_forward_over_reverse(net: Callable[[], Net]) -> None:
     loss = net()
     tangents = normal(3, len(loss.vector), seed=1)
-    _, products = gradient_tangents(loss, (loss.vector,), (tangents,))
+    _, products = Folded()(loss, (loss.vector,), (tangents,))
     for tangent, product in zip(tangents, products, strict=True):
         _, right = torch.func.jvp(torch.func.grad(loss), (loss.vector,), (tangent,))
         torch.testing.assert_close(product, right, rtol=0, atol=1e-12)
@@ -63,7 +63,7 @@ def test_patches_of_one_image_at_a_time(monkeypatch) -> None:
 def test_lenet_in_single_precision() -> None:
     net = Net(built(lambda: lenet((1, 28, 28), 10)), normal(8, 1, 28, 28), torch.float32)
     tangents = normal(5, len(net.vector), seed=1).float()
-    gradient, products = gradient_tangents(net, (net.vector,), (tangents,))
+    gradient, products = Folded()(net, (net.vector,), (tangents,))
     right = by_double_backward(net, (net.vector,), (tangents,))
     assert products.dtype == torch.float32
     assert torch.equal(gradient, right[0])
@@ -110,7 +110,7 @@ def test_a_vector_of_hyperparameters_in_another_precision() -> None:
     net = Net(built(small_lenet), normal(4, 1, 12, 12), torch.float32)
     inputs = net.vector, normal(4)
     tangents = normal(3, len(net.vector), seed=1).float(), normal(3, 4, seed=2)
-    _, products = gradient_tangents(loss, inputs, tangents)
+    _, products = Folded()(loss, inputs, tangents)
     _, right = by_double_backward(loss, inputs, tangents)
     assert products.dtype == torch.float32
     assert (products - right).abs().max() < 1e-5 * right.abs().max()
@@ -141,7 +141,7 @@ def test_a_recurrent_network(batch_first: bool, count: int) -> None:
 
     loss = Net(built(Recurrent), normal(5, 5, 3))
     vector, tangents = loss.vector, normal(count, len(loss.vector), seed=1)
-    _, products = gradient_tangents(loss, (vector,), (tangents,))
+    _, products = Folded()(loss, (vector,), (tangents,))
     expected = by_double_backward(loss, (vector,), (tangents,))[1]
     torch.testing.assert_close(products, expected, rtol=0, atol=1e-9)
 
@@ -149,16 +149,16 @@ def test_a_recurrent_network(batch_first: bool, count: int) -> None:
 @pytest.mark.parametrize("net", NETS)
 def test_tangents_of_zero_give_zero(net: Callable[[], Net]) -> None:
     loss = net()
-    _, products = gradient_tangents(loss, (loss.vector,), (torch.zeros(2, len(loss.vector)),))
+    _, products = Folded()(loss, (loss.vector,), (torch.zeros(2, len(loss.vector)),))
     assert products.abs().max() < 1e-15
 
 
 def test_the_tangents_are_left_as_they_were() -> None:
     vector, tangents = normal(6), normal(3, 6, seed=1)
     before = tangents.clone()
-    _, products = gradient_tangents(OPERATORS["quadratic"], (vector,), (tangents,))
+    _, products = Folded()(OPERATORS["quadratic"], (vector,), (tangents,))
     products += 1
-    gradient_tangents(lambda w: F.relu(w).pow(3).sum(), (vector,), (tangents,))
+    Folded()(lambda w: F.relu(w).pow(3).sum(), (vector,), (tangents,))
     assert torch.equal(tangents, before)
 
 
@@ -167,7 +167,7 @@ def test_an_operator_that_nothing_follows_is_named() -> None:
         return (torch.bernoulli(w.sigmoid()) * w).sum() + F.rrelu(w, training=True).sum()
 
     with pytest.raises(SearcherError, match=r"no tangents through aten\.rrelu"):
-        gradient_tangents(loss, (normal(6),), (normal(2, 6),))
+        Folded()(loss, (normal(6),), (normal(2, 6),))
 
 
 def test_the_fastest_way_is_one_of_them_and_keeps_to_the_memory() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from searchers.errors import SearcherError
-from searchers.hypergradients.tangents.products import gradient_tangents
+from searchers.hypergradients.tangents.products import Folded
 from tests.searchers.hypergradients.tangents.double_backward import (
     DOUBLE,
     OPERATORS,
@@ -22,7 +22,7 @@ from tests.searchers.hypergradients.tangents.double_backward import (
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators(name: str) -> None:
     if name == "linear":  # its gradient does not move
-        gradient, products = gradient_tangents(OPERATORS[name], (normal(6),), (normal(2, 6),))
+        gradient, products = Folded()(OPERATORS[name], (normal(6),), (normal(2, 6),))
         assert torch.equal(gradient, A)
         assert not products.any()
         return
@@ -111,7 +111,7 @@ class IntoAScratch(torch.autograd.Function):
 
 def test_memory_that_is_written_by_name_after_it_was_read() -> None:
     vector, tangents = normal(6), normal(3, 6, seed=1)
-    _, products = gradient_tangents(IntoAScratch.apply, (vector,), (tangents,))
+    _, products = Folded()(IntoAScratch.apply, (vector,), (tangents,))
     torch.testing.assert_close(products, tangents * (2 * A + 6 * A * vector))
 
 
@@ -128,7 +128,7 @@ REFUSED: dict[str, Loss] = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_torch_differentiates_wrongly_is_refused(what: str) -> None:
     with pytest.raises(SearcherError, match=f"no tangents .*{what}"):
-        gradient_tangents(REFUSED[what], (normal(6),), (normal(2, 6),))
+        Folded()(REFUSED[what], (normal(6),), (normal(2, 6),))
 
 
 def test_class_weights_that_move_are_refused() -> None:
@@ -136,7 +136,7 @@ def test_class_weights_that_move_are_refused() -> None:
         return F.cross_entropy(w.view(2, 3), torch.tensor([0, 2]), weight=a.exp())
 
     with pytest.raises(SearcherError, match="no tangents through class weights"):
-        gradient_tangents(loss, (normal(6), normal(3)), (normal(2, 6), normal(2, 3)))
+        Folded()(loss, (normal(6), normal(3)), (normal(2, 6), normal(2, 3)))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_loss_that_writes_into_its_own_buffer() -> None:
 
     mean = torch.zeros(6, dtype=DOUBLE)
     vector, tangents = normal(6), normal(3, 6, seed=1)
-    _, products = gradient_tangents(loss, (vector,), (tangents,))
+    _, products = Folded()(loss, (vector,), (tangents,))
     torch.testing.assert_close(mean, 0.1 * vector)
     torch.testing.assert_close(products, 6 * vector * tangents)
 
@@ -178,6 +178,6 @@ def test_what_is_detached_moves_as_finite_differences_do() -> None:
         return torch.autograd.grad(loss(leaf), leaf)[0]
 
     vector, tangent = normal(6), normal(1, 6, seed=1)
-    _, products = gradient_tangents(loss, (vector,), (tangent,))
+    _, products = Folded()(loss, (vector,), (tangent,))
     right = (slope(vector + 1e-6 * tangent[0]) - slope(vector - 1e-6 * tangent[0])) / 2e-6
     torch.testing.assert_close(products[0], right, rtol=1e-7, atol=1e-8)
