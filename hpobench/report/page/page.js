@@ -270,7 +270,7 @@ const page = (() => {
     if (layout.meta?.column) layout = withAside(layout, traces, width);
     if (data.panels) [traces, layout] = inPanels(layout, traces, width, data.panels);
     const dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
-    const font = { family: getComputedStyle(document.body).fontFamily };
+    const font = { family: getComputedStyle(document.body).fontFamily, color: colour("text") };
     const paint = painter(light);
     return {
       traces: traces.map(paint),
