@@ -16,15 +16,15 @@ Kind = Literal["seconds", "evaluations", "steps"]
 class Budget:
     """What each cell may spend: seconds on its clock, evaluations, or training steps.
 
-    A training step is one forward and backward pass of one batch. A measured point that ends
-    after the budget does not count.
+    A measured point that ends after the budget does not count.
 
     Args:
-        amount: how much, above 0; a whole number unless it is seconds.
-        kind: of what: "seconds", "evaluations" or "steps".
+        amount: How much: a number above 0, a whole one unless it is seconds.
+        kind: Of what: "seconds" on the cell's clock, "evaluations", or training "steps": one
+            forward and backward pass of one batch each.
 
     Raises:
-        StudyError: it is no such amount, or of no such kind.
+        StudyError: For an amount or a kind that makes no sense.
     """
 
     amount: float
@@ -45,20 +45,20 @@ class Budget:
         return plural(int(self.amount), self.kind.removesuffix("s"))
 
     def as_json(self) -> dict[str, Any]:
-        """As `study.json` has it."""
+        """As ``study.json`` has it."""
         return {"kind": self.kind, "amount": self.amount}
 
 
 def seconds(amount: float) -> Budget:
-    """A budget of an ``amount`` of seconds on each cell's clock."""
+    """A budget of ``amount`` seconds on a cell's clock."""
     return Budget(amount)
 
 
 def evaluations(amount: int) -> Budget:
-    """A budget of an ``amount`` of evaluations for each cell."""
+    """A budget of ``amount`` measured points."""
     return Budget(amount, "evaluations")
 
 
 def steps(amount: int) -> Budget:
-    """A budget of an ``amount`` of training steps for each cell."""
+    """A budget of ``amount`` training steps."""
     return Budget(amount, "steps")

@@ -26,7 +26,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cell:
-    """One (task, searcher, seed): runs alone on its slots, on its own clock."""
+    """One run of a searcher on a task: alone on its slots, on its own clock.
+
+    Args:
+        task: What is tuned.
+        searcher: How.
+        seed: Of the cell: it decides the split of the data, and with an evaluation's number the
+            initial weights and the order of the batches.
+    """
 
     task: Task
     searcher: Searcher
@@ -34,6 +41,7 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """As its folder is called."""
         return f"{self.task.name}__{self.searcher.name}__s{self.seed}"
 
 
@@ -41,11 +49,22 @@ class Cell:
 class Study:
     """Tasks × searchers × seeds under one budget for each cell.
 
-    ``tasks`` and ``searchers`` may be given by name. ``seeds`` is how many (0, 1, …) or which. A
-    bare number as ``budget`` means seconds. A cell has ``width`` slots of ``cpus`` cores and
-    ``gpus`` GPUs (which may be a fraction). ``yardstick_draws``: how often the reference's and the
-    default's configurations are trained on each split, outside every cell's clock. ``patience``:
-    for how many seconds nothing may happen in a cell before it is ended.
+    Args:
+        name: A word; the run's folder is called after it.
+        tasks: By name, or tasks of one's own.
+        searchers: By name, or searchers with settings, or of one's own.
+        seeds: How many (0, 1, …), or which.
+        budget: What each cell may spend; a bare number means seconds.
+        width: Slots of a cell: how many trainings it may do at once.
+        cpus: Cores of a slot.
+        gpus: GPUs of a slot, which may be a fraction of one.
+        yardstick_draws: How often the reference's and the default's configurations are trained on
+            each split, outside every cell's clock.
+        patience: For how many seconds nothing may happen in a cell before it is ended.
+
+    Raises:
+        StudyError: For a study that makes no sense, in one line that says why.
+        SearcherError, TaskError: For a name that there is not, with what there is.
 
     >>> study = Study("mine", ["digits"], ["random", "fds"], seeds=2, budget=8)
     >>> [cell.name for cell in study.cells()][:1]
@@ -127,11 +146,16 @@ class Study:
     def run(
         self, out: str | Path | None = None, wandb: str = "offline", address: str | None = None
     ) -> Results:
-        """Run every cell and write the results; ``out`` is the run's own folder.
+        """Run every cell and write the results.
 
-        Without ``out`` the folder is ``runs/<name>-<time>``. ``wandb`` is offline, online or off.
-        ``address``: of a Ray cluster (``auto``, ``HOST:PORT``, ``ray://HOST:PORT``); without one
-        the study starts a Ray of its own on this machine.
+        Args:
+            out: The run's own folder; without it ``runs/<name>-<time>``.
+            wandb: Weights & Biases: "offline", "online" or "off".
+            address: Of a Ray cluster (``auto``, ``HOST:PORT``, ``ray://HOST:PORT``); without one
+                the study starts a Ray of its own on this machine.
+
+        Raises:
+            HpobenchError: In one line, as `hpobench.pipeline.run` says.
         """
         from hpobench.pipeline import run
 
@@ -140,7 +164,15 @@ class Study:
     def resume(
         self, folder: str | Path, wandb: str = "offline", address: str | None = None
     ) -> Results:
-        """Run what is not complete in the folder of an earlier run of this study."""
+        """Run what is not complete in the folder of an earlier run of this study.
+
+        Args:
+            folder: Of that run.
+            wandb, address: As in `run`.
+
+        Raises:
+            HpobenchError: In one line, as `hpobench.pipeline.resume` says.
+        """
         from hpobench.pipeline import resume
 
         return resume(folder, wandb, address, self)

@@ -171,6 +171,7 @@ class Board:
     display: Display | None
 
     def lines(self) -> list[Record]:
+        """What the file holds."""
         return read_lines(self.file).records if self.file.exists() else []
 
     def missing(self, configurations: Sequence[Flat], splits: Sequence[int]) -> list[Training]:

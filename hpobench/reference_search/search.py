@@ -80,13 +80,16 @@ class Procedure:
 
     @property
     def search_splits(self) -> range:
+        """The splits of the grid and of the long search."""
         return range(SEARCH_SEEDS, SEARCH_SEEDS + self.seeds)
 
     def few_splits(self, task: Task) -> range:
+        """The fresh splits of the long list."""
         first = FEW_SEEDS + _shift(task)
         return range(first, first + self.few)
 
     def fresh_splits(self, task: Task) -> range:
+        """The fresh splits of the short list."""
         first = FRESH_SEEDS + _shift(task)
         return range(first, first + self.fresh)
 
@@ -104,6 +107,7 @@ class Procedure:
         )
 
     def as_json(self) -> dict[str, Any]:
+        """As ``asked.json`` has it: two searches with the same are the same search."""
         grid = {name: value for name, value in asdict(GRID).items() if name != "name"}
         rest = {name: value for name, value in asdict(self).items() if name != "budget"}
         return {"grid": grid, "searchers": [*SEARCHERS], "budget": self.budget.as_json(), **rest}
@@ -228,4 +232,5 @@ def distinct(configurations: Iterable[Flat]) -> list[Flat]:
 
 
 def key_of(configuration: Mapping[str, Any]) -> str:
+    """The same text for equal configurations, whatever their order."""
     return json.dumps(dict(configuration), sort_keys=True)

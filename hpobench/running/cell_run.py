@@ -66,6 +66,7 @@ class CellRun:
 
     @property
     def evaluations(self) -> Path:
+        """The file of its evaluations."""
         return self.folder / "evaluations.jsonl"
 
     @property
@@ -75,6 +76,7 @@ class CellRun:
 
     @property
     def status(self) -> str:
+        """As in ``cell.json``; "waiting" before there is one."""
         return self._record.get("status", "waiting")
 
     @property

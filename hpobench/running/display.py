@@ -28,7 +28,8 @@ class Display(Protocol):
     def showing(self, progress: Progress) -> AbstractContextManager[None]:
         """A context in which `refresh` may be called."""
 
-    def refresh(self, progress: Progress) -> None: ...
+    def refresh(self, progress: Progress) -> None:
+        """Show how far it is now; called about twice a second."""
 
 
 def make_display(console: Console | None = None) -> Display:

@@ -47,7 +47,12 @@ ATTEMPTS = 3
 
 
 class Fault(Exception):
-    """Why an attempt at a cell came to nothing: one line, with its cause."""
+    """Why an attempt at a cell came to nothing.
+
+    Args:
+        why: In one line.
+        cause: Whose doing it is, which decides what becomes of the cell.
+    """
 
     def __init__(self, why: str, cause: Cause = "searcher error") -> None:
         super().__init__(why)
@@ -58,6 +63,7 @@ class Fault(Exception):
 
     @property
     def why(self) -> str:
+        """In one line."""
         return str(self)
 
 
@@ -70,7 +76,12 @@ class Verdict:
 
 
 def judge(cause: Cause, earlier: list[Cause]) -> Verdict:
-    """What follows from a cause, after void attempts with these causes, the latest last."""
+    """What follows from an attempt's fault.
+
+    Args:
+        cause: Of this attempt.
+        earlier: Of the void attempts before it, the latest last.
+    """
     if cause not in MACHINES:
         return Verdict("failed", "failed")
     if cause in DOUBTFUL and earlier[1 - ATTEMPTS :] == [cause] * (ATTEMPTS - 1):

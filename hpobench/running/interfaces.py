@@ -20,7 +20,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class AttemptSpec:
-    """All that an attempt at a cell needs to know."""
+    """All that an attempt at a cell needs to know.
+
+    Args:
+        cell: Which.
+        attempt: Its number, from 1.
+        budget, width, cpus, gpus: As the study has them.
+    """
 
     cell: Cell
     attempt: int
@@ -34,7 +40,14 @@ class AttemptSpec:
 class Outcome:
     """What an attempt came to, once its clock has stopped.
 
-    ``slice``: where it ran, ``ledger`` and ``memory``: as in ``cell.json``. ``log``: tracebacks.
+    Args:
+        ended: Why it was over: "budget" or "nothing left to try"; None if a fault ended it.
+        fault: Which.
+        started: When its clock started, in ISO format; None if it never did.
+        slice: Where it ran, as in ``cell.json``.
+        ledger: Where its slot-seconds went, as in ``cell.json``.
+        memory: Peak of a slot in bytes, by "host" and "device".
+        log: Tracebacks of what raised.
     """
 
     ended: str | None
@@ -50,8 +63,12 @@ class Outcome:
 class AttemptUpdate:
     """What happened in an attempt since it was last asked.
 
-    ``lines``: new evaluations. ``clock``: seconds on the cell's clock, 0 before it starts.
-    ``quiet``: seconds since something last happened; ``doing``: whose turn it is.
+    Args:
+        lines: New evaluations, as in ``evaluations.jsonl``.
+        clock: Seconds on the cell's clock, 0 before it starts.
+        quiet: Seconds since something last happened.
+        doing: Whose turn it is.
+        outcome: What it came to, once it has ended.
     """
 
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -81,7 +98,8 @@ class Slice(Protocol):
     """The slots of one cell, which no other cell shares."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called in ``cell.json``."""
 
     def start(self, spec: AttemptSpec) -> Attempt:
         """Begin an attempt at a cell."""

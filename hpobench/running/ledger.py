@@ -81,6 +81,7 @@ class Ledger:
         return (whole - sum(self.parts.values())) / whole if whole else 0.0
 
     def as_json(self, startup: float) -> dict[str, Any]:
+        """As ``cell.json`` has it; ``startup``: seconds before the clock started."""
         return {
             "wall": round(self.wall, 6),
             "slots": self.width,

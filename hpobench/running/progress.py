@@ -61,7 +61,9 @@ class Progress:
 
     @property
     def done(self) -> bool:
+        """Whether every cell is complete or failed."""
         return len(self._settled) == len(self.runs)
 
     def running_for(self, run: CellRun) -> float:
+        """Seconds since a cell was seen to run; 0 if it was not."""
         return time.monotonic() - self._started.get(run.cell.name, time.monotonic())

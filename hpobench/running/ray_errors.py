@@ -22,6 +22,7 @@ def fault_of(error: BaseException, whose: str = "a worker") -> Fault:
 
 
 def cause_of(error: BaseException) -> Cause:
+    """Which cause an error of Ray's has; "worker lost" where it does not say more."""
     text = str(error).lower()
     if isinstance(error, RayActorError) and error.preempted:
         return "pre-empted"
