@@ -24,7 +24,7 @@ from hpobench.running.ray_backend import check_room
 from hpobench.running.run_folder import held
 from tests.hpobench.command_line import command
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]  # a machine may be shared with others
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]  # a machine may be shared with others
 
 COMMAND = [sys.executable, "-m", "hpobench.cli"]
 MEASURED = ["seconds", "slot_seconds", "parts", "slot", "began", "ended"]
@@ -110,7 +110,7 @@ study = Study("faults", [poor], [RandomSearch(), Raises()], seeds=1, budget=eval
 def process(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own."""
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=600
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=1500
     )
 
 

@@ -21,7 +21,7 @@ from tests.hpobench import command_line
 from tests.hpobench.command_line import Ended
 from tests.hpobench.tracking.wandb.wandb_server import serving
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 OF_THE_NODES = "a" * 19 + "nodeskey" + "b" * 13
 OF_THE_USER = "c" * 19 + "userskey" + "d" * 13
@@ -115,7 +115,7 @@ def process(user: Path, *arguments: str, **more: str) -> subprocess.CompletedPro
         [sys.executable, "-m", "hpobench", "cluster", *arguments],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1500,
         cwd=user,
         env={**os.environ, "WANDB_API_KEY": OF_THE_USER, **more},
     )

@@ -284,7 +284,7 @@ def test_the_code_and_machines_of_every_call_are_kept(
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(900)  # a machine may be shared with others
+@pytest.mark.timeout(1800)  # a machine may be shared with others
 def test_on_ray_an_interrupted_search_goes_on_to_the_same_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -436,7 +436,7 @@ def test_a_run_without_a_reference_has_losses_and_no_regret(
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(900)  # a machine may be shared with others
+@pytest.mark.timeout(1800)  # a machine may be shared with others
 def test_the_command_replays_on_a_ray_of_its_own(folder: Path) -> None:
     done = command("replay", folder, "--at", "0.1,end", "--draws", "1")
     assert done.returncode == 0, done.stderr

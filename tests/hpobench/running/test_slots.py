@@ -81,7 +81,7 @@ def add_node(cluster: Cluster, **more: Any) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_two_cells_on_two_nodes_at_once_give_what_they_give_in_turn(
     cluster: Cluster, tmp_path: Path
 ) -> None:

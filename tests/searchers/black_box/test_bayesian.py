@@ -42,6 +42,7 @@ def bowl(brief: Brief, job: Job) -> float:
     return 2.0 if loss > 1.5 else loss
 
 
+@pytest.mark.slow
 @both
 def test_learns(searcher: Searcher) -> None:
     """What it tries after twenty trainings is far better than what it drew to begin with."""
@@ -52,6 +53,7 @@ def test_learns(searcher: Searcher) -> None:
     assert all(job.epochs == 9 for job in jobs)
 
 
+@pytest.mark.slow
 @both
 def test_equal_seeds_repeat_past_the_first_models(searcher: Searcher) -> None:
     runs = [

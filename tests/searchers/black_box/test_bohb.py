@@ -63,6 +63,7 @@ def model(suggester: BracketSuggester) -> DensityModel:
     return suggester.proposer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_there_is_a_model_of_the_largest_budget_at_every_width(width: int) -> None:
     """Five full results a round of 22 jobs; six dimensions need 2·6: four rounds, and a margin."""
@@ -73,6 +74,7 @@ def test_there_is_a_model_of_the_largest_budget_at_every_width(width: int) -> No
     assert all(3 <= counts[size] <= 4 for size in (9, 5, 3))
 
 
+@pytest.mark.slow
 def test_models_find_better_configurations_than_the_prior() -> None:
     brief = brief_of(MIXED)
     suggester = run(brief, BOHB(random_fraction=0.0), 22 * 4)
@@ -117,6 +119,7 @@ def test_two_searches_side_by_side_do_not_disturb_each_other() -> None:
     assert model(one).model_based_picks == model(alone).model_based_picks > 3
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(spaces, st.integers(0, 10**6))
 def test_any_space_corners_ties_and_ceilings(space: Space, seed: int) -> None:

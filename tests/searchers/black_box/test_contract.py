@@ -38,6 +38,7 @@ SEARCHERS: list[BlackBoxSearcher] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("searcher", SEARCHERS, ids=lambda s: s.name)
 def test_keeps_the_contract(searcher: BlackBoxSearcher) -> None:
     check_black_box(searcher)
@@ -49,6 +50,7 @@ def one_budget_brief() -> Brief:
     return Brief(space, ({"x": 0.0},), {"x": 0.5}, budgets=(2,), compress=True, seed=7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "searcher",
     [Default(), RandomSearch(), GridSearch(others=9), TPE(), Hyperband(), BOHB()],

@@ -58,6 +58,7 @@ def test_what_is_not_cifar10_says_so() -> None:
         assert ("CIFAR-10 (JPEG-compressed)" in task.summary) == ("jpeg" in name)
 
 
+@pytest.mark.slow
 def test_the_names_cost_no_library_and_no_data() -> None:
     code = (
         "import sys, trainables.tasks\n"

@@ -15,6 +15,7 @@ from trainables.tasks.digits import DIGITS
 GRADIENT_BASED = [s for s in SEARCHERS.values() if not isinstance(s, BlackBoxSearcher)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("searcher", GRADIENT_BASED, ids=lambda s: s.name)
 def test_the_first_trainings_learn(searcher) -> None:
     problem = DIGITS.build(0, torch.device("cpu")).inner

@@ -205,6 +205,7 @@ def test_a_split_without_its_reference_is_noted(tmp_path):
     assert "has not been trained on the split of seed 1: no regret there." in words
 
 
+@pytest.mark.slow
 def test_a_reference_that_the_study_made_itself_is_noted(tmp_path):
     results = Results.load(write_run(tmp_path))
     assert "the best that this study came upon" not in Page(render_report(results)).words
@@ -268,6 +269,7 @@ def test_without_ledgers_there_is_no_table_of_them(tmp_path):
     assert "Where the time went" not in Page(render_report(results)).words
 
 
+@pytest.mark.slow
 def test_the_page_marks_a_searcher_that_trained_nothing_in_full(tmp_path):
     write_study(tmp_path, searchers=("fds", "idle"), seeds=(0,))
     write_yardsticks(tmp_path, "digits", 0)
@@ -303,6 +305,7 @@ def test_an_empty_run_has_a_page(tmp_path):
     assert "4 cells planned: 4 missing." in words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_the_page_is_over_one_clock_and_says_once_what_it_is(run, clock):
     page = Page(render_report(run, clock))
@@ -321,10 +324,12 @@ def test_the_page_is_over_one_clock_and_says_once_what_it_is(run, clock):
             assert f" {other.unit} to 10 % (seeds)" not in words.replace(f" {mine.unit} to", "")
 
 
+@pytest.mark.slow
 def test_the_clock_of_the_page_is_wall_clock_unless_told(run, html):
     assert render_report(run, "seconds") == html
 
 
+@pytest.mark.slow
 def test_the_command_line_reports_over_a_clock(tmp_path):
     folder = write_run(tmp_path / "run")
     done = CliRunner().invoke(app, ["report", str(folder), "--clock", "slot-seconds"])

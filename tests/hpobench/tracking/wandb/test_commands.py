@@ -108,6 +108,7 @@ def _in_the_report(draft):
     return told[:-1], [item["children"][0]["text"] for item in listed]
 
 
+@pytest.mark.slow
 def test_verdict_and_notes_are_word_for_word_those_of_the_page(tmp_path, wandb):
     searchers = ("fds", "random", "grid")
     absent = {"failed": ["digits__grid__s1"], "missing": [MISSING]}
@@ -140,6 +141,7 @@ def test_every_spread_is_labelled_as_the_range_that_it_is(results):
             assert "not an interval" in SPREAD
 
 
+@pytest.mark.slow
 def test_panels_draw_what_the_runs_have(tmp_path):
     """Every name that a panel asks for is one that some run of its task has."""
     results = write_replay(write_run(tmp_path / "run", TASKS, without_reference=["spirals"]))
@@ -223,6 +225,7 @@ def test_the_method_says_what_every_searcher_is_given(results):
         assert words in texts
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_the_reports_json_and_needs_nothing(folder, wandb, monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there
     code, said = wandb("report", folder, *ENTITY, "--project", "mine", "--dry-run")
@@ -250,6 +253,7 @@ def test_a_dry_run_writes_the_reports_json_and_needs_nothing(folder, wandb, monk
     assert draft.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_sync_writes_uploads_and_goes_on_where_it_is_needed(folder, wandb, account):
     assert wandb("sync", folder) == (0, "uploaded: 2 of 2 runs")
     assert sorted(account.runs) == sorted(run.id for run in runs_of(Results.load(folder)))
@@ -264,6 +268,7 @@ def test_sync_writes_uploads_and_goes_on_where_it_is_needed(folder, wandb, accou
     assert [account.runs, account.history, account.artifacts] == told
 
 
+@pytest.mark.slow
 def test_sync_after_a_replay_updates_the_runs_that_are_there(folder, wandb, account):
     assert wandb("sync", folder) == (0, "uploaded: 2 of 2 runs")
     ids, told = sorted(account.runs), _told(account)
@@ -288,6 +293,7 @@ def _told(account):
     }
 
 
+@pytest.mark.slow
 def test_a_report_is_created_once_and_updated_from_then_on(folder, wandb, account):
     code, said = wandb("report", folder, *ENTITY)
     assert code == 0
@@ -335,6 +341,7 @@ def _run_sets(block):
     return block.get("metadata", {}).get("runSets", [])
 
 
+@pytest.mark.slow
 def test_a_report_without_uploaded_runs_says_so(folder, monkeypatch, capsys, account):
     monkeypatch.setattr(sys, "argv", ["hpobench", "wandb", "report", str(folder), *ENTITY])
     with pytest.raises(SystemExit):
@@ -344,6 +351,7 @@ def test_a_report_without_uploaded_runs_says_so(folder, monkeypatch, capsys, acc
     assert hint == f"it draws uploaded runs, and 2 are not: hpobench wandb sync {folder}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["sync"], ["report", *ENTITY]])
 def test_without_a_key_it_is_said_in_one_line(folder, wandb, command):
     name, *options = command
@@ -366,6 +374,7 @@ def test_without_a_server_there_is_no_report(folder, wandb, monkeypatch):
     assert not (folder / "wandb" / "report.json").exists()
 
 
+@pytest.mark.slow
 def test_a_project_that_is_not_there_is_said(folder, wandb, account):
     code, said = wandb("report", folder, *ENTITY, "--project", "nowhere")
     assert code == 2
@@ -389,6 +398,7 @@ def test_what_has_no_ended_cell_or_is_no_run_is_said(tmp_path, wandb, command):
     assert "is not a run" in said
 
 
+@pytest.mark.slow
 def test_an_entity_is_asked_for(folder, wandb, monkeypatch):
     code, said = wandb("report", folder, "--dry-run")
     assert code == 2
