@@ -31,6 +31,7 @@ class RunFigure:
         static: Draws it with matplotlib, for files, for paper, and where no scripts run.
         interactive: Draws it with Plotly; None where there is nothing to draw but the caption.
         spoken: What a screen reader says of the static drawing; the label, unless told.
+        task: What it is about, if that is a single task: a section goes task by task.
     """
 
     section: str
@@ -42,6 +43,7 @@ class RunFigure:
     static: Draw
     interactive: Callable[[], Interactive] | None
     spoken: str = ""
+    task: str = ""
 
 
 @dataclass(frozen=True)

@@ -286,6 +286,7 @@ def _hypergradients(task: str, data: pd.DataFrame, searchers: Mapping[str, int])
     return RunFigure(
         section="learned",
         heading=f"{task}: hypergradient",
+        task=task,
         name=f"hypergradients-{task}",
         label=f"Figure: hypergradient against outer step, on {task}",
         caption="How much the validation loss changes with a hyperparameter: the norm of its"

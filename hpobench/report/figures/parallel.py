@@ -391,6 +391,7 @@ def _parallel(
     return RunFigure(
         section="tried",
         heading=task["name"],
+        task=task["name"],
         name=f"parallel-{task['name']}",
         label=f"Figure: hyperparameters that were tried and what came of them, on {task['name']}",
         caption="Each line is a full training: where it crosses an axis is its value, on the scale"

@@ -152,6 +152,7 @@ def _rank(panel: Panel, data: pd.DataFrame, clock: Clock) -> RunFigure:
     return RunFigure(
         section="ranks",
         heading=panel.task,
+        task=panel.task,
         name=f"rank-{panel.task}",
         label=f"Figure: mean rank over {CLOCKS[clock].unit}, on {panel.task}",
         caption="Mean rank of the incumbents over seeds: 1 is the lowest, ties share theirs. A cell"

@@ -278,6 +278,7 @@ def _regret(source: FigureSource, task: str, at_most: int) -> RunFigure:
     return RunFigure(
         section="regret",
         heading=task,
+        task=task,
         name=f"regret-{task}",
         label=f"Figure: {_kind(first)} over a clock, on {task}",
         caption=NOTHING

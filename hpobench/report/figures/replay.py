@@ -117,6 +117,7 @@ def _replay(panel: Panel, changes: pd.DataFrame) -> RunFigure:
     return RunFigure(
         section="replays",
         heading=panel.task,
+        task=panel.task,
         name=f"replay-{panel.task}",
         label=f"Figure: {words}",
         caption=f"{words[0].upper()}{words[1:]}: every incumbent trained again. Like the search's"

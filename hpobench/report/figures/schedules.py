@@ -424,6 +424,7 @@ def _schedules(
     return RunFigure(
         section="learned",
         heading=task,
+        task=task,
         name=f"schedules-{task}",
         label=f"Figure: hyperparameters as they were learned, on {task}",
         caption="Hyperparameters as they were learned. Against the training: each line is what one"

@@ -197,6 +197,7 @@ def _time_to_target(panel: Panel, data: pd.DataFrame, clock: Clock) -> RunFigure
     return RunFigure(
         section="times",
         heading=panel.task,
+        task=panel.task,
         name=f"time-to-target-{panel.task}",
         label=label,
         caption=f"{unit[0].upper()}{unit[1:]} until a target was reached to stay: a dot for each"

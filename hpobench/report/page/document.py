@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     from hpobench.results.run import Results
 
 
+GENERATOR = "hpobench, page 2"
+"""By which page it says it was made; another number where it is drawn in another way."""
+
 MANY = 100_000
 """Evaluations of a large run are more than these."""
 
@@ -136,7 +139,10 @@ def content(results: Results, clock: Clock) -> Record:
 
 def _sections(said: Record, figures: FiguresByKind) -> Record:
     """The sections that have figures or tables of their own, in order, and their figures."""
-    shown = [PageFigure(figure) for of_kind in figures.values() for figure in of_kind]
+    order = [task["name"] for task in said["tasks"]]
+    every = [figure for of_kind in figures.values() for figure in of_kind]
+    every.sort(key=lambda figure: order.index(figure.task) if figure.task else len(order))
+    shown = [PageFigure(figure) for figure in every]
     by_section = {
         name: [figure for figure in shown if figure.figure.section == name] for name in SECTIONS
     }
@@ -155,6 +161,7 @@ def _drawing(source: FigureSource, drawn: Callable[[], Markup] | None) -> Record
     return {
         "whole": whole,
         "whole_svg": drawn() if drawn else whole and whole.svg,
+        "generator": GENERATOR,
         "plotly": plotly,
         "light": Markup(json.dumps(STYLES["light"].colours)),
         "script": Markup(script.read_text(encoding="utf-8")),

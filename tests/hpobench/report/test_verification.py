@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from hpobench.cli import app
+from hpobench.report.page.document import GENERATOR
 from hpobench.report.publishing import publish
 from hpobench.report.verification import differences
 from hpobench.results.run import Results
@@ -141,3 +146,26 @@ def test_what_is_not_there_or_of_another_version_is_named(run: Path) -> None:
     assert "summary.csv: its columns are not those" in said
     assert re.search(r"regret.csv has \d+ rows, and the records give \d+", said)
     assert "report.html is not there; hpobench report" in said
+
+
+def redrawn(page: str, csv: Callable[[str], str] = lambda text: text) -> str:
+    """A page as another version might draw it: other traces, the same data unless told."""
+
+    def other(figure: re.Match[str]) -> str:
+        content = json.loads(gzip.decompress(base64.b64decode(figure[2])))
+        kept = {"csv": csv(content["csv"]), "drawn": "otherwise"}
+        return figure[1] + base64.b64encode(gzip.compress(json.dumps(kept).encode())).decode()
+
+    packed = r'(<figure data-figure="[^"]+">.*?<script type="text/plain">)([^<]+)'
+    return re.sub(packed, other, page.replace(GENERATOR, "hpobench"), flags=re.DOTALL)
+
+
+def test_a_page_that_was_drawn_otherwise_has_to_say_and_to_hold_the_same(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    (run / "report.html").write_text(redrawn(page))
+    assert differences(run) == []
+    (run / "report.html").write_text(redrawn(page, lambda csv: csv.replace("1", "2", 1)))
+    assert differences(run) == ["report.html: a figure is not what the records give"]
+    (run / "report.html").write_text(redrawn(page).replace("3 of 3", "2 of 3", 1))
+    [line] = differences(run)
+    assert re.search(r"report.html says .*2 of 3.* and the records give .*3 of 3", line)
