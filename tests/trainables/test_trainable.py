@@ -184,7 +184,7 @@ class Babbler:
 
 def test_notes_that_are_not_json_are_the_searchers_failure(tmp_path: Path) -> None:
     made = slot(tmp_path)
-    made._post = dataclasses.replace(made._post, searcher=Babbler())
+    made._context = dataclasses.replace(made._context, searcher=Babbler())
     made.reset_config(chain_work(Chain()))
     result = made.step()
     assert result["done"]
