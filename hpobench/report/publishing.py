@@ -17,7 +17,7 @@ from hpobench.report.figure_files import files_of_large_run, write_drawn, write_
 from hpobench.report.figures import figures_of
 from hpobench.report.figures.regret import whole_regret
 from hpobench.report.page.document import is_large, write_report
-from hpobench.report.subprocess_pool import carry_out_beside, start_beside
+from hpobench.report.subprocess_pool import run_in_subprocess, start_subprocess
 from hpobench.results.regret import Clock
 from hpobench.results.run import Results
 
@@ -29,9 +29,9 @@ def publish(results: Results, clock: Clock = "seconds") -> None:
     drawn in a process of their own.
     """
     source = FigureSource(results, clock)
-    with _no_garbage(), ThreadPoolExecutor(1) as beside:
+    with _no_garbage(), ThreadPoolExecutor(1) as waiter:
         if is_large(results):
-            drawn = _drawn_beside(source, beside)
+            drawn = _drawn_in_subprocess(source, waiter)
             results.write()
             write_report(results, clock, drawn=drawn)
         else:
@@ -41,15 +41,15 @@ def publish(results: Results, clock: Clock = "seconds") -> None:
             write_report(results, clock, figures)
 
 
-def _drawn_beside(source: FigureSource, beside: Executor) -> Callable[[], Markup]:
+def _drawn_in_subprocess(source: FigureSource, waiter: Executor) -> Callable[[], Markup]:
     """Has the run's figures written, and returns what waits for the drawing on the page."""
-    process = start_beside(inline.__name__)
+    process = start_subprocess(inline.__name__)
     folder, whole = source.results.path, whole_regret(source)
     calls: list[Callable[[], Any]] = [
         partial(write_drawn, folder, files_of_large_run(source)),
         partial(inline.inline_file, folder / "figures" / "regret.svg", "regret-", whole.spoken),
     ]
-    waiting = beside.submit(carry_out_beside, calls, process)
+    waiting = waiter.submit(run_in_subprocess, calls, process)
     return lambda: waiting.result()[1]
 
 

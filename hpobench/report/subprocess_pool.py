@@ -18,8 +18,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def start_beside(*modules: str) -> subprocess.Popen[bytes]:
-    """A process for `carry_out_beside`, which imports modules until its calls are known.
+def start_subprocess(*modules: str) -> subprocess.Popen[bytes]:
+    """A process for `run_in_subprocess`, which imports modules until its calls are known.
 
     Args:
         modules: names of what the calls will need.
@@ -33,7 +33,7 @@ def start_beside(*modules: str) -> subprocess.Popen[bytes]:
     )
 
 
-def carry_out_beside(
+def run_in_subprocess(
     calls: Sequence[Callable[[], T]], process: subprocess.Popen[bytes] | None = None
 ) -> list[T]:
     """What each of the calls comes to, in order, from another process.
@@ -42,15 +42,17 @@ def carry_out_beside(
 
     Args:
         calls: to be pickled, as what they come to is.
-        process: of `start_beside`; one of its own unless told.
+        process: of `start_subprocess`; one of its own unless told.
 
     Raises:
         RuntimeError: if one of them raised, with its traceback.
     """
-    process = process or start_beside()
+    process = process or start_subprocess()
     pickled, complaints = process.communicate(pickle.dumps(list(calls)))
     if process.returncode:
-        raise RuntimeError(f"work beside failed:\n{complaints.decode(errors='replace')}")
+        raise RuntimeError(
+            f"work in another process failed:\n{complaints.decode(errors='replace')}"
+        )
     values: list[T] = pickle.loads(pickled)
     return values
 

@@ -28,7 +28,7 @@ from hpobench.report.page.figure import PageFigure, packed_plotly
 from hpobench.report.page.replay import replay_section
 from hpobench.report.tables.across import across_table
 from hpobench.report.tables.cells import cell_table
-from hpobench.report.tables.faults import disturbance_table, incomplete
+from hpobench.report.tables.faults import fault_table, incomplete
 from hpobench.report.tables.ledger import ledger_note, ledger_table
 from hpobench.report.tables.pairs import pairs_tables
 from hpobench.report.tables.summary import reached
@@ -126,7 +126,7 @@ def content(results: Results, clock: Clock) -> Record:
         "clock": CLOCKS[clock],
         "colours": {style: colour_variables(style) for style in STYLES},
         "ledger": ledger_table(results),
-        "disturbances": disturbance_table(results),
+        "disturbances": fault_table(results),
         "replays": replay_section(results),
         "replay_draws": plural(results.replays.draws, "draw") if results.replays else "",
         "given": _given(study),

@@ -65,7 +65,7 @@ def disturbances(results: Results) -> dict[str, dict[str, Counter[str]]]:
     return {searcher: counts for searcher, counts in occurred.items() if counts}
 
 
-def disturbance_table(results: Results) -> Record | None:
+def fault_table(results: Results) -> Record | None:
     """What went wrong as a table for the page; None if nothing did."""
     counts_of = disturbances(results)
     if not counts_of:

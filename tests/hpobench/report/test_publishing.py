@@ -13,7 +13,7 @@ import pytest
 from hpobench.report import publishing
 from hpobench.report.figures.regret import NOTHING
 from hpobench.report.page import document
-from hpobench.report.subprocess_pool import carry_out_beside
+from hpobench.report.subprocess_pool import run_in_subprocess
 from hpobench.report.verification import differences
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import write_run
@@ -21,14 +21,14 @@ from tests.hpobench.fake_run import write_run
 
 def test_calls_come_to_the_same_beside_and_in_order() -> None:
     calls = [partial(truediv, number, 4) for number in range(5)]
-    assert carry_out_beside(calls) == [0.0, 0.25, 0.5, 0.75, 1.0]
-    assert carry_out_beside([os.getpid]) != [os.getpid()]
-    assert carry_out_beside([]) == []
+    assert run_in_subprocess(calls) == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert run_in_subprocess([os.getpid]) != [os.getpid()]
+    assert run_in_subprocess([]) == []
 
 
 def test_what_goes_wrong_beside_is_not_lost() -> None:
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
-        carry_out_beside([partial(truediv, 1, 0)])
+        run_in_subprocess([partial(truediv, 1, 0)])
 
 
 def published(run: Path, *names: str) -> dict[str, bytes]:

@@ -80,7 +80,9 @@ def slices(count: int) -> list[FakeSlice]:
     return [FakeSlice(name=f"slice {number}") for number in range(count)]
 
 
-def crew_of(cluster: FakeCluster, display: Any = None, patience: float = 60.0) -> SliceScheduler:
+def scheduler_of(
+    cluster: FakeCluster, display: Any = None, patience: float = 60.0
+) -> SliceScheduler:
     progress = Progress(small_study(patience=patience), Path(), [])
     return SliceScheduler(cluster, display or Silent(), progress)
 
@@ -91,7 +93,7 @@ def names(done: list[str]) -> list[str]:
 
 def test_all_work_is_done_once_in_order_and_slices_are_given_back() -> None:
     cluster, done = FakeCluster(slices(1)), list[str]()
-    crew_of(cluster).work([Piece(letter, done) for letter in "abcdef"])
+    scheduler_of(cluster).work([Piece(letter, done) for letter in "abcdef"])
     assert names(done) == list("abcdef")
     assert all(slice_.returned for slice_ in cluster.taken)
     assert not cluster.asking
@@ -105,7 +107,7 @@ def test_slices_work_side_by_side() -> None:
         meeting.wait()
         return True
 
-    crew_of(cluster).work([Piece(letter, done, meet) for letter in "abcdef"])
+    scheduler_of(cluster).work([Piece(letter, done, meet) for letter in "abcdef"])
     assert sorted(names(done)) == list("abcdef")
     assert {what.split(" on ")[1] for what in done} == {"slice 0", "slice 1", "slice 2"}
     assert all(slice_.returned for slice_ in cluster.taken)
@@ -120,7 +122,7 @@ def test_no_more_slices_are_taken_than_there_is_work() -> None:
         go.set()
 
     work = [Piece(letter, done, lambda slice_: go.wait(300)) for letter in "ab"]
-    crew_of(cluster, Watching(look)).work(work)
+    scheduler_of(cluster, Watching(look)).work(work)
     assert sorted(names(done)) == ["a", "b"]
     assert len(cluster.taken) <= 2
     assert 1 <= max(plan_slices) <= 2
@@ -128,7 +130,7 @@ def test_no_more_slices_are_taken_than_there_is_work() -> None:
 
 def test_no_work_takes_no_slice() -> None:
     cluster = FakeCluster(slices(1))
-    crew_of(cluster).work([])
+    scheduler_of(cluster).work([])
     assert cluster.taken == []
 
 
@@ -139,7 +141,7 @@ def test_work_is_taken_up_again_before_the_rest_until_it_is_settled() -> None:
         left[0] -= 1
         return left[0] == 0
 
-    crew_of(cluster).work([Piece("a", done, at_the_third), Piece("b", done)])
+    scheduler_of(cluster).work([Piece("a", done, at_the_third), Piece("b", done)])
     assert names(done) == ["a", "b"]
     assert left == [0]
 
@@ -155,7 +157,7 @@ def test_work_of_a_slice_that_dies_goes_on_elsewhere() -> None:
             return False
         return True
 
-    crew_of(cluster).work([Piece("a", done), Piece("b", done, node_dies), Piece("c", done)])
+    scheduler_of(cluster).work([Piece("a", done), Piece("b", done, node_dies), Piece("c", done)])
     assert done == ["a on slice 0", "b on slice 1", "c on slice 1"]
     assert first.returned
     assert second.returned
@@ -171,7 +173,7 @@ def test_a_cell_whose_node_dies_is_void_and_run_again_on_another(tmp_path: Path)
 
     lost = Fault("its controller was lost: its node was terminated", "node lost")
     first.scripts = [Script((0.9,), meanwhile=node_dies, gone=lost)]
-    crew_of(cluster).work([run])
+    scheduler_of(cluster).work([run])
     assert run.status == "complete"
     said = read_json(run.folder / "cell.json")
     assert [(a["status"], a["cause"]) for a in said["attempts"]] == [
@@ -193,7 +195,7 @@ def test_a_node_that_joins_is_used_at_once() -> None:
         both.wait()
         return True
 
-    crew_of(cluster).work([Piece("a", done, joined), Piece("b", done, joined)])
+    scheduler_of(cluster).work([Piece("a", done, joined), Piece("b", done, joined)])
     assert sorted(done) == ["a on slice 0", "b on slice 1"]
 
 
@@ -201,7 +203,7 @@ def test_a_cluster_without_room_is_given_up_after_patience_in_one_line() -> None
     cluster = FakeCluster(why="a cell needs 4 × 1 cores on one node; the largest has 2")
     display, began = Watching(), time.monotonic()
     with pytest.raises(RunError) as refused:
-        crew_of(cluster, display, patience=0.3).work([Piece("a", [])])
+        scheduler_of(cluster, display, patience=0.3).work([Piece("a", [])])
     assert time.monotonic() - began > 0.3
     line = "a cell needs 4 × 1 cores on one node; the largest has 2"
     assert str(refused.value) == f"{line}; lower the width, or the resources of a slot"
@@ -213,7 +215,7 @@ def test_a_cluster_that_is_merely_busy_is_waited_for() -> None:
     cluster, done = FakeCluster(), list[str]()
     later = threading.Timer(0.5, lambda: cluster.free.append(slices(1)[0]))
     later.start()
-    crew_of(cluster, patience=0.1).work([Piece("a", done)])
+    scheduler_of(cluster, patience=0.1).work([Piece("a", done)])
     assert names(done) == ["a"]
 
 
@@ -231,7 +233,7 @@ def test_what_it_waited_for_is_not_said_any_more_once_it_is_there() -> None:
     later = threading.Timer(0.05, lambda: cluster.free.append(slices(1)[0]))
     later.start()
     display = Watching(look)
-    crew_of(cluster, display).work([Piece("a", done, watched)])
+    scheduler_of(cluster, display).work([Piece("a", done, watched)])
     assert display.notes[:2] == ["waiting for a slice: no node", ""]
 
 
@@ -247,7 +249,7 @@ def test_patience_begins_when_the_last_slice_is_gone_not_when_the_study_began() 
         threading.Timer(0.1, lambda: cluster.free.append(second)).start()
         return False
 
-    crew_of(cluster, patience=3.0).work([Piece("a", done, long_and_then_the_node_dies)])
+    scheduler_of(cluster, patience=3.0).work([Piece("a", done, long_and_then_the_node_dies)])
     assert done == ["a on slice 1"]
 
 
@@ -271,7 +273,7 @@ def test_an_error_stops_all_the_work_and_is_raised() -> None:
         raise RunError("the disk is full")
 
     with pytest.raises(RunError, match="the disk is full"):
-        crew_of(cluster).work([other, Piece("a", [], fails), Piece("never", [])])
+        scheduler_of(cluster).work([other, Piece("a", [], fails), Piece("never", [])])
     assert other.stopped
     assert all(slice_.returned for slice_ in cluster.taken)
     assert not cluster.asking
@@ -286,7 +288,7 @@ def test_an_interrupt_stops_all_the_work_says_so_and_goes_on() -> None:
 
     display = Watching(interrupt)
     with pytest.raises(scheduler.Interrupted):
-        crew_of(cluster, display).work([*work, Piece("never", done)])
+        scheduler_of(cluster, display).work([*work, Piece("never", done)])
     assert [piece.stopped for piece in work] == [True, True]
     assert all(slice_.returned for slice_ in cluster.taken)
     assert done == []
@@ -303,6 +305,8 @@ def test_an_interrupt_does_not_wait_for_what_does_not_stop(monkeypatch: Any) -> 
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        crew_of(cluster, Watching(interrupt)).work([Piece("deaf", [], lambda p: free.wait(300))])
+        scheduler_of(cluster, Watching(interrupt)).work(
+            [Piece("deaf", [], lambda p: free.wait(300))]
+        )
     assert time.monotonic() - began < 150
     free.set()

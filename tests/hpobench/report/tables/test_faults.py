@@ -8,7 +8,7 @@ import pytest
 from hpobench.report.hardware import hardware_note, places, sharing_note
 from hpobench.report.page.document import render_report
 from hpobench.report.tables.faults import MEANING as CAUSES
-from hpobench.report.tables.faults import disturbance_table, disturbances, what_happened
+from hpobench.report.tables.faults import fault_table, disturbances, what_happened
 from hpobench.report.tables.ledger import MEANING as PARTS_IN_WORDS
 from hpobench.results.json_files import read_json, write_json
 from hpobench.results.run import Results
@@ -66,7 +66,7 @@ def test_the_page_says_what_went_wrong_and_what_it_means(disturbed_page):
 
 def test_nothing_is_said_when_nothing_went_wrong(tmp_path):
     results = Results.load(write_run(tmp_path, missing=["digits__fds__s0"]))
-    assert disturbance_table(results) is None
+    assert fault_table(results) is None
     words = Page(render_report(results)).words
     assert "What went wrong" not in words
     assert "void" not in words
@@ -75,7 +75,7 @@ def test_nothing_is_said_when_nothing_went_wrong(tmp_path):
 def test_only_what_happened_has_a_column(tmp_path):
     write_study(tmp_path, searchers=("fds", "random"), seeds=(0,))
     write_cell(tmp_path, "digits", "fds", 0, [Point(1.0, 9.0, None, status="failed")])
-    table = disturbance_table(Results.load(tmp_path))
+    table = fault_table(Results.load(tmp_path))
     assert table["columns"] == ["failed evaluations"]
     assert table["rows"] == [{"searcher": "fds", "values": [["1 × searcher error"]]}]
     assert "void" not in table["explained"].lower()
