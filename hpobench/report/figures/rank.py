@@ -8,31 +8,16 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from hpobench.report.clocks import CLOCKS
+from hpobench.report.drawing.clock_lines import clock_figure, clock_plot
 from hpobench.report.drawing.downsampling import MOST_STEPS, kept_steps, rounded
 from hpobench.report.drawing.figure import FigureKind, RunFigure
-from hpobench.report.drawing.interactive import (
-    SCALES,
-    Control,
-    Interactive,
-    bold,
-    held,
-    line_look,
-    log_begin,
-    plot_of,
-    scale_layouts,
-    searcher_entry,
-    shown,
-    told,
-)
-from hpobench.report.drawing.labels import Entry, draw_labels, height_of, width_of
+from hpobench.report.drawing.interactive import Interactive
 from hpobench.report.drawing.panel import Panel
 from hpobench.report.drawing.regret_table import steps_for
-from hpobench.report.drawing.scale import log_ticks, tick_text
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.drawing.style import StyleName, line_style, themed
+from hpobench.report.drawing.style import StyleName
 from hpobench.results.regret import Clock
 from hpobench.statistics.ranks import mean_ranks
 
@@ -68,73 +53,24 @@ def rank_data(panel: Panel, seeds: Sequence[int], at_most: int = MOST_STEPS) -> 
     return rounded(pd.concat(parts, ignore_index=True))
 
 
+HEADING = "mean rank over seeds, 1 is best"
+
+
 def rank_figure(
     data: pd.DataFrame, panel: Panel, clock: Clock, style: StyleName = "light"
 ) -> Figure:
     """``data``: of `rank_data`; ``panel``: whose curves are ranked."""
-    with themed(style) as theme:
-        lines = {str(name): rows for name, rows in data.groupby("searcher", sort=False)}
-        entries = []
-        for drawn in panel.drawn:
-            look, rows = line_style(drawn.place, style), lines.get(drawn.searcher)
-            ends = () if rows is None else (float(rows["rank"].iloc[-1]),)
-            text = theme.text if ends else theme.faint
-            entries.append(Entry(drawn.label, ends, look.line(1.7), None, text))
-        width, height = 8.8 - 0.75 - width_of(entries), max(2.2, height_of(entries))
-        total = height + 1.2
-        figure = Figure(figsize=(8.8, total))
-        box = (0.75 / 8.8, 0.6 / total, width / 8.8, height / total)
-        axes = figure.add_axes(box, label=panel.task)
-        start = 0.85 * float(data.loc[data["time"] > 0, "time"].min())
-        axes.set_xscale("log")
-        axes.set_xlim(start, panel.end)
-        axes.set_ylim(len(lines) + 0.3, 0.7)
-        axes.xaxis.set_major_locator(FixedLocator(log_ticks(start, panel.end)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: tick_text(x)))
-        axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
-        axes.set_xlabel(CLOCKS[clock].axis)
-        axes.set_title("mean rank over seeds, 1 is best", loc="left", fontsize=9, pad=8)
-        for drawn in panel.drawn:
-            if drawn.searcher in lines:
-                rows = lines[drawn.searcher]
-                times = [*np.maximum(rows["time"], start), panel.end]
-                values = [*rows["rank"], rows["rank"].iloc[-1]]
-                look = line_style(drawn.place, style)
-                axes.plot(times, values, drawstyle="steps-post", **look.line(1.7))
-        draw_labels(axes, entries, panel.end, (width, height))
-    return figure
+    return clock_figure(data, "rank", panel, clock, HEADING, _span(data), style)
 
 
 def rank_plot(data: pd.DataFrame, panel: Panel, clock: Clock) -> Interactive:
     """``data``: of `rank_data`; ``panel``: whose curves are ranked."""
-    lines = dict(iter(data.groupby("searcher", sort=False)))
-    unit, traces = CLOCKS[clock].unit, []
-    for drawn in panel.drawn:
-        if drawn.searcher in lines:
-            rows = lines[drawn.searcher]
-            times, ranks = rows["time"].tolist(), rows["rank"].tolist()
-            text = [
-                f"{bold(drawn.searcher)}<br>mean rank {told(rank)} at {told(time)} {unit}"
-                for time, rank in zip(times, ranks, strict=True)
-            ]
-            look = line_look(drawn.place, 2.0)
-            look["marker"] |= {"maxdisplayed": 6}
-            points = {"x": [*times, panel.end], "y": held(ranks), "text": held(text)}
-            traces.append(look | points | {"meta": shown(drawn.searcher)})
-    layout = {
-        "title": {"text": "mean rank over seeds, 1 is best"},
-        "xaxis": {"title": {"text": CLOCKS[clock].axis}},
-        "yaxis": {"range": [len(lines) + 0.3, 0.7], "fixedrange": True},
-    }
-    return Interactive(
-        plot_of(traces, layout),
-        (Control("across", "horizontal", SCALES, "log"),),
-        tuple(
-            searcher_entry(d.place, d.searcher, d.label, d.searcher in lines) for d in panel.drawn
-        ),
-        tuple(scale_layouts("across", log_begin(data["time"], panel.end), panel.end)),
-    )
+    return clock_plot(data, "rank", panel, clock, HEADING, _span(data), "mean rank")
+
+
+def _span(data: pd.DataFrame) -> tuple[float, float]:
+    """The lowest rank is on top."""
+    return data["searcher"].nunique() + 0.3, 0.7
 
 
 def rank_figures(source: FigureSource) -> list[RunFigure]:

@@ -8,7 +8,7 @@ import pytest
 from hpobench.report.hardware import hardware_note, places, sharing_note
 from hpobench.report.page.document import render_report
 from hpobench.report.tables.faults import MEANING as CAUSES
-from hpobench.report.tables.faults import fault_table, disturbances, what_happened
+from hpobench.report.tables.faults import disturbances, fault_table, what_happened
 from hpobench.report.tables.ledger import MEANING as PARTS_IN_WORDS
 from hpobench.results.json_files import read_json, write_json
 from hpobench.results.run import Results
