@@ -21,6 +21,7 @@ from hpobench.report.figures.rank import RANK
 from hpobench.report.figures.regret import REGRET, regret_figure
 from hpobench.report.figures.replay import REPLAY
 from hpobench.report.figures.schedules import SCHEDULES
+from hpobench.report.figures.throughput import THROUGHPUT
 from hpobench.report.figures.time_to_target import TIME_TO_TARGET
 from hpobench.report.figures.timeline import TIMELINE
 
@@ -34,6 +35,7 @@ FIGURES: tuple[FigureKind, ...] = (
     SCHEDULES,
     HYPERGRADIENTS,
     PARALLEL,
+    THROUGHPUT,
     LEDGER,
     TIMELINE,
     MEMORY,
