@@ -60,6 +60,7 @@ def affinities() -> set[frozenset[int]]:
     return found
 
 
+@pytest.mark.slow
 def test_processes_never_claim_the_same_core_and_claims_end_with_sigkill(tmp_path: Path) -> None:
     there = len(available_cores())
     with claimant(1, tmp_path) as (first, mine):
@@ -75,6 +76,7 @@ def test_processes_never_claim_the_same_core_and_claims_end_with_sigkill(tmp_pat
             assert set(all_) == set(available_cores()) == set(mine) | set(others)
 
 
+@pytest.mark.slow
 def test_a_claim_that_is_about_to_end_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
