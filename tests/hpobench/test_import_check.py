@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["searchers", "trainables", "studies"])
 @pytest.mark.parametrize("empty", [True, False])
 def test_a_folder_of_the_users_is_named(package: str, empty: bool, tmp_path: Path) -> None:

@@ -171,6 +171,7 @@ def test_jpegs_never_stand_in_for_the_original(root: Path) -> None:
     assert one_line(data.cifar10).startswith(f"CIFAR-10 is not in {root}")
 
 
+@pytest.mark.slow
 def test_torchvision_in_a_process_of_its_own() -> None:
     """Whatever torch it was built for, twice in a row; and only where it is asked for."""
     code = (

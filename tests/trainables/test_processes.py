@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from trainables.processes import alive
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -27,6 +29,7 @@ def test_a_process_is_alive_until_it_ends_even_if_nobody_has_waited_for_it() -> 
     assert not alive(process.pid)
 
 
+@pytest.mark.slow
 def test_a_process_ends_with_the_one_it_follows() -> None:
     leader = subprocess.Popen(SLEEP)
     command = [sys.executable, "-c", FOLLOW, str(leader.pid)]

@@ -68,7 +68,9 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_an_engine_by_its_address(address: str) -> None:
-    assert find_engine(address) == ADDRESSES[address]
+    found = find_engine(address)
+    assert repr(found) == repr(ADDRESSES[address])  # a file's classes are its own module's
+    assert address.startswith(str(HERE)) or found == ADDRESSES[address]
 
 
 NO_ENGINES = {

@@ -54,6 +54,7 @@ def there(tmp_path: Path) -> Path:
     return tmp_path / "there"
 
 
+@pytest.mark.slow
 def test_the_job_prints_what_unpack_reads(there: Path, tmp_path: Path) -> None:
     job = [sys.executable, "-m", "hpobench.cluster.packing", str(there)]
     printed = subprocess.run(job, capture_output=True, text=True, check=True).stdout

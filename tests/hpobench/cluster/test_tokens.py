@@ -17,6 +17,7 @@ print(os.environ.get("RAY_AUTH_MODE"))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("token", "mode", "then"),
     [(True, None, "token"), (False, None, "None"), (True, "disabled", "disabled")],

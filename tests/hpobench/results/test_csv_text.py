@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.pandas import column, data_frames, range_indexes
@@ -14,6 +15,7 @@ words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 words = words | st.sampled_from(["a,b", '"', "two\nlines", " edges "])
 
 
+@pytest.mark.slow
 @given(
     data_frames(
         [

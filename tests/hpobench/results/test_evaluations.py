@@ -70,6 +70,7 @@ def said_of(table):
     ]
 
 
+@pytest.mark.slow
 @given(st.tuples(*(lines(cell) for cell in CELLS)))
 def test_a_frame_says_what_the_lines_say(tmp_path_factory, contents):
     folder = tmp_path_factory.getbasetemp() / "any"

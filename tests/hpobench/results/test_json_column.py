@@ -66,6 +66,7 @@ def test_texts_are_read_as_the_values(column):
     assert same([None if text is None else json.loads(text) for text in found], values)
 
 
+@pytest.mark.slow
 @given(columns(), columns(), st.data())
 def test_rows_are_chosen_and_joined_as_in_a_list(first, second, data):
     (one, left), (other, right) = first, second

@@ -37,6 +37,7 @@ def test_what_is_appended_is_read(tmp_path_factory, content):
     assert read_lines(path) == (content, False)
 
 
+@pytest.mark.slow
 @given(records, st.data())
 def test_a_torn_last_line_is_dropped_and_mended_by_the_next(tmp_path_factory, content, data):
     path = write(tmp_path_factory.getbasetemp() / "torn.jsonl", content)

@@ -40,6 +40,7 @@ def small_parts():
         yield
 
 
+@pytest.mark.slow
 @given(columns_of_objects())
 def test_each_key_has_a_column(tmp_path_factory, column):
     column, values = column

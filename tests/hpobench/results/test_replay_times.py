@@ -131,6 +131,7 @@ def run(folder: Path, every: bool = False) -> Results:
     return Results.load(folder)
 
 
+@pytest.mark.slow
 def test_one_that_is_four_times_sooner(tmp_path: Path) -> None:
     results = run(tmp_path)
     times = results.replayed_times_to_finals("digits")
@@ -148,6 +149,7 @@ def test_one_that_is_four_times_sooner(tmp_path: Path) -> None:
     assert '<th scope="row">random</th><td class="number">4 [4 to 4]</td>' in html
 
 
+@pytest.mark.slow
 def test_the_figure_has_the_replay_of_every_incumbent(tmp_path: Path) -> None:
     results = run(tmp_path, every=True)
     [panel] = replay_panels(results)

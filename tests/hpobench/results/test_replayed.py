@@ -110,6 +110,7 @@ def test_regret_is_taken_draw_by_draw_and_averaged_seed_by_seed(tmp_path: Path) 
     assert results.replay_summary()["searcher"].tolist()[0] == best
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(luck=st.lists(st.floats(-0.3, 3.0), min_size=6, max_size=6), seed=st.integers(0, 99))
 def test_a_draw_s_luck_that_all_share_changes_no_regret(

@@ -320,6 +320,7 @@ def test_the_final_regret_is_the_last_one_not_the_smallest(tracked):
         assert cell != LONG or min(regrets) < 0.0 < regrets[-1]
 
 
+@pytest.mark.slow
 def test_a_replay_is_in_summary_and_artifact_and_leaves_the_history_alone(tracked, tmp_path):
     folder = _copy(tracked, tmp_path / tracked.name)
     before = {run.name: run for run in runs_of(Results.load(folder))}
@@ -394,6 +395,7 @@ def test_tracking_again_changes_nothing(tracked):
     assert _contents(tracked) == before
 
 
+@pytest.mark.slow
 def test_what_changed_is_written_again_in_place(small):
     [first] = _files(small).values()
     write_yardsticks(small, "digits", 0, reference=(0.2, 0.2))  # measured anew
@@ -403,6 +405,7 @@ def test_what_changed_is_written_again_in_place(small):
     assert WandbFile(second).summary["final_regret"] == pytest.approx(-0.09)
 
 
+@pytest.mark.slow
 def test_what_was_cut_off_is_written_again_in_place(small):
     [file] = _files(small).values()
     file.write_bytes(file.read_bytes()[:1000])
@@ -414,6 +417,7 @@ def test_what_was_cut_off_is_written_again_in_place(small):
     assert [*written.history, *written.curves] == run.history
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_moved_is_written_again_until_it_is_uploaded(tracked_cell, tmp_path):
     """W&B's file names the files of its artifact by where they are."""
     moved = Path(shutil.copytree(tracked_cell, tmp_path / "run"))
@@ -451,6 +455,7 @@ def test_an_id_belongs_to_one_cell_of_one_run(tmp_path):
     assert len(set(ids)) == len(ids) == 4
 
 
+@pytest.mark.slow
 def test_offline_needs_nothing_tells_nobody_and_obeys_its_argument(tmp_path, monkeypatch, capfd):
     folder = _one_cell(tmp_path / "run")
     monkeypatch.chdir(tmp_path)
@@ -476,6 +481,7 @@ def test_offline_needs_nothing_tells_nobody_and_obeys_its_argument(tmp_path, mon
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.slow
 def test_online_uploads_each_run_once(tracked, tmp_path, account, capfd):
     folder = _copy(tracked, tmp_path / tracked.name)
     results = Results.load(folder)
@@ -502,6 +508,7 @@ def test_online_uploads_each_run_once(tracked, tmp_path, account, capfd):
     assert all(KEY.encode() not in content for content, _ in _contents(tmp_path).values())
 
 
+@pytest.mark.slow
 def test_an_upload_of_changed_content_replaces_the_run(small, account):
     track(Results.load(small), "online")
     write_yardsticks(small, "digits", 0, reference=(0.2, 0.2))  # measured anew
@@ -512,6 +519,7 @@ def test_an_upload_of_changed_content_replaces_the_run(small, account):
     assert [row.get("regret") for row in told] == [row.get("regret") for row in run.history]
 
 
+@pytest.mark.slow
 def test_what_the_server_refused_is_uploaded_next_time(small, account):
     account.stream_status = 403
     with pytest.raises(TrackingError, match="did not take every run"):
@@ -564,6 +572,7 @@ def test_a_server_that_never_answers_is_given_up(small, account, monkeypatch):
     assert time.monotonic() - began < 60  # a part of the minute that is its patience otherwise
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # where W&B would go instead
     [run] = runs_of(Results.load(_one_cell(tmp_path / "run")))
