@@ -42,6 +42,9 @@ cloudpickle.register_pickle_by_value(remote)
 
 ANSWER_SECONDS = 2.0
 KNOCK_SECONDS = 10.0
+STARTS = 3
+TIMED_OUT = "timed out during startup"
+"""What Ray says of a node that does not come up within half a minute, as on a busy machine."""
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -241,14 +244,26 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
 
 
 def _start(study: Study) -> None:
+    """Start a Ray of the study's own. RunError if this machine does not get it going in time."""
     slices, gpus = room_here(study)
-    ray.init(
-        address="local",
-        num_cpus=slices * study.slice_cpus,
-        num_gpus=gpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
+    for _ in range(STARTS):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=slices * study.slice_cpus,
+                num_gpus=gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
+            return
+        except Exception as error:  # Ray raises no class of its own for it
+            if TIMED_OUT not in str(error):
+                raise
+            ray.shutdown()
+    raise RunError(
+        f"Ray timed out {STARTS} times while it started on this machine, which seems to be very"
+        " busy; try again when it is less so, or give the --address of a Ray that is there"
     )
 
 
