@@ -12,9 +12,10 @@ import pandas as pd
 
 from hpobench.report.drawing.figure import Draw, FigureKind, RunFigure
 from hpobench.report.drawing.panel import Panel, panels_from
+from hpobench.report.drawing.regret_panels import figure_of
+from hpobench.report.drawing.regret_plot import regret_plot
 from hpobench.report.drawing.regret_table import Panels, regret_table
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.figures.regret import figure_of, regret_plot
 from hpobench.results.regret import Clock
 from hpobench.statistics.curves import zero_tolerance
 

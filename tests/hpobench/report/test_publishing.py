@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hpobench.report import publishing
-from hpobench.report.figures.regret import NOTHING
+from hpobench.report.drawing.regret_panels import NOTHING
 from hpobench.report.page import document
 from hpobench.report.subprocess_pool import run_in_subprocess
 from hpobench.report.verification import differences
