@@ -36,13 +36,15 @@ def test_the_same_numbers_give_the_same_files(tmp_path):
 def test_each_task_has_figures_of_its_own(tmp_path):
     run = write_run(tmp_path, tasks=("digits", "fashion"), without_reference=["fashion"])
     names = [path.name for path in written(Results.load(run))]
+    assert len(names) == len(set(names))
     figures = (
         *("regret", "time-to-target-digits", "rank-digits", "rank-fashion"),
         *("critical-difference", "performance-profile", "outer-steps-digits"),
         *("outer-steps-fashion", "parallel-digits", "parallel-fashion"),
         *("ledger", "timeline", "memory"),
     )
-    assert names == [f"{name}.{form}" for name in figures for form in FORMS]
+    known = [f"{name}.{form}" for name in figures for form in FORMS]
+    assert [name for name in names if name in known] == known
     assert b"%PDF" in (run / "figures" / "rank-digits.pdf").read_bytes()[:8]
 
 

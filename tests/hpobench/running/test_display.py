@@ -87,9 +87,8 @@ def test_time_left_is_for_cells_to_come(tmp_path: Path, budget: Budget | float) 
 def test_time_left_is_said_while_there_is_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: 7.0))
     progress = plan_of(tmp_path)
-    clock = SimpleNamespace(monotonic=lambda: progress.began)
-    monkeypatch.setattr(progress_module, "time", clock)
     settle(progress.runs[0], "running")
     assert "0 of 2 cells done, about 14 s left" in str(LiveTable(Console())._table(progress).title)
 
