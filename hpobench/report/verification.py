@@ -28,6 +28,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from hpobench.report.clocks import CLOCKS
 from hpobench.report.page.document import GENERATOR, render_report
 from hpobench.results.csv_text import csv_of
 from hpobench.results.json_files import encoded, read_bytes, read_json, read_lines
@@ -219,8 +220,10 @@ def _of_page(results: Results, file: Path) -> Iterator[str]:
     """
     stored = read_bytes(file).decode(errors="replace")
     drawn_alike = f'content="{GENERATOR}"' in stored
+    clocks: tuple[Clock, ...] = get_args(Clock)
+    text = html.unescape(stored)
     fewest: list[str] | None = None
-    for clock in get_args(Clock):
+    for clock in [clock for clock in clocks if CLOCKS[clock].meaning in text] or clocks:
         page = render_report(results, clock)
         if page == stored or (not drawn_alike and _is_part(_content(stored), _content(page))):
             return

@@ -19,6 +19,8 @@ from hpobench.errors import RunError
 from hpobench.report.live_server import LOOPBACK, LivePage, server_of
 from tests.hpobench.fake_run import Point, write_cell, write_study, write_yardsticks
 
+pytestmark = pytest.mark.usefixtures("one_kind_of_figure")
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:

@@ -21,6 +21,8 @@ from tests.hpobench.fake_run import (
     write_yardsticks,
 )
 
+pytestmark = pytest.mark.usefixtures("one_kind_of_figure")
+
 SEEDS = range(10)
 LATER = {"quick": 1.0, "medium": 3.0, "slow": 12.0}
 """How many times as long each takes to come to 1 % of the default's regret."""

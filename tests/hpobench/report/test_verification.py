@@ -7,13 +7,16 @@ import gzip
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from hpobench.cli import app
+from hpobench.report import figures
+from hpobench.report.figures.regret import REGRET
+from hpobench.report.figures.throughput import THROUGHPUT
 from hpobench.report.page.document import GENERATOR
 from hpobench.report.publishing import publish
 from hpobench.report.verification import differences
@@ -21,6 +24,14 @@ from hpobench.results.run import Results
 from tests.hpobench.fake_run import write_run
 
 CELL = "digits__fds__s0"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def two_kinds_of_figures() -> Iterator[None]:
+    """All of them take long to draw; `test_publishing` verifies a page of all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "FIGURES", (REGRET, THROUGHPUT))
+        yield
 
 
 @pytest.fixture(scope="module")

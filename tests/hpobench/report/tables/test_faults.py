@@ -25,6 +25,8 @@ from tests.hpobench.fake_run import (
 )
 from tests.hpobench.report.page.test_page import Page
 
+pytestmark = pytest.mark.usefixtures("one_kind_of_figure")
+
 
 @pytest.fixture(scope="module")
 def disturbed(tmp_path_factory):
