@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -155,7 +155,7 @@ class SimulatedAttempt:
     def _outcome(self) -> Outcome:
         loop = self._loop
         where = {"name": self._slice.name, "node": "simulated", "cores": [], "gpus": []}
-        started = datetime.now(timezone.utc) - timedelta(seconds=loop.clock())
+        started = datetime.now(UTC) - timedelta(seconds=loop.clock())
         processes = [slot["process"] for slot in loop.slots.values()]
         return Outcome(
             ended=loop.ended,

@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import json
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def describe(study: Study, source: Path | None) -> dict[str, Any]:
         "schema": SCHEMA,
         **definition(study),
         "source": str(source.resolve()) if source else None,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "cells": [
             {
                 "cell": cell.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
 from hpobench.text import seconds, thousands
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hpobench.results.regret import Clock
 
 
-class ClockName(str, Enum):
+class ClockName(StrEnum):
     """The clocks as the command line calls them; a member is named as in `Results`."""
 
     seconds = "wall"

@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ class CellActor:
 
     def _settle(self, cores: tuple[int, ...]) -> Outcome:
         loop = self._loop
-        now = datetime.now(timezone.utc).timestamp()
+        now = datetime.now(UTC).timestamp()
         started = loop.started
         start = None if started is None else now - (loop.now() - started)
         warm = loop.now() if started is None else started
@@ -133,7 +133,7 @@ class CellActor:
             fault=loop.fault,
             started=None
             if start is None
-            else datetime.fromtimestamp(start, timezone.utc).isoformat(timespec="milliseconds"),
+            else datetime.fromtimestamp(start, UTC).isoformat(timespec="milliseconds"),
             slice=self._where(cores),
             ledger=loop.ledger.as_json(warm - self._began),
             memory=loop.memory,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from hpobench.running.faults import MACHINES
 
 GRADIENT_BASED = {"hd", "fds", "rmd", "fds_published"}
 
-NOON = datetime(2025, 1, 1, 12, tzinfo=timezone.utc)
+NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
 PLACE = {
     "name": "slice 0",
