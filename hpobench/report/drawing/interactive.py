@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -141,10 +142,9 @@ class Interactive:
 
     def as_json(self) -> Record:
         """As `page.js` reads it."""
-        plot = self.plot.to_plotly_json()
         return {
-            "traces": plot["data"],
-            "layout": plot["layout"],
+            "traces": [_plain(trace.to_plotly_json()) for trace in self.plot.data],
+            "layout": self.plot.layout.to_plotly_json(),
             "controls": [asdict(one) for one in self.controls if len(one.options) > 1],
             "legend": [asdict(entry) for entry in self.legend],
             "layouts": [{"when": when, "layout": layout} for when, layout in self.layouts],
@@ -155,7 +155,40 @@ class Interactive:
 
 def plot_of(traces: Iterable[Trace], layout: Record) -> go.Figure:
     """Plotly's figure; it checks that every property of every trace is one."""
-    return go.Figure(list(traces), {"template": TEMPLATE, **layout})
+    return go.Figure([_in_arrays(trace) for trace in traces], {"template": TEMPLATE, **layout})
+
+
+def _in_arrays(trace: Trace) -> Trace:
+    """With its points as arrays: of a list, Plotly looks at each value, and copies it."""
+    points: Trace = {name: _array(trace[name]) for name in ("x", "y", "text") if name in trace}
+    meta = trace["meta"]
+    variants = [
+        {**one, "trace": {name: _array(values) for name, values in one["trace"].items()}}
+        for one in meta["variants"]
+    ]
+    return {**trace, **points, "meta": {**meta, "variants": variants}}
+
+
+def _array(values: Any) -> Any:
+    """Numbers (what is missing is NaN) or texts as an array; anything else as it is."""
+    if not isinstance(values, list) or not values:
+        return values
+    kinds = set(map(type, values))
+    if kinds <= {int, float, type(None)}:
+        return np.array(values, dtype=float)
+    return np.array(values) if kinds == {str} else values
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, np.ndarray):
+        plain: list[Any] = value.tolist()
+        if value.dtype.kind == "f" and np.isnan(value).any():
+            return [None if number != number else number for number in plain]
+        return plain
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def shown(

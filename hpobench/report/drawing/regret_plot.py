@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 
 CURVES: dict[Curve, str] = {"incumbent": "incumbent", "in_hand": "model in hand"}
+DECIMALS = 4  # of a decade on that scale: more than a screen shows
 LINEAR_SHARE = 0.5  # of a decade, for each side of zero on a log scale of both signs
 
 
@@ -224,8 +225,8 @@ def _placed(value: float | None, linear_below: float) -> float | None:
         return None
     size = abs(value) / linear_below
     if size <= 1:
-        return LINEAR_SHARE * value / linear_below
-    return math.copysign(LINEAR_SHARE + math.log10(size), value)
+        return round(LINEAR_SHARE * value / linear_below, DECIMALS)
+    return math.copysign(round(LINEAR_SHARE + math.log10(size), DECIMALS), value)
 
 
 def _vertical(quantity: str, levels: pd.DataFrame, scale: Scale, curve: Curve) -> list[Layout]:

@@ -40,7 +40,7 @@ class FigureSource:
 
     @property
     def few_cells(self) -> bool:
-        """Whether each cell's curve can be a trace of its own."""
+        """Whether each cell's curve can be a trace of its own, over every clock."""
         return len(self.results.cells) <= MOST_CELLS
 
     @property

@@ -80,6 +80,9 @@ def _regret(source: FigureSource, task: str, at_most: int) -> RunFigure:
     words = f"{kind_of(first)} of the incumbent over {CLOCKS[source.clock].unit}, on {task}"
     empty = not any(panel.has_curves for panel in panels.values())
     data = regret_table(panels, source.changes[task], at_most)
+    shown = {  # of a run of many cells, the other clocks are in the data alone
+        key: panel for key, panel in panels.items() if source.few_cells or key[1] == source.clock
+    }
     return RunFigure(
         section="regret",
         heading=task,
@@ -94,6 +97,6 @@ def _regret(source: FigureSource, task: str, at_most: int) -> RunFigure:
         static=partial(figure_of, [first], source.clock),
         interactive=None
         if empty
-        else partial(regret_plot, panels, data, source.clock, apart=source.few_cells),
+        else partial(regret_plot, shown, data, source.clock, apart=source.few_cells),
         spoken=f"Figure: {words}; the table in the summary has the numbers",
     )
