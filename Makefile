@@ -2,28 +2,32 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+LOWEST := .venv-lowest
 RUN    ?=
 SEED   ?=
 
 # "compat" puts the checkout on Python's path; by the default, a user's script beside a clone that is
 # called hpobench would import the clone's folder instead of the package in it.
-INSTALL := pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat
+INSTALL := pip install --quiet --config-settings editable_mode=compat
 
 # Tests of one file share what it made, so they stay in one process. The order is that of
 # tests/conftest.py: what runs on Ray goes first.
-TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
+TESTS := -m pytest --numprocesses auto --maxprocesses 4 \
 	--dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast check chaos bench clean
+.PHONY: demo test test-fast test-lowest check chaos bench clean
 
 demo: $(VENV)/.installed  ## Race every searcher on the digits; prints the table and the report's path
 	$(BIN)/hpobench run demo $(if $(RUN),--out $(RUN))
 
 test: $(VENV)/.developer  ## Run the tests, on all cores
-	$(TESTS)
+	$(BIN)/python $(TESTS)
 
 test-fast: $(VENV)/.developer  ## Run those that need neither Ray nor much time
-	$(TESTS) -m "not ray and not slow"
+	$(BIN)/python $(TESTS) -m "not ray and not slow"
+
+test-lowest: $(LOWEST)/.installed  ## Run them with the lowest versions that pyproject.toml allows
+	$(LOWEST)/bin/python $(TESTS)
 
 check: $(VENV)/.developer  ## Style, types, and that imports point one way
 	$(BIN)/ruff check .
@@ -49,12 +53,17 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m $(INSTALL) --editable .
+	$(BIN)/python -m $(INSTALL) --constraint constraints.txt --editable .
 	touch $@
 
 $(VENV)/.developer: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m $(INSTALL) --editable '.[dev]'
+	$(BIN)/python -m $(INSTALL) --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.installed
 
+$(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m $(INSTALL) --constraint constraints-lowest.txt --editable '.[test]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -200,4 +200,4 @@ def _changes(cells: Sequence[str], evaluations: pd.DataFrame) -> pd.DataFrame:
 
 def _at(column: pd.Series, rows: NDArray[np.int64]) -> Any:
     """The values in rows by number; empty at -1."""
-    return pd.api.extensions.take(column.array, rows, allow_fill=True)
+    return column.array.take(rows, allow_fill=True)
