@@ -1,6 +1,6 @@
 """What is replaced inside Ray and Ray Tune, which have no switch for it.
 
-The names are those of Ray 2.53 to 2.60. In a Ray without one of them no study begins: it would
+The names are those of Ray 2.59 to 2.60. In a Ray without one of them no study begins: it would
 train on placement groups of its trials' own, or print Ray's messages into a study's output.
 """
 
@@ -12,7 +12,7 @@ import ray
 
 from hpobench.errors import StudyError
 
-VERSIONS = "2.53 to 2.60"
+VERSIONS = "2.59 to 2.60"
 
 LISTENER = "ray._private.worker.print_to_stdstream"
 """Prints what happens to nodes, and their logs, into the driver's output."""
