@@ -5,8 +5,8 @@ import sys
 
 from hpobench.report.drawing.render import FORMS, render
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.figure_files import write_figures
-from hpobench.report.figures import figures_of, regret_figure
+from hpobench.report.figure_files import files_of_large_run, write_figures
+from hpobench.report.figures import FIGURES, figures_of, regret_figure
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import write_run
 
@@ -22,6 +22,7 @@ def test_the_same_numbers_give_the_same_files(tmp_path):
     assert one == other
     assert b"seconds on the cell" in one  # text stays text
     names = [f"{name}.{form}" for name in ("regret", "ledger", "memory") for form in FORMS]
+    assert [*files_of_large_run(FigureSource(results))] == ["regret", "ledger", "memory"]
     assert {*names} <= {path.name for path in written(results)}
     first = [(tmp_path / "figures" / name).read_bytes() for name in names]
     written(results)
@@ -35,8 +36,10 @@ def test_the_same_numbers_give_the_same_files(tmp_path):
 
 def test_each_task_has_figures_of_its_own(tmp_path):
     run = write_run(tmp_path, tasks=("digits", "fashion"), without_reference=["fashion"])
-    names = [path.name for path in written(Results.load(run))]
-    assert len(names) == len(set(names))
+    source = FigureSource(Results.load(run))
+    names = [path.name for path in written(source.results)]
+    drawn = [name for kind in FIGURES for name in kind.drawn(source)]
+    assert names == [f"{name}.{form}" for name in drawn for form in FORMS]  # these, and no others
     figures = (
         *("regret", "time-to-target-digits", "rank-digits", "rank-fashion"),
         *("critical-difference", "performance-profile", "outer-steps-digits"),
