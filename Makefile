@@ -11,8 +11,10 @@ SEED   ?=
 INSTALL := pip install --quiet --config-settings editable_mode=compat
 
 # Tests of one file share what it made, so they stay in one process. The order is that of
-# tests/conftest.py: what runs on Ray goes first.
-TESTS := -m pytest --numprocesses auto --maxprocesses 4 \
+# tests/conftest.py: what runs on Ray goes first. One process more than there are cores: what waits
+# for Ray leaves its core to another.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+TESTS := -m pytest --numprocesses $(shell expr $(CORES) + 1) --maxprocesses 4 \
 	--dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast test-lowest check chaos bench clean

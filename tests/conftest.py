@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more threads only wait for each other
+
 import pytest
 import torch
 from hypothesis import settings
 
-torch.set_num_threads(1)  # more threads only wait for each other
+torch.set_num_threads(1)
 settings.register_profile("shared", deadline=None)  # a first call loads libraries
 settings.load_profile("shared")
 

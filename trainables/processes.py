@@ -1,10 +1,11 @@
-"""Other processes of this machine: whether they are there, and not to outlive them."""
+"""Processes: whether another one is there, not to outlive it, and to stay on given cores."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,3 +39,13 @@ def end_with(process: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def stay_on(cores: Iterable[int]) -> None:
+    """Keep this process, with all its threads, on the given cores, where the system can."""
+    cores = tuple(cores)
+    if cores and hasattr(os, "sched_setaffinity"):
+        threads = Path("/proc/self/task")
+        for thread in [0, *(int(t.name) for t in threads.iterdir() if threads.is_dir())]:
+            with suppress(OSError):  # a thread may end meanwhile
+                os.sched_setaffinity(thread, cores)

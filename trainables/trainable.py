@@ -18,8 +18,7 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +38,9 @@ from searchers.protocols import (
 from searchers.space import Flat
 from searchers.stopwatch import clock
 from trainables.peak_memory import out_of_memory, peak_device, peak_host, reset_peaks
-from trainables.processes import end_with
+from trainables.processes import end_with, stay_on
 from trainables.task import Task
-from trainables.training_job import evaluate_job, save_weights
+from trainables.training_job import evaluate_job, kept_weights, save_weights
 from trainables.warm_up import warm_up, warm_up_forward_mode
 
 REPORT = "report"
@@ -263,24 +262,3 @@ class SlotTrainable(tune.Trainable):
 
 def _gpu_name(device: torch.device) -> str | None:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else None
-
-
-def kept_weights(scratch: Path, training: int, epochs: int) -> Path:
-    """Where the weights of a training at a budget are kept until they are tested.
-
-    Args:
-        scratch: the cell's folder for what does not outlive it.
-        training: number of the training.
-        epochs: the budget.
-    """
-    return scratch / "weights" / f"t{training}_e{epochs}.npz"
-
-
-def stay_on(cores: Iterable[int]) -> None:
-    """Keep this process, with all its threads, on the given cores, where the system can."""
-    cores = tuple(cores)
-    if cores and hasattr(os, "sched_setaffinity"):
-        threads = Path("/proc/self/task")
-        for thread in [0, *(int(t.name) for t in threads.iterdir() if threads.is_dir())]:
-            with suppress(OSError):  # a thread may end meanwhile
-                os.sched_setaffinity(thread, cores)

@@ -71,6 +71,17 @@ def load_training(path: Path, device: torch.device) -> tuple[int, Trained]:
         return int(file["steps"]), Trained(state, weights.buffers)
 
 
+def kept_weights(scratch: Path, training: int, epochs: int) -> Path:
+    """Where the weights of a training at a budget are kept until they are tested.
+
+    Args:
+        scratch: the cell's folder for what does not outlive it.
+        training: number of the training.
+        epochs: the budget.
+    """
+    return scratch / "weights" / f"t{training}_e{epochs}.npz"
+
+
 def save_weights(path: Path, weights: Weights) -> None:
     """Keep finished weights, to be measured on the test set after the cell."""
     _save(path, weights)

@@ -26,7 +26,8 @@ from hpobench.running.cores import own_cores
 from hpobench.running.faults import Fault
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate, Outcome
 from trainables.processes import alive, end_with
-from trainables.trainable import SlotContext, kept_weights
+from trainables.trainable import SlotContext
+from trainables.training_job import kept_weights
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -12,11 +12,12 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from hpobench.budget import Budget
 from hpobench.results.evaluation_record import EvaluationRecord
 from hpobench.running.faults import Cause, Fault
+from hpobench.running.interfaces import Doing
 from hpobench.running.ledger import Ledger
 from searchers.protocols import (
     BlackBoxSearcher,
@@ -30,7 +31,6 @@ from trainables.task import Task
 from trainables.trainable import chain_work, job_work, warm_up_work
 
 Work = dict[str, Any]
-Doing = Literal["thinking", "training", "nothing"]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from hpobench.running.faults import Cause, Fault, judge
 from hpobench.running.interfaces import Attempt, AttemptSpec, Outcome, Slice
 from hpobench.running.watchdog import Watchdog
 from hpobench.study import Cell, Study
-from trainables.trainable import kept_weights
+from trainables.training_job import kept_weights
 
 SETTLED = ("complete", "failed")
 Record = dict[str, Any]

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trainables.trainable import stay_on
+from trainables.processes import stay_on
 
 PATIENCE_SECONDS = 0.5
 """How long the claims of a cell that has just ended may take to go."""

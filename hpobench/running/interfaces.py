@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from hpobench.budget import Budget
-from hpobench.running.cell_loop import Doing
 from hpobench.running.faults import Fault
 from hpobench.study import Cell
 
 T = TypeVar("T")
+Doing = Literal["thinking", "training", "nothing"]
 
 
 @dataclass(frozen=True)

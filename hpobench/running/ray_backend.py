@@ -102,6 +102,8 @@ class RaySlice:
         self.name = name
         self._group, self._study = group, study
         self._node = _node_of(group)
+        self._worker: Any = None
+        """The process that functions run in, once there is one and while it answers."""
 
     def start(self, spec: AttemptSpec) -> RayAttempt:
         make = ray.remote(num_cpus=0, max_concurrency=4)(remote.RemoteCellActor)
@@ -113,11 +115,17 @@ class RaySlice:
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         study = self._study
-        needs = {"num_cpus": study.cpus, "num_gpus": study.gpus, "max_retries": 0}
-        task = ray.remote(**needs)(remote.call_on_own_cores)
+        worker, self._worker = self._worker or self._new_worker(), None
+        question = cloudpickle.dumps((function, arguments))
+        value = _value(worker.call.remote(study.slice_cpus, question), "a worker")
+        if not study.gpus:  # else it would keep its GPU from the slots of the next cell
+            self._worker = worker
+        return value
+
+    def _new_worker(self) -> Any:
+        make = ray.remote(num_cpus=0, num_gpus=self._study.gpus)(remote.RemoteWorker)
         where = PlacementGroupSchedulingStrategy(self._group)
-        cores, question = study.slice_cpus, cloudpickle.dumps((function, arguments))
-        return _value(task.options(scheduling_strategy=where).remote(cores, question), "a worker")
+        return make.options(scheduling_strategy=where).remote()
 
     def alive(self) -> bool:
         return any(node["Alive"] and node["NodeID"] == self._node for node in ray.nodes())

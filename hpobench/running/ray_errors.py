@@ -7,6 +7,7 @@ from ray.exceptions import (
     OutOfDiskError,
     OutOfMemoryError,
     RayActorError,
+    RuntimeEnvSetupError,
 )
 
 from hpobench.running.faults import Cause, Fault
@@ -42,6 +43,8 @@ def _reason(error: BaseException) -> str:
     if RAISED in str(error):  # a task that cannot be built there: a traceback, and what was raised
         return next(line for line in reversed(lines) if line)[:160]
     telling = [line for line in lines if line and not line.lower().startswith(dull)]
+    if isinstance(error, RuntimeEnvSetupError):  # why is in the lines after the first
+        return " ".join(telling)[:300].rstrip(".")
     first = (telling or lines or [""])[0]
     for end in (". There are", ". ", ":"):
         first = first.partition(end)[0]

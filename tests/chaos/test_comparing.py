@@ -18,12 +18,16 @@ from tests.hpobench.fake_run import write_run
 CELL = "digits__random__s0"
 
 
+def twins(folder: Path, **run: Any) -> tuple[Path, Path]:
+    """A run of invented numbers, and its twin."""
+    write_run(folder / "undisturbed", budget=10.0, **run)
+    shutil.copytree(folder / "undisturbed", folder / "disturbed")
+    return folder / "undisturbed", folder / "disturbed"
+
+
 @pytest.fixture
 def runs(tmp_path: Path) -> tuple[Path, Path]:
-    """A run of invented numbers, and its twin."""
-    write_run(tmp_path / "undisturbed", budget=10.0)
-    shutil.copytree(tmp_path / "undisturbed", tmp_path / "disturbed")
-    return tmp_path / "undisturbed", tmp_path / "disturbed"
+    return twins(tmp_path)
 
 
 def change(
@@ -91,7 +95,8 @@ def test_a_cell_of_another_end_is_a_difference(runs: tuple[Path, Path]) -> None:
     assert any(line.startswith("cells: ") for line in compare(*runs).differences)
 
 
-def test_what_wandb_has_is_compared_too(runs: tuple[Path, Path]) -> None:
+def test_what_wandb_has_is_compared_too(tmp_path: Path) -> None:
+    runs = twins(tmp_path, seeds=(0,))
     for run in runs:
         track(Results.load(run), "offline")
     assert compare(*runs, wandb=True).equal

@@ -8,20 +8,35 @@ from pathlib import Path
 
 import pytest
 
+PACKAGES = ["searchers", "trainables", "studies"]
 
-@pytest.mark.slow
-@pytest.mark.parametrize("package", ["searchers", "trainables", "studies"])
-@pytest.mark.parametrize("empty", [True, False])
-def test_a_folder_of_the_users_is_named(package: str, empty: bool, tmp_path: Path) -> None:
-    (tmp_path / package).mkdir()
-    if not empty:
-        (tmp_path / package / "__init__.py").write_text("mine = 1\n")
+
+def imported(folder: Path) -> subprocess.CompletedProcess[str]:
     run = [sys.executable, "-c", "import hpobench; print('fine')"]
-    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
-    if empty and done.returncode == 0:
-        assert done.stdout == "fine\n"  # a folder without code gives way to the real package
-        return
+    return subprocess.run(run, cwd=folder, capture_output=True, text=True)
+
+
+def assert_named(package: str, folder: Path, done: subprocess.CompletedProcess[str]) -> None:
     last = done.stderr.strip().splitlines()[-1]
     assert f"needs its own package {package!r}" in last
-    assert str(tmp_path / package) in last
+    assert str(folder / package) in last
     assert "rename that folder" in last
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_folder_of_the_users_is_named(package: str, tmp_path: Path) -> None:
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text("mine = 1\n")
+    assert_named(package, tmp_path, imported(tmp_path))
+
+
+@pytest.mark.slow
+def test_folders_without_code_give_way_to_the_real_packages_or_are_named(tmp_path: Path) -> None:
+    for package in PACKAGES:
+        (tmp_path / package).mkdir()
+    done = imported(tmp_path)
+    if done.returncode == 0:
+        assert done.stdout == "fine\n"
+        return
+    assert_named(PACKAGES[0], tmp_path, done)

@@ -26,9 +26,9 @@ from trainables.trainable import (
     SlotTrainable,
     chain_work,
     job_work,
-    kept_weights,
     warm_up_work,
 )
+from trainables.training_job import kept_weights
 
 QUADRATIC = find_task("quadratic")
 

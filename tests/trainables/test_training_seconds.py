@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,49 +11,29 @@ import pytest
 import torch
 
 from searchers import stopwatch
-from searchers.catalog import SEARCHERS
-from searchers.protocols import BlackBoxSearcher, Chain, Evaluation, Job
+from searchers.protocols import GradientSearcher, Job
+from tests.trainables.timed_search import GRADIENT_BASED, assert_parts_make_the_whole, timed
 from trainables.task import Task
 from trainables.tasks.digits import DIGITS
 from trainables.tasks.synthetic import QUADRATIC, QuadraticProblem
 from trainables.training_job import evaluate_job
-from trainables.warm_up import warm_up, warm_up_forward_mode
+from trainables.warm_up import warm_up
 
 CPU = torch.device("cpu")
-GRADIENT_BASED = [s for s in SEARCHERS.values() if not isinstance(s, BlackBoxSearcher)]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
     warm_up(CPU)
-    warm_up_forward_mode(CPU)
-
-
-def timed(searcher, task: Task, count: int) -> Iterator[tuple[Evaluation, float]]:
-    """Evaluations with what each of them took on the wall."""
-    search = searcher.search(task.build(0, CPU).inner, task.brief(0, 1), Chain())
-    for _ in range(count):
-        began = time.perf_counter()
-        evaluation = next(search, None)
-        if evaluation is None:
-            return
-        yield evaluation, time.perf_counter() - began
 
 
 @pytest.mark.parametrize("searcher", GRADIENT_BASED, ids=lambda s: s.name)
-@pytest.mark.parametrize(
-    ("task", "count", "most"),
-    [(QUADRATIC, 9, 0.25), (DIGITS, 4, 0.05)],
-    ids=["quadratic", "digits"],
-)
-def test_parts_are_no_more_than_the_whole_and_little_less(searcher, task, count, most) -> None:
-    """What they leave over is the searcher's own thinking, of microseconds."""
-    found = list(timed(searcher, task, count))
-    for evaluation, wall in found:
-        assert all(seconds >= 0 for seconds in evaluation.seconds.values())
-        assert sum(evaluation.seconds.values()) <= wall
-    left = min(1 - sum(e.seconds.values()) / wall for e, wall in found)  # others use this machine
-    assert left <= most
+def test_parts_are_no_more_than_the_whole_and_little_less(searcher: GradientSearcher) -> None:
+    """What they leave over is the searcher's own thinking, of microseconds.
+
+    On the digits: tests/trainables/tasks/test_searchers_on_digits.py.
+    """
+    assert_parts_make_the_whole(timed(searcher, QUADRATIC, 9), most=0.25)
 
 
 @pytest.mark.parametrize("epochs", [1, 3, 9])

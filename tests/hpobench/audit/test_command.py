@@ -35,6 +35,7 @@ def small(monkeypatch):
     monkeypatch.setattr(run, "agreement", lambda engines: few(engines, RULES[:1]))
     monkeypatch.setattr(costing, "HORIZONS", (16, 64))
     monkeypatch.setattr(costing, "WINDOWS", (1, 7))
+    monkeypatch.setattr(costing, "SECONDS", 0.0)
 
 
 def command(*arguments: object):

@@ -18,7 +18,6 @@ from rich.console import Console
 
 from hpobench.audit import cost as costing
 from hpobench.audit import memory
-from hpobench.audit import spread as spreading
 from hpobench.audit.rows import Cost, named, over_draws, own_draws
 from hpobench.audit.run import Audit
 from hpobench.audit.spread import spread, summarised
@@ -225,11 +224,10 @@ class InSingle:
         (lambda by: sys.exit(0), "SystemExit"),
     ],
 )
-def test_an_engine_that_is_wrong_on_a_task_fails(spoilt, line: str, monkeypatch) -> None:
-    monkeypatch.setattr(spreading, "DRAWS", 3)
+def test_an_engine_that_is_wrong_on_a_task_fails(spoilt, line: str) -> None:
     task = find_task("digits")
     problem = task.build(0, CPU).inner
-    rows = spread(task, problem, [InSingle(spoilt), Checkpointed()], seconds=1.0)
+    rows = spread(task, problem, [InSingle(spoilt), Checkpointed()], seconds=0.01)
     (found,) = Audit("digits", "cpu", "machine", 1.0, (), tuple(rows), ()).failures
     assert re.search(line, found)
     assert found.startswith("failed: single on digits")

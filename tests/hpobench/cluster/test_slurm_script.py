@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -14,17 +15,22 @@ import pytest
 SCRIPT = Path(__file__).parents[3] / "cluster/slurm.sbatch"
 
 NOTE = 'echo "$(basename "$0") $*${WANDB_API_KEY:+ [with the key]}" >> "$NOTES"\n'
+SLEEP = shutil.which("sleep")
 PROGRAMS = {
     "scontrol": "printf 'alpha\\nbeta\\ngamma\\n'",
     "srun": """
 while [[ $1 == --* ]]; do shift; done
 if [[ $1 == hostname ]]; then echo "fe80::1 10.0.0.7"; else "$@"; fi""",
-    "ray": '[[ $1 == start ]] && exec sleep 60 || grep -q "^ray start --head" "$NOTES"',
-    "hpobench": """
-[[ $SLURM_JOB_NUM_NODES == 1 ]] || until grep -q "^ray start --address" "$NOTES"; do sleep 0.1; done
+    # What the script sleeps for, between two looks, is the head: it need not sleep for longer.
+    "sleep": f'until grep -q "^ray start --head" "$NOTES"; do {SLEEP} 0.02; done',
+    "ray": f'[[ $1 == start ]] && exec {SLEEP} 60 || grep -q "^ray start --head" "$NOTES"',
+    "hpobench": f"""
+[[ $SLURM_JOB_NUM_NODES == 1 ]] || until grep -q "^ray start --address" "$NOTES"; do
+  {SLEEP} 0.02
+done
 trap 'echo "hpobench stopped" >> "$NOTES"; exit 130' TERM
-[[ -z ${STAY:-} ]] || { touch "$NOTES.begun"; sleep 60 & wait; }
-exit "${ENDS:-0}" """,
+[[ -z ${{STAY:-}} ]] || {{ touch "$NOTES.begun"; {SLEEP} 60 & wait; }}
+exit "${{ENDS:-0}}" """,
 }
 
 

@@ -10,28 +10,38 @@ from pathlib import Path
 import pytest
 
 ASKED = """
-import os
+import os, sys
+import ray._private.authentication.authentication_token_setup
 from hpobench.cluster.tokens import bring_token
-bring_token()
-print(os.environ.get("RAY_AUTH_MODE"))
+for home, mode in zip(sys.argv[1::2], sys.argv[2::2]):
+    if os.fork():
+        os.wait()
+        continue
+    os.environ["HOME"] = home
+    if mode:
+        os.environ["RAY_AUTH_MODE"] = mode
+    bring_token()
+    print(os.environ.get("RAY_AUTH_MODE"), flush=True)
+    os._exit(0)
 """
+"""A process for each of the homes and modes that it is given; Ray is imported once for all."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("token", "mode", "then"),
-    [(True, None, "token"), (False, None, "None"), (True, "disabled", "disabled")],
-)
-def test_a_token_is_brought_if_there_is_one_and_nobody_says_otherwise(
-    token: bool, mode: str | None, then: str, tmp_path: Path
-) -> None:
-    if token:
-        (tmp_path / ".ray").mkdir()
-        (tmp_path / ".ray" / "auth_token").write_text("a" * 64)
+def test_a_token_is_brought_if_there_is_one_and_nobody_says_otherwise(tmp_path: Path) -> None:
+    has, has_not = tmp_path / "has", tmp_path / "has not"
+    has_not.mkdir()
+    (has / ".ray").mkdir(parents=True)
+    (has / ".ray" / "auth_token").write_text("a" * 64)
+    asked = [(has, "", "token"), (has_not, "", "None"), (has, "disabled", "disabled")]
+    arguments = [str(argument) for home, mode, _ in asked for argument in (home, mode)]
     without = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-    environment = {**without, "HOME": str(tmp_path)} | ({"RAY_AUTH_MODE": mode} if mode else {})
     done = subprocess.run(
-        [sys.executable, "-c", ASKED], capture_output=True, text=True, env=environment, timeout=300
+        [sys.executable, "-c", ASKED, *arguments],
+        capture_output=True,
+        text=True,
+        env={**without, "HOME": str(has_not)},
+        timeout=300,
     )
-    assert done.stdout.strip() == then, done.stderr
+    assert done.stdout.split() == [then for _, _, then in asked], done.stderr
     assert done.stderr == ""

@@ -67,13 +67,18 @@ class Lending(FakeCluster):
 def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
     """What the cluster has: one slice, unless a test puts others there."""
     there = [FakeSlice()]
+    monkeypatch.setattr(ray_backend, "cluster", lent(there))
+    return there
+
+
+def lent(slices: list[FakeSlice]) -> Callable[..., Any]:
+    """A cluster that has these, in the place of Ray's."""
 
     @contextmanager
     def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[FakeCluster]:
-        yield Lending([dataclasses.replace(slice_, returned=False) for slice_ in there])
+        yield Lending([dataclasses.replace(slice_, returned=False) for slice_ in slices])
 
-    monkeypatch.setattr(ray_backend, "cluster", cluster)
-    return there
+    return cluster
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +153,26 @@ def test_a_grid_a_search_and_fresh_splits_that_decide(
     assert known_reference(dataclasses.replace(BOWL, reference=tmp_path / "bowl.json")) == reference
 
 
+Whole = tuple[dict[str, Any], list[tuple[int, str]]]
+
+
+@pytest.fixture(scope="module")
+def kept() -> list[Whole]:
+    """The search that is never interrupted, once it has been made."""
+    return []
+
+
+@pytest.fixture
+def whole(
+    tmp_path: Path, slices: list[FakeSlice], trained: list[tuple[int, str]], kept: list[Whole]
+) -> Whole:
+    """The reference of a search that is never interrupted, and what it trained."""
+    if not kept:
+        kept.append((without_times(made(tmp_path / "whole")), sorted(trained)))
+        trained.clear()
+    return kept[0]
+
+
 class Impatient(Silent):
     """Interrupts once, as soon as it is time."""
 
@@ -163,11 +188,13 @@ class Impatient(Silent):
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 5, 9, 16, 18, 20, 24, 29])
 def test_an_interrupted_search_goes_on_to_the_same_reference(
-    tmp_path: Path, slices: list[FakeSlice], trained: list[tuple[int, str]], after: int
+    tmp_path: Path,
+    slices: list[FakeSlice],
+    trained: list[tuple[int, str]],
+    whole: Whole,
+    after: int,
 ) -> None:
-    expected = without_times(made(tmp_path / "whole"))
-    whole = sorted(trained)
-    trained.clear()
+    expected, all_trainings = whole
     reached, seen = threading.Event(), threading.Event()
 
     class Slow(FakeSlice):
@@ -185,12 +212,12 @@ def test_an_interrupted_search_goes_on_to_the_same_reference(
     assert not (tmp_path / "cut" / "bowl.json").exists()
     slices[:] = [FakeSlice()]
     assert without_times(made(tmp_path / "cut")) == expected
-    assert sorted(trained) == whole
+    assert sorted(trained) == all_trainings
     assert len(set(trained)) == len(trained) == len(lines(tmp_path / "cut"))
 
 
-def test_a_search_interrupted_in_its_study_goes_on(tmp_path: Path, slices: list[FakeSlice]) -> None:
-    expected = without_times(made(tmp_path / "whole"))
+def test_a_search_interrupted_in_its_study_goes_on(tmp_path: Path, whole: Whole) -> None:
+    expected, _ = whole
     run = tmp_path / "cut" / "search" / "search"
     display = Impatient(lambda: len(list(run.glob("cells/*/cell.json"))) > 2)
     with pytest.raises(Interrupted):
@@ -285,12 +312,14 @@ def test_the_code_and_machines_of_every_call_are_kept(
 
 @pytest.mark.ray
 @pytest.mark.timeout(1800)  # a machine may be shared with others
-def test_on_ray_an_interrupted_search_goes_on_to_the_same_reference(
+def test_on_ray_an_interrupted_search_goes_on_to_the_reference_made_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "SEARCHERS", ("random",))
     procedure = dataclasses.replace(SMALL, seeds=1, few=1, fresh=2)
-    expected = without_times(made(tmp_path / "whole", procedure))
+    with monkeypatch.context() as patch:
+        patch.setattr(ray_backend, "cluster", lent([FakeSlice()]))
+        expected = without_times(made(tmp_path / "whole", procedure))
     file = tmp_path / "cut" / "search" / "trainings.jsonl"
     shutil.copytree(tmp_path / "whole" / "search", tmp_path / "cut" / "search")
     file.unlink()  # as if nothing had been done but the long search

@@ -1,8 +1,16 @@
 """A run's figures as files."""
 
+from __future__ import annotations
+
+import json
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
+import pytest
+
+from hpobench.report import figures as registry
 from hpobench.report.drawing.render import FORMS, render
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.figure_files import files_of_large_run, write_figures
@@ -11,35 +19,82 @@ from hpobench.results.run import Results
 from tests.hpobench.fake_run import write_run
 
 
-def written(results, clock="seconds"):
-    source = FigureSource(results, clock)
-    return write_figures(source, figures_of(source))
+def written(source: FigureSource) -> list[str]:
+    """The names of its files."""
+    return [path.name for path in write_figures(source, figures_of(source))]
 
 
-def test_the_same_numbers_give_the_same_files(tmp_path):
+def test_the_same_numbers_give_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the kinds that a large run has; of each kind `test_every_figure` compares drawings."""
+    few = tuple(kind for kind in FIGURES if kind.of_large_runs)
+    monkeypatch.setattr(registry, "FIGURES", few)
     results = Results.load(write_run(tmp_path))
     one, other = (render(regret_figure(results), "svg", "light") for _ in range(2))
     assert one == other
     assert b"seconds on the cell" in one  # text stays text
     names = [f"{name}.{form}" for name in ("regret", "ledger", "memory") for form in FORMS]
     assert [*files_of_large_run(FigureSource(results))] == ["regret", "ledger", "memory"]
-    assert {*names} <= {path.name for path in written(results)}
+    assert names == written(FigureSource(results))
     first = [(tmp_path / "figures" / name).read_bytes() for name in names]
-    written(results)
+    written(FigureSource(results))
     assert [(tmp_path / "figures" / name).read_bytes() for name in names] == first
-    written(results, "steps")
+    written(FigureSource(results, "steps"))
     assert b"training steps: one forward" in (tmp_path / "figures" / "regret.svg").read_bytes()
     dark = render(regret_figure(results, style="dark"), "svg", "dark")
     assert b"#15181d" in dark
     assert b"#15181d" not in one
 
 
-def test_each_task_has_figures_of_its_own(tmp_path):
-    run = write_run(tmp_path, tasks=("digits", "fashion"), without_reference=["fashion"])
-    source = FigureSource(Results.load(run))
-    names = [path.name for path in written(source.results)]
-    drawn = [name for kind in FIGURES for name in kind.drawn(source)]
-    assert names == [f"{name}.{form}" for name in drawn for form in FORMS]  # these, and no others
+DRAW = """
+import json
+import sys
+import matplotlib
+from matplotlib._pylab_helpers import Gcf
+before = dict(matplotlib.rcParams)
+from hpobench.report import figures
+from hpobench.report.drawing.source import FigureSource
+from hpobench.report.figure_files import write_figures
+from hpobench.report.page.document import write_report
+from hpobench.results.run import Results
+source = FigureSource(Results.load(sys.argv[1]))
+names = [path.name for path in write_figures(source, figures.figures_of(source))]
+figures.FIGURES = figures.FIGURES[:1]  # a page draws them all in the same way
+write_report(source.results)
+changed = [name for name, value in matplotlib.rcParams.items() if before.get(name) != value]
+print(json.dumps([names, changed, len(Gcf.get_all_fig_managers())]))
+"""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A run of which all was drawn by a process of its own.
+
+    ``names``: of the files, in order; ``changed``: settings of matplotlib's that are others since;
+    ``left``: how many figures it still knows.
+    """
+
+    source: FigureSource
+    names: list[str]
+    changed: list[str]
+    left: int
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    run = write_run(
+        tmp_path_factory.mktemp("run"), tasks=("digits", "fashion"), without_reference=["fashion"]
+    )
+    command = [sys.executable, "-c", DRAW, str(run)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return Drawn(FigureSource(Results.load(run)), *json.loads(said))
+
+
+def test_each_task_has_figures_of_its_own(drawn: Drawn) -> None:
+    names = [name for kind in FIGURES for name in kind.drawn(drawn.source)]
+    # These, and no others.
+    assert drawn.names == [f"{name}.{form}" for name in names for form in FORMS]
     figures = (
         *("regret", "time-to-target-digits", "rank-digits", "rank-fashion"),
         *("critical-difference", "performance-profile", "outer-steps-digits"),
@@ -47,20 +102,11 @@ def test_each_task_has_figures_of_its_own(tmp_path):
         *("ledger", "timeline", "memory"),
     )
     known = [f"{name}.{form}" for name in figures for form in FORMS]
-    assert [name for name in names if name in known] == known
-    assert b"%PDF" in (run / "figures" / "rank-digits.pdf").read_bytes()[:8]
+    assert [name for name in drawn.names if name in known] == known
+    folder = drawn.source.results.path / "figures"
+    assert b"%PDF" in (folder / "rank-digits.pdf").read_bytes()[:8]
 
 
-def test_drawing_leaves_no_trace_in_matplotlib(tmp_path):
-    write_run(tmp_path)
-    code = f"""
-import matplotlib
-from matplotlib._pylab_helpers import Gcf
-before = dict(matplotlib.rcParams)
-from hpobench.results.run import Results
-from hpobench.report.publishing import publish
-publish(Results.load({str(tmp_path)!r}))
-assert dict(matplotlib.rcParams) == before
-assert not Gcf.get_all_fig_managers()
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_drawing_leaves_no_trace_in_matplotlib(drawn: Drawn) -> None:
+    assert drawn.changed == []
+    assert drawn.left == 0

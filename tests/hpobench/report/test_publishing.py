@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from operator import truediv
 from pathlib import Path
@@ -12,6 +14,10 @@ import pytest
 
 from hpobench.report import publishing
 from hpobench.report.drawing.regret_panels import NOTHING
+from hpobench.report.drawing.source import FigureSource
+from hpobench.report.figure_files import write_figures
+from hpobench.report.figures import FiguresByKind
+from hpobench.report.figures.regret import REGRET
 from hpobench.report.page import document
 from hpobench.report.subprocess_pool import run_in_subprocess
 from hpobench.report.verification import differences
@@ -20,9 +26,11 @@ from tests.hpobench.fake_run import write_run
 
 
 def test_calls_come_to_the_same_beside_and_in_order() -> None:
-    calls = [partial(truediv, number, 4) for number in range(5)]
-    assert run_in_subprocess(calls) == [0.0, 0.25, 0.5, 0.75, 1.0]
-    assert run_in_subprocess([os.getpid]) != [os.getpid()]
+    *values, process = run_in_subprocess(
+        [*(partial(truediv, number, 4) for number in range(5)), os.getpid]
+    )
+    assert values == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert process != os.getpid()
     assert run_in_subprocess([]) == []
 
 
@@ -31,42 +39,60 @@ def test_what_goes_wrong_beside_is_not_lost() -> None:
         run_in_subprocess([partial(truediv, 1, 0)])
 
 
-def published(run: Path, *names: str) -> dict[str, bytes]:
-    publishing.publish(Results.load(run), "steps")
-    return {name: (run / name).read_bytes() for name in names}
-
-
 def data_of(html: bytes) -> dict[bytes, bytes]:
     """What the page's scripts draw, by figure."""
     packed = rb'<figure data-figure="([^"]+)">.*?<script type="text/plain">(.*?)</script>'
     return dict(re.findall(packed, html, re.DOTALL))
 
 
-def test_a_large_run_is_published_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+NAMES = ["report.html", "figures/regret.png", "figures/regret.svg", "regret.csv"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A run, now published as a large one, and what files held: as of a small run, of a large."""
+
+    run: Path
+    small: dict[str, bytes]
+    large: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     """With one task without a reference, and with one that has nothing to draw."""
+    folder = tmp_path_factory.mktemp("published") / "run"
     missing = [f"fashion__{searcher}__s{seed}" for searcher in ("fds", "random") for seed in (0, 1)]
     tasks = ("digits", "fashion", "other")
-    run = write_run(tmp_path / "run", tasks, missing=missing, without_reference=["other"])
-    names = ["report.html", "figures/regret.png", "figures/regret.svg", "regret.csv"]
-    small = published(run, *names)
-    monkeypatch.setattr(document, "MANY", 0)
-    for name in names:
-        (run / name).unlink()
-    large = published(run, *names)
-    pages = [published.pop("report.html") for published in (small, large)]
+    run = write_run(folder, tasks, missing=missing, without_reference=["other"])
+
+    def files() -> dict[str, bytes]:
+        publishing.publish(Results.load(run), "steps")
+        return {name: (run / name).read_bytes() for name in NAMES}
+
+    def of_regret(source: FigureSource, figures: FiguresByKind) -> None:
+        write_figures(source, {REGRET: figures[REGRET]})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publishing, "write_figures", of_regret)  # to write those of all takes long
+        small = files()
+        for name in NAMES:
+            (run / name).unlink()
+        patch.setattr(document, "MANY", 0)
+        yield Published(run, small, files())
+
+
+def test_a_large_run_is_published_alike(published: Published) -> None:
+    small, large = dict(published.small), dict(published.large)
+    found = [data_of(files.pop("report.html")) for files in (small, large)]
     assert small == large
-    found = [data_of(html) for html in pages]
     assert found[0] == found[1]
     assert {b"regret-digits", b"regret-other", b"rank-digits"} <= set(found[0])
-    assert differences(run) == []  # whether it was drawn here or there
+    assert differences(published.run) == []  # whether it was drawn here or there
 
 
-def test_a_large_page_has_one_drawing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_page_has_one_drawing(published: Published) -> None:
     """A figure with nothing to plot says so."""
-    missing = [f"fashion__{searcher}__s{seed}" for searcher in ("fds", "random") for seed in (0, 1)]
-    run = write_run(tmp_path / "run", ("digits", "fashion"), missing=missing)
-    monkeypatch.setattr(document, "MANY", 0)
-    html = published(run, "report.html")["report.html"].decode()
+    html = published.large["report.html"].decode()
     assert html.count("<svg") == 1
     assert html.count('<figure class="whole">') == 1
     assert html.count(NOTHING) == 2  # in the drawing, too

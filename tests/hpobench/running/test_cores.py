@@ -2,53 +2,47 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
 from hpobench.running import cores
 from hpobench.running.cores import available_cores, own_cores
-from trainables.trainable import stay_on
+from trainables.processes import stay_on
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity"), reason="this system does not pin processes"
 )
 
-CLAIM = """
-import sys
-from pathlib import Path
-from hpobench.running.cores import own_cores
-with own_cores(int(sys.argv[1]), Path(sys.argv[2])) as cores:
-    print(*cores, flush=True)
-    sys.stdin.read()
-"""
+
+def claim(count: int, folder: Path, pipe: Connection) -> None:
+    """Claim so many cores, tell which, and keep them for ever."""
+    with own_cores(count, folder) as own:
+        pipe.send(own)
+        signal.pause()
 
 
 @contextmanager
-def claimant(count: int, folder: Path) -> Iterator[tuple[subprocess.Popen[str], tuple[int, ...]]]:
+def claimant(count: int, folder: Path) -> Iterator[tuple[BaseProcess, tuple[int, ...]]]:
     """Another process that claims so many cores, and what it got."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", CLAIM, str(count), str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
+    forking = multiprocessing.get_context("fork")  # a new Python would import torch again
+    here, there = forking.Pipe()
+    process = forking.Process(target=claim, args=(count, folder, there))
+    process.start()
     try:
-        yield process, tuple(map(int, process.stdout.readline().split()))
+        assert here.poll(300), "it claims nothing"
+        yield process, here.recv()
     finally:
-        process.stdin.close()
-        process.stdout.close()
         process.kill()
-        process.wait()
+        process.join()
 
 
 def affinities() -> set[frozenset[int]]:
@@ -70,8 +64,8 @@ def test_processes_never_claim_the_same_core_and_claims_end_with_sigkill(tmp_pat
             assert not set(mine) & set(others)
         with own_cores(there, tmp_path) as all_:
             assert all_ == ()  # there are not enough: it goes without cores of its own
-        first.send_signal(signal.SIGKILL)
-        first.wait()
+        first.kill()
+        first.join()
         with own_cores(there, tmp_path) as all_:
             assert set(all_) == set(available_cores()) == set(mine) | set(others)
 

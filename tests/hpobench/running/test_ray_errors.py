@@ -11,6 +11,7 @@ from ray.exceptions import (
     OutOfDiskError,
     OutOfMemoryError,
     RayActorError,
+    RuntimeEnvSetupError,
     WorkerCrashedError,
 )
 
@@ -96,3 +97,11 @@ def test_the_reason_is_one_line_without_identifiers(error: BaseException, why: s
     fault = fault_of(error, "its controller")
     assert fault.why == why
     assert fault.cause == cause_of(error)
+
+
+def test_why_a_runtime_environment_could_not_be_set_up_is_said() -> None:
+    error = RuntimeEnvSetupError("Its agent at 10.0.0.7:4711 does not answer.\nTried for 60 s.")
+    assert fault_of(error).why == (
+        "a worker was lost: Failed to set up runtime environment. Its agent at 10.0.0.7:4711 does"
+        " not answer. Tried for 60 s"
+    )

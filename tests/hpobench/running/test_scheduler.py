@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -237,19 +238,33 @@ def test_what_it_waited_for_is_not_said_any_more_once_it_is_there() -> None:
     assert display.notes[:2] == ["waiting for a slice: no node", ""]
 
 
-def test_patience_begins_when_the_last_slice_is_gone_not_when_the_study_began() -> None:
+def test_patience_begins_when_the_last_slice_is_gone_not_when_the_study_began(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     first, second = slices(2)
-    cluster, done = FakeCluster([first]), list[str]()
+    cluster, done, clock, looks = FakeCluster([first]), list[str](), [0.0], [0]
+    monkeypatch.setattr(
+        scheduler, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=time.sleep)
+    )
+
+    def look(progress: Progress) -> None:
+        looks[0] += 1
+        if progress.note and second not in (*cluster.free, *cluster.taken):
+            clock[0] += 50.0  # of the 60 of patience
+            cluster.free.append(second)
 
     def long_and_then_the_node_dies(slice_: Slice) -> bool:
         if slice_ is second:
             return True
-        time.sleep(3.3)  # longer than patience, with a slice at work
+        clock[0] += 1000.0  # longer than patience, with a slice at work
+        after = looks[0] + 2  # one look may be under way already
+        while looks[0] < after:
+            time.sleep(0.001)
         first.there, cluster.why = False, "no node"
-        threading.Timer(0.1, lambda: cluster.free.append(second)).start()
         return False
 
-    scheduler_of(cluster, patience=3.0).work([Piece("a", done, long_and_then_the_node_dies)])
+    work = [Piece("a", done, long_and_then_the_node_dies)]
+    scheduler_of(cluster, Watching(look), patience=60.0).work(work)
     assert done == ["a on slice 1"]
 
 

@@ -67,7 +67,7 @@ def model(suggester: BracketSuggester) -> DensityModel:
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_there_is_a_model_of_the_largest_budget_at_every_width(width: int) -> None:
     """Five full results a round of 22 jobs; six dimensions need 2·6: four rounds, and a margin."""
-    suggester = run(brief_of(MIXED, width=width), BOHB(), 22 * 4)
+    suggester = run(brief_of(MIXED, width=width), QUICK, 22 * 4)
     assert max(model(suggester).kde_models) == 9.0
     assert model(suggester).model_based_picks > 10
     counts = Counter(bracket.rungs[0].size for bracket in suggester.brackets.complete)
@@ -77,7 +77,7 @@ def test_there_is_a_model_of_the_largest_budget_at_every_width(width: int) -> No
 @pytest.mark.slow
 def test_models_find_better_configurations_than_the_prior() -> None:
     brief = brief_of(MIXED)
-    suggester = run(brief, BOHB(random_fraction=0.0), 22 * 4)
+    suggester = run(brief, BOHB(random_fraction=0.0, candidates=16), 22 * 4)
     losses = [loss(brief, c, 9) for c in suggester._configurations]
     assert np.median(losses[-20:]) < np.median(losses[:17]) / 2
 
@@ -120,7 +120,7 @@ def test_two_searches_side_by_side_do_not_disturb_each_other() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(spaces, st.integers(0, 10**6))
 def test_any_space_corners_ties_and_ceilings(space: Space, seed: int) -> None:
     """Model-based suggestions from any space are in it, and corners can be learnt."""

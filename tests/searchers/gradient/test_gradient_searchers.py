@@ -17,7 +17,6 @@ from hypothesis.extra.numpy import arrays
 from searchers.catalog import SEARCHERS as CATALOG
 from searchers.errors import SearcherError
 from searchers.gradient.fds import FDS
-from searchers.gradient.greedy import Greedy
 from searchers.gradient.hd import HD, adapt
 from searchers.gradient.measured_points import evaluate, hypergradient_note
 from searchers.gradient.outer_optimizers import AdamDescent, GradientDescent, SignDescent
@@ -36,7 +35,6 @@ VARIANTS = [
     FDS(outer=AdamDescent(), name="fds with Adam"),
     FDS(outer=GradientDescent(), draws=2, name="fds with gradient descent"),
     RMD(outer=SignDescent(), name="rmd with signs"),
-    Greedy(horizon=4, outer=SignDescent(0.01), name="greedy with signs"),
 ]
 
 
@@ -51,7 +49,7 @@ def test_contract(searcher) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("searcher", [FDS(), RMD(), *VARIANTS[:3]], ids=lambda s: s.name)
+@pytest.mark.parametrize("searcher", [FDS(), RMD(), *VARIANTS], ids=lambda s: s.name)
 @pytest.mark.parametrize("space", ["log", "linear"])
 def test_improves_on_where_it_began(searcher, space: str) -> None:
     brief = example_brief(space)
@@ -147,11 +145,10 @@ def test_smaller_budgets_come_first_in_fds() -> None:
 
 @pytest.mark.slow
 def test_fds_averages_over_more_draws_once_it_has_converged() -> None:
-    found = list(islice(FDS(warm_steps=0).search(Valley(), example_brief(), Chain()), 200))
-    configurations = [tuple(e.configuration.values()) for e in found]
-    repeats = [a == b for a, b in pairwise(configurations)]
-    assert any(repeats)
-    assert not any(repeats[:4])
+    found = islice(FDS(warm_steps=0).search(Valley(), example_brief(), Chain()), 200)
+    configurations = (tuple(e.configuration.values()) for e in found)
+    repeats = (at for at, (a, b) in enumerate(pairwise(configurations)) if a == b)
+    assert next(repeats, 0) >= 4
 
 
 @pytest.mark.slow
@@ -159,11 +156,11 @@ def test_fds_averages_over_more_draws_once_it_has_converged() -> None:
 def test_fds_never_comes_to_rest(space: str) -> None:
     """Restart after restart it goes on moving, with no more draws than it may have."""
     searcher = FDS(most_draws=4)
-    found = list(islice(searcher.search(Valley(), example_brief(space), Chain()), 250))
+    found = list(islice(searcher.search(Valley(), example_brief(space), Chain()), 125))
     configurations = [tuple(e.configuration.values()) for e in found]
     longest = max(len(list(same)) for _, same in groupby(configurations))
     assert longest <= 4
-    assert len(set(configurations[-100:])) > 10
+    assert len(set(configurations[-50:])) > 10
 
 
 def test_hd_follows_schedules_of_its_other_hyperparameters() -> None:

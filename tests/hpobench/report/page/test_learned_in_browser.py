@@ -17,8 +17,8 @@ from hpobench.report.figures.schedules import MOST_TRAININGS, SCHEDULES
 from hpobench.report.page import document
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import write_run
-from tests.hpobench.report.page.browser import CHROMIUM
-from tests.hpobench.report.page.test_page_in_browser import clicked, opened, tab, words_of  # noqa: F401
+from tests.hpobench.report.page.browser import CHROMIUM, Tab
+from tests.hpobench.report.page.clicking import clicked, clicked_there, opened, words_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -61,15 +61,31 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
         return document.render_report(results)
 
 
+WALK = """drawn().then(() => {
+  const figure = document.querySelector("[data-figure=parallel-digits]");
+  const key = new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true });
+  for (let step = 0; step < 12; step += 1) figure.querySelector(".plot").dispatchEvent(key);
+  return figure.querySelector("[aria-live]").textContent;
+})"""
+
+
 @pytest.fixture(scope="module")
-def figures(page: str, tab: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: F811
-    return clicked(tab, tmp_path_factory.mktemp("page") / "page.html", page)
+def walked(page: str, tab: Tab, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What is said where a walk along a curve of the page ends."""
+    opened(tab, tmp_path_factory.mktemp("page") / "page.html", page)
+    return tab.value(WALK)
+
+
+@pytest.fixture(scope="module")
+def figures(walked: str, tab: Tab) -> dict[str, Any]:
+    """What came of clicking on everything there, after the walk."""
+    return clicked_there(tab)
 
 
 OURS = ("schedules-digits", "hypergradients-digits", "parallel-digits")
 
 
-def test_every_control_changes_what_is_drawn_and_back(figures: Any) -> None:
+def test_every_control_changes_what_is_drawn_and_back(figures: dict[str, Any]) -> None:
     for name in OURS:
         figure = figures[name]
         before = figure["at_first"]
@@ -81,7 +97,7 @@ def test_every_control_changes_what_is_drawn_and_back(figures: Any) -> None:
         assert figure["said"], name
 
 
-def test_schedules_are_drawn_against_the_training_and_the_search(figures: Any) -> None:
+def test_schedules_are_drawn_against_the_training_and_the_search(figures: dict[str, Any]) -> None:
     figure = figures["schedules-digits"]
     clicks = words_of(figure)
     assert [click["words"] for click in figure["clicks"]][:5] == [
@@ -103,7 +119,7 @@ def test_schedules_are_drawn_against_the_training_and_the_search(figures: Any) -
     assert 0 < clicks["hide hd"]["open"] < trainings
 
 
-def test_hypergradients_say_what_was_lost_and_what_is_zero(figures: Any) -> None:
+def test_hypergradients_say_what_was_lost_and_what_is_zero(figures: dict[str, Any]) -> None:
     figure = figures["hypergradients-digits"]
     first = figure["at_first"]
     assert (first["y"], first["open"]) == ("log", 2 * 2)  # a line and a cross for each
@@ -112,7 +128,7 @@ def test_hypergradients_say_what_was_lost_and_what_is_zero(figures: Any) -> None
     assert any("norm by momentum: 0" in text for text in momentum["texts"])
 
 
-def test_parallel_coordinates_are_told_and_thinned(figures: Any) -> None:
+def test_parallel_coordinates_are_told_and_thinned(figures: dict[str, Any]) -> None:
     figure = figures["parallel-digits"]
     clicks = words_of(figure)
     assert clicks["lines: best"]["open"] == len(SEARCHERS)
@@ -122,17 +138,10 @@ def test_parallel_coordinates_are_told_and_thinned(figures: Any) -> None:
     assert "validation cross-entropy = " in said
 
 
-def test_it_works_on_a_narrow_screen(page: str, tab: Any, tmp_path: Path) -> None:  # noqa: F811
-    found = clicked(tab, tmp_path / "page.html", page, width=400)
+def test_it_works_on_a_narrow_screen(page: str, tab: Tab, tmp_path: Path) -> None:
+    found = clicked(tab, tmp_path / "page.html", page, width=400, most=2)
     assert set(OURS) == set(found)
 
 
-def test_the_keyboard_walks_over_gaps(page: str, tab: Any, tmp_path: Path) -> None:  # noqa: F811
-    opened(tab, tmp_path / "page.html", page)
-    walk = """drawn().then(() => {
-      const figure = document.querySelector("[data-figure=parallel-digits]");
-      const key = new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true });
-      for (let step = 0; step < 12; step += 1) figure.querySelector(".plot").dispatchEvent(key);
-      return figure.querySelector("[aria-live]").textContent;
-    })"""
-    assert "evaluation" in tab.value(walk)
+def test_the_keyboard_walks_over_gaps(walked: str) -> None:
+    assert "evaluation" in walked

@@ -1,12 +1,11 @@
 import itertools
 import re
+from functools import cache, partial
 from html.parser import HTMLParser
 from importlib.resources import files
 
 import pytest
-from typer.testing import CliRunner
 
-from hpobench.cli import app
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.drawing.inline import colour_variables, inline_svg
 from hpobench.report.drawing.style import STYLES
@@ -72,6 +71,12 @@ def run(tmp_path_factory):
         without_reference=["fashion"],
     )
     return Results.load(folder)
+
+
+@pytest.fixture(scope="module")
+def over(run):
+    """The page over a clock."""
+    return cache(partial(render_report, run))
 
 
 @pytest.fixture(scope="module")
@@ -196,88 +201,10 @@ def test_svgs_of_any_name_stand_on_their_own(tmp_path):
     assert page.all("style", "metadata") == []
 
 
-def test_a_split_without_its_reference_is_noted(tmp_path):
-    write_study(tmp_path, searchers=("fds",), seeds=(0, 1))
-    write_yardsticks(tmp_path, "digits", 0)
-    for seed in (0, 1):
-        write_cell(tmp_path, "digits", "fds", seed, [Point(1.0, 0.2, 0.2)])
-    words = Page(render_report(Results.load(tmp_path))).words
-    assert "has not been trained on the split of seed 1: no regret there." in words
-
-
-@pytest.mark.slow
-def test_a_reference_that_the_study_made_itself_is_noted(tmp_path):
-    results = Results.load(write_run(tmp_path))
-    assert "the best that this study came upon" not in Page(render_report(results)).words
-    references = read_json(tmp_path / "references.json")
-    references["digits"]["kind"] = "best observed"
-    write_json(tmp_path / "references.json", references)
-    words = Page(render_report(Results.load(tmp_path))).words
-    assert "The reference of digits is the best that this study came upon" in words
-    assert "measured from the best observed reference" in words
-
-
-def test_a_ledger_that_does_not_add_up_is_flagged(tmp_path):
-    write_study(tmp_path, searchers=("fds",), seeds=(0, 1))
-    for seed in (0, 1):
-        cell = write_cell(tmp_path, "digits", "fds", seed, [Point(1.0, 0.2, 0.2)])
-    record = read_json(cell / "cell.json")
-    record["ledger"]["parts"]["train"] *= 0.9
-    write_json(cell / "cell.json", record)
-    words = Page(render_report(Results.load(tmp_path))).words
-    assert words.count("The parts add up to 92.5 % of its slot-seconds.") == 1
-    assert "The ledger of 1 cell is off by more than 2 %: marked in the list of cells." in words
-
-
-@pytest.mark.parametrize(
-    ("residual", "flag"),
-    [(0.019, None), (-0.019, None), (0.029, "97.1"), (-0.03, "103")],
-)
-def test_a_measured_residual_is_flagged_beyond_two_per_cent(tmp_path, residual, flag):
-    write_study(tmp_path, searchers=("fds",), seeds=(0,))
-    write_cell(tmp_path, "digits", "fds", 0, [Point(1.0, 0.2, 0.2)], residual=residual)
-    words = Page(render_report(Results.load(tmp_path))).words
-    said = f"The parts add up to {flag} % of its slot-seconds."
-    assert (said in words) == (flag is not None)
-    assert ("The parts add up" in words) == ("The ledger of 1 cell" in words) == bool(flag)
-
-
-def test_where_the_time_went_by_searcher(tmp_path):
-    """fds: 60 s with half in search, and 20 s with all of it in train; random has no ledger."""
-    write_study(tmp_path, searchers=("fds", "random"), seeds=(0, 1))
-    write_cell(tmp_path, "digits", "fds", 0, wall=60.0, thinking=0.5, residual=0.1)
-    write_cell(tmp_path, "digits", "fds", 1, wall=20.0, thinking=0.0)
-    table = ledger_table(Results.load(tmp_path))
-    assert table["columns"] == ["search", "train"]
-    fds, random = table["rows"]
-    shares = [0.9 * 30 / 80, (0.9 * 30 + 20) / 80, 0.1 * 60 / 80]
-    assert fds["values"] == [
-        "80",
-        *(f"{100 * share:.{d}f} %" for share, d in zip(shares, (0, 0, 1), strict=True)),
-        "2.5",
-    ]
-    assert random["values"] == ["–"] * 5
-    assert table["meanings"].keys() == {"search", "train"}
-    words = Page(render_report(Results.load(tmp_path))).words
-    assert "Where the time went" in words
-    assert "the searcher's thinking" in words
-
-
 def test_without_ledgers_there_is_no_table_of_them(tmp_path):
     results = Results.load(write_study(tmp_path))
     assert ledger_table(results) is None
     assert "Where the time went" not in Page(render_report(results)).words
-
-
-@pytest.mark.slow
-def test_the_page_marks_a_searcher_that_trained_nothing_in_full(tmp_path):
-    write_study(tmp_path, searchers=("fds", "idle"), seeds=(0,))
-    write_yardsticks(tmp_path, "digits", 0)
-    write_cell(tmp_path, "digits", "fds", 0, [Point(1.0, 0.2, 0.2)])
-    write_cell(tmp_path, "digits", "idle", 0, [Point(1.0, 0.2, 0.2, full=False)])
-    words = Page(render_report(Results.load(tmp_path))).words
-    assert "idle the default: nothing trained in full" in words
-    assert "fds the default" not in words
 
 
 def test_the_page_prints_no_marks_of_code_and_no_dictionaries(tmp_path):
@@ -307,8 +234,8 @@ def test_an_empty_run_has_a_page(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("clock", CLOCKS)
-def test_the_page_is_over_one_clock_and_says_once_what_it_is(run, clock):
-    page = Page(render_report(run, clock))
+def test_the_page_is_over_one_clock_and_says_once_what_it_is(over, clock):
+    page = Page(over(clock))
     words, mine = page.words, CLOCKS[clock]
     assert f"{mine.unit} to 10 % (seeds) {mine.unit} to 1 % (seeds) {mine.unit} to zero" in words
     assert f"Regret of the incumbent over {mine.unit}, on digits." in words
@@ -326,20 +253,8 @@ def test_the_page_is_over_one_clock_and_says_once_what_it_is(run, clock):
 
 
 @pytest.mark.slow
-def test_the_clock_of_the_page_is_wall_clock_unless_told(run, html):
-    assert render_report(run, "seconds") == html
-
-
-@pytest.mark.slow
-def test_the_command_line_reports_over_a_clock(tmp_path):
-    folder = write_run(tmp_path / "run")
-    done = CliRunner().invoke(app, ["report", str(folder), "--clock", "slot-seconds"])
-    assert done.exit_code == 0
-    assert "slot-s to 10 %: slot-seconds to 10 % of the default's regret" in done.output
-    assert CLOCKS["slot_seconds"].meaning in Page((folder / "report.html").read_text()).words
-    assert b"slot-seconds: slots" in (folder / "figures" / "regret.svg").read_bytes()
-    refused = CliRunner().invoke(app, ["report", str(folder), "--clock", "hours"])
-    assert refused.exit_code == 2
+def test_the_clock_of_the_page_is_wall_clock_unless_told(over, html):
+    assert over("seconds") == html
 
 
 def test_a_drawing_takes_every_colour_from_the_page(run, html):

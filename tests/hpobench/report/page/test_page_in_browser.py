@@ -3,47 +3,26 @@
 import hashlib
 import math
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from hpobench.report import figures as registry
 from hpobench.report.drawing.style import STYLES
+from hpobench.report.figures.regret import REGRET
+from hpobench.report.figures.timeline import TIMELINE
 from hpobench.report.page import document
 from hpobench.report.page.document import render_report
 from hpobench.results.run import Results
 from tests.hpobench.fake_replay import write_replay
 from tests.hpobench.fake_run import write_run
-from tests.hpobench.report.page.browser import CHROMIUM, browser
-
-CLICKS = Path(__file__).with_name("clicks.js")
+from tests.hpobench.report.page.browser import CHROMIUM
+from tests.hpobench.report.page.clicking import clicked, comes_to, drawn, opened, words_of
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine"),
 ]
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory):
-    with browser(tmp_path_factory.mktemp("profile")) as tab:
-        yield tab
-
-
-def opened(tab, page, html, width=1200, script=""):
-    """The page in a window that shows all of it, after a script of the test's own."""
-    own = f"<head><script>{script or CLICKS.read_text()}</script>"
-    page.write_text(html.replace("<head>", own, 1))
-    tab.open(page, width, 20_000)
-
-
-def clicked(tab, page, html, width=1200, most=""):
-    """What came of clicking on everything, by figure; ``most``: entries of each legend."""
-    opened(tab, page, html, width)
-    seen = tab.value(f"clickAll({most})")
-    assert seen["errors"] == []
-    assert seen["wide"] <= 0  # nothing sticks out
-    return seen["figures"]
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +40,21 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def figures(run, tab, tmp_path_factory):
-    return clicked(tab, tmp_path_factory.mktemp("page") / "page.html", render_report(run))
+def html(run):
+    return render_report(run)
+
+
+@pytest.fixture(scope="module")
+def figures(html, tab, tmp_path_factory):
+    return clicked(tab, tmp_path_factory.mktemp("page") / "page.html", html)
+
+
+@pytest.fixture(scope="module")
+def few(run):
+    """The page of a figure for each task and of one for the run: for what is said of any figure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "FIGURES", (REGRET, TIMELINE))
+        return render_report(run)
 
 
 def test_every_figure_of_the_page_is_interactive(figures):
@@ -83,10 +75,6 @@ def test_every_control_changes_what_is_drawn_and_back(figures):
             assert click["sum"] != before["sum"], (name, click["words"])
             before = click
         assert figure["clicks"][-1]["sum"] == figure["at_first"]["sum"], name
-
-
-def words_of(figure):
-    return {click["words"]: click for click in figure["clicks"]}
 
 
 def test_what_the_controls_of_regret_do(figures):
@@ -153,30 +141,32 @@ def test_the_csv_of_regret_has_the_evaluations(run, figures, tmp_path):
     assert set(seeds["hyperparameters"].dropna()) == {"learning_rate = 0.1, momentum = 0.9"}
 
 
-@pytest.mark.parametrize("searchers", [2, 9, 20])
-def test_pages_of_one_seed_and_of_many_searchers_work_on_a_narrow_screen(tab, tmp_path, searchers):
-    names = [f"searcher_{place}" for place in range(searchers)]
-    run = write_run(tmp_path / "run", searchers=names, seeds=[0])
+def of_one_seed(tab, folder, searchers):
+    """What came of clicking on two entries of each legend, and on all, on a narrow screen."""
+    run = write_run(folder / "run", searchers=searchers, seeds=[0])
     html = render_report(Results.load(run))
-    found = clicked(tab, tmp_path / "page.html", html, width=400, most=3)  # all, with four
-    regret = found["regret-digits"]
-    assert regret["at_first"]["open"] == searchers
+    regret = clicked(tab, folder / "page.html", html, width=400, most=2)["regret-digits"]
+    assert regret["at_first"]["open"] == len(searchers)
     assert not any(click["words"].startswith("lines") for click in regret["clicks"])
+    return regret
 
 
-def test_names_are_not_taken_for_markup(tab, tmp_path):
+def test_a_page_of_one_seed_and_many_searchers_works_on_a_narrow_screen(tab, tmp_path):
+    """One more than there are styles."""
+    of_one_seed(tab, tmp_path, [f"searcher_{place}" for place in range(13)])
+
+
+def test_on_one_of_two_searchers_names_are_not_taken_for_markup(tab, tmp_path):
     evil = "<img src=x onerror=alert(1)>&amp;"
-    run = write_run(tmp_path / "run", searchers=("fds", evil), seeds=[0])
-    figure = clicked(tab, tmp_path / "page.html", render_report(Results.load(run)))
-    figure = figure["regret-digits"]
+    figure = of_one_seed(tab, tmp_path, ["fds", evil])
     assert {"hide fds", f"hide {evil}"} <= set(words_of(figure))
     shown = evil.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     assert any(f"<b>{shown}</b>" in text for text in figure["at_first"]["texts"])
 
 
-def test_what_was_chosen_is_kept_when_the_page_loads_again(run, tab, tmp_path):
+def test_what_was_chosen_is_kept_when_the_page_loads_again(few, tab, tmp_path):
     page = tmp_path / "page.html"
-    opened(tab, page, render_report(run))
+    opened(tab, page, few)
     first = "document.querySelector('figure[data-figure]')"
     chosen = f"[{first}.querySelector('[value=steps]').checked, "
     chosen += f"{first}.querySelector('.legend button').getAttribute('aria-pressed')]"
@@ -203,24 +193,28 @@ def shown(tab):
     ["delete window.DecompressionStream", "window.atob = () => '!'"],
     ids=["old", "broken"],
 )
-def test_where_scripts_cannot_draw_the_drawings_stay(run, tab, tmp_path, unable, figures):
-    opened(tab, tmp_path / "page.html", render_report(run), script=unable)
-    tab.value("new Promise((resume) => setTimeout(resume, 500))")
+def test_where_scripts_cannot_draw_the_drawings_stay(html, tab, tmp_path, unable, figures):
+    opened(tab, tmp_path / "page.html", html, script=unable)
+    again = "page.start().then(() => true, () => false)"  # ends later than what began at loading
+    assert tab.value(again) == unable.startswith("delete")
+    tab.value("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     assert shown(tab) == [len(figures), 0]
 
 
-def test_drawings_are_printed_and_no_controls(run, tab, tmp_path, figures):
-    opened(tab, tmp_path / "page.html", render_report(run))
-    tab.value("drawn().then(() => true)")
-    assert shown(tab) == [0, 3 * len(figures)]
+def test_drawings_are_printed_and_no_controls(few, tab, tmp_path):
+    drawn(tab, tmp_path / "page.html", few)
+    figures = few.count("<figure data-figure=")
+    assert figures == 3
+    assert shown(tab) == [0, 3 * figures]
     tab.send("Emulation.setEmulatedMedia", media="print")
-    assert shown(tab) == [len(figures), 0]
+    assert shown(tab) == [figures, 0]
     tab.send("Emulation.setEmulatedMedia", media="")
 
 
 def test_a_large_page_prints_its_plots_on_white(run, tab, tmp_path, monkeypatch):
     """It has no drawing of each, so that the plots are printed: all of them, as wide as paper."""
     monkeypatch.setattr(document, "MANY", 0)
+    monkeypatch.setattr(registry, "FIGURES", (REGRET, TIMELINE))
     opened(tab, tmp_path / "page.html", render_report(run))
     plots = "[...document.querySelectorAll('.plot')]"
     looks = f"[...new Set({plots}.map((p) => p.layout.font.color))]"
@@ -242,14 +236,11 @@ def test_a_large_page_prints_its_plots_on_white(run, tab, tmp_path, monkeypatch)
     tab.send("Emulation.setEmulatedMedia", media="", features=[])
 
 
-def test_light_and_dark_are_told_apart_by_the_plots_too(run, tab, tmp_path):
-    opened(tab, tmp_path / "page.html", render_report(run))
-    tab.value("drawn().then(() => true)")
-    colours = []
+def test_light_and_dark_are_told_apart_by_the_plots_too(few, tab, tmp_path):
+    drawn(tab, tmp_path / "page.html", few)
+    colour = "document.querySelector('.plot').layout.font.color"
     for scheme in ("light", "dark"):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         tab.send("Emulation.setEmulatedMedia", media="", features=features)
-        tab.value("new Promise((resume) => setTimeout(resume, 300))")
-        colours.append(tab.value("document.querySelector('.plot').layout.font.color"))
+        assert comes_to(tab, colour, STYLES[scheme].text) == STYLES[scheme].text
     tab.send("Emulation.setEmulatedMedia", media="", features=[])
-    assert colours == [STYLES["light"].text, STYLES["dark"].text]

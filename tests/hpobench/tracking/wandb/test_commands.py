@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from hpobench.cli import main
+from hpobench.report import figures
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.conclusions import answers
+from hpobench.report.figures.regret import REGRET
 from hpobench.report.page.document import render_report
 from hpobench.report.tables.ledger import MEANING
 from hpobench.results.json_files import read_json, write_json
@@ -38,15 +40,19 @@ def folder(tmp_path):
 
 @pytest.fixture
 def wandb(monkeypatch, capsys):
-    """The exit code of `hpobench wandb …`, and what it says; of a mistake that is one line."""
+    """The exit code of `hpobench wandb …`, and what it says; of a mistake that is one line.
 
-    def call(*words: str | Path) -> tuple[int, str]:
+    ``hints``: what else it says, if that is to be looked at.
+    """
+
+    def call(*words: str | Path, hints: list[str] | None = None) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["hpobench", "wandb", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
             main()
         said = "".join(capsys.readouterr())
         first, *others = said.splitlines()
         assert all("hpobench wandb sync" in line for line in others), said
+        assert hints is None or others == hints
         assert KEY not in said
         code = ended.value.code or 0
         assert not (code and others), said
@@ -71,13 +77,27 @@ def _texts(record):
     return [t for i in inner if isinstance(i, (str, list, dict)) for t in _texts(i)]
 
 
-def _grids(results):
-    blocks = report_of(results, "someone", "hpobench")["blocks"]
+def _blocks(results):
+    return report_of(results, "someone", "hpobench")["blocks"]
+
+
+def _grids(results, blocks):
     return dict(zip(results.tasks, [b for b in blocks if b["class"] == "PanelGrid"], strict=True))
 
 
-def test_the_report_opens_with_the_verdict_and_says_what_is_missing(results):
-    blocks = report_of(results, "someone", "hpobench")["blocks"]
+@pytest.fixture(scope="module")
+def blocks(results):
+    """Those of the report of ``results``."""
+    return _blocks(results)
+
+
+@pytest.fixture(scope="module")
+def grids(results, blocks):
+    """Its panels, by task."""
+    return _grids(results, blocks)
+
+
+def test_the_report_opens_with_the_verdict_and_says_what_is_missing(results, blocks):
     assert [block["text"] for block in blocks[: 1 + len(TASKS)]] == ["Verdict", *answers(results)]
     said, notes = blocks[1 + len(TASKS) : 3 + len(TASKS)]
     assert said["text"] == "To keep in mind:"
@@ -88,7 +108,9 @@ def test_the_report_opens_with_the_verdict_and_says_what_is_missing(results):
 
 def _on_the_page(results):
     """The verdict and the notes as a reader of the page has them."""
-    page = render_report(results)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "FIGURES", (REGRET,))  # to draw all of them takes long
+        page = render_report(results)
     [answer] = re.findall(r'<div class="answer">(.*?)</div>', page, re.S)
     [notes] = re.findall(r'<div class="notes".*?<ul>(.*?)</ul>', page, re.S)
     verdict = re.findall(r"<p>(.*?)</p>", answer, re.S)
@@ -129,8 +151,8 @@ def test_verdict_and_notes_are_word_for_word_those_of_the_page(tmp_path, wandb):
         assert any(words in note for note in notes), words
 
 
-def test_every_spread_is_labelled_as_the_range_that_it_is(results):
-    for grid in _grids(results).values():
+def test_every_spread_is_labelled_as_the_range_that_it_is(grids):
+    for grid in grids.values():
         grouped = [panel for panel in grid["panels"] if "groupby" in panel]
         assert len(grouped) >= 8
         for panel in grouped:
@@ -146,7 +168,7 @@ def test_panels_draw_what_the_runs_have(tmp_path):
     """Every name that a panel asks for is one that some run of its task has."""
     results = write_replay(write_run(tmp_path / "run", TASKS, without_reference=["spirals"]))
     runs = [run for run in runs_of(results) if not run.failed]
-    for task, grid in _grids(results).items():
+    for task, grid in _grids(results, _blocks(results)).items():
         mine = [run for run in runs if run.config["task"] == task]
         history = {name for run in mine for row in run.history for name in row}
         summary = {name for run in mine for name in run.summary} | history
@@ -158,15 +180,14 @@ def test_panels_draw_what_the_runs_have(tmp_path):
                 assert metric["name"] in summary, panel["title"]
 
 
-def test_a_run_set_is_the_complete_cells_of_a_task(results):
-    for task, grid in _grids(results).items():
+def test_a_run_set_is_the_complete_cells_of_a_task(results, grids):
+    for task, grid in grids.items():
         [run_set] = grid["runsets"]
         filters = f"Config('study_id') = '{study_id(results.study)}' and Config('task') = '{task}'"
         assert run_set["filters"] == f"{filters} and State = 'finished'"
 
 
-def test_without_a_reference_there_is_no_regret_and_no_time_to_a_target(results):
-    grids = _grids(results)
+def test_without_a_reference_there_is_no_regret_and_no_time_to_a_target(grids):
     for task, shown in (("digits", True), ("spirals", False)):
         titles = " ".join(panel.get("title", "") for panel in grids[task]["panels"])
         for target in ("10 %", "1 %", "zero"):
@@ -184,7 +205,7 @@ def test_without_a_reference_there_is_no_regret_and_no_time_to_a_target(results)
 
 def test_a_replay_is_told_and_drawn(tmp_path):
     results = write_replay(write_run(tmp_path / "run"), at=(20.0, float("inf")))
-    blocks = report_of(results, "someone", "hpobench")["blocks"]
+    blocks = _blocks(results)
     tables = [block["text"].splitlines() for block in blocks if block["class"] == "MarkdownBlock"]
     _, replayed, over_time, sooner = tables
     rows = results.replay_summary().query("at == 'end'")
@@ -192,13 +213,13 @@ def test_a_replay_is_told_and_drawn(tmp_path):
     assert all(line.count("|") == replayed[0].count("|") == 6 for line in replayed)
     assert over_time[0] == "| searcher | 20 s | the end |"
     assert all(line.count("|") == sooner[0].count("|") == 6 for line in sooner)
-    titles = [panel.get("title", "") for panel in _grids(results)["digits"]["panels"]]
+    titles = [panel.get("title", "") for panel in _grids(results, blocks)["digits"]["panels"]]
     assert sum("trained again on fresh draws" in title for title in titles) == 1
 
 
-def test_a_log_axis_only_for_what_is_above_zero(results):
+def test_a_log_axis_only_for_what_is_above_zero(results, grids):
     def log(task, name):
-        panels = {panel.get("title", ""): panel for panel in _grids(results)[task]["panels"]}
+        panels = {panel.get("title", ""): panel for panel in grids[task]["panels"]}
         return next(panel["log_y"] for title, panel in panels.items() if title.startswith(name))
 
     regret = results.regret()
@@ -208,8 +229,8 @@ def test_a_log_axis_only_for_what_is_above_zero(results):
     assert log("digits", "Test cross-entropy")
 
 
-def test_the_method_says_what_every_searcher_is_given(results):
-    texts = "\n".join(_texts(report_of(results, "someone", "hpobench")["blocks"]))
+def test_the_method_says_what_every_searcher_is_given(results, blocks):
+    texts = "\n".join(_texts(blocks))
     task = results.task("digits")
     for words in (
         *task["space"].values(),
@@ -249,30 +270,21 @@ def test_a_dry_run_writes_the_reports_json_and_needs_nothing(folder, wandb, monk
         }
     assert sorted(p.name for p in (folder / "wandb").iterdir()) == ["report-draft.json"]
     before = draft.read_bytes()
-    wandb("report", folder, *ENTITY, "--project", "mine", "--dry-run")
+    draft.unlink()
+    monkeypatch.setenv("WANDB_ENTITY", "someone")
+    assert wandb("report", folder, "--project", "mine", "--dry-run")[0] == 0
     assert draft.read_bytes() == before
 
 
 @pytest.mark.slow
-def test_sync_writes_uploads_and_goes_on_where_it_is_needed(folder, wandb, account):
-    assert wandb("sync", folder) == (0, "uploaded: 2 of 2 runs")
-    assert sorted(account.runs) == sorted(run.id for run in runs_of(Results.load(folder)))
+def test_sync_writes_uploads_updates_and_goes_on_where_it_is_needed(folder, wandb, account):
+    assert wandb("sync", folder, hints=[]) == (0, "uploaded: 2 of 2 runs")
+    ids, told = sorted(account.runs), _told(account)
+    assert ids == sorted(run.id for run in runs_of(Results.load(folder)))
+    assert not any("replay_regret" in account.summaries[run] for run in ids)
     again = "uploaded: 0 of 2 runs; the others were there already"
     assert wandb("sync", folder) == (0, again)
-    assert wandb("sync", folder, *ENTITY, "--project", "mine") == (0, "uploaded: 2 of 2 runs")
-    assert {run["project"] for run in account.runs.values()} == {"mine"}
-    told = copy.deepcopy([account.runs, account.history, account.artifacts])
-    account.requests.clear()
-    assert wandb("sync", folder, *ENTITY, "--project", "mine") == (0, again)
-    assert account.requests == []
-    assert [account.runs, account.history, account.artifacts] == told
 
-
-@pytest.mark.slow
-def test_sync_after_a_replay_updates_the_runs_that_are_there(folder, wandb, account):
-    assert wandb("sync", folder) == (0, "uploaded: 2 of 2 runs")
-    ids, told = sorted(account.runs), _told(account)
-    assert not any("replay_regret" in account.summaries[run] for run in ids)
     write_replay(folder)
     assert wandb("sync", folder) == (0, "uploaded: 2 of 2 runs")
     assert sorted(account.runs) == ids
@@ -281,7 +293,15 @@ def test_sync_after_a_replay_updates_the_runs_that_are_there(folder, wandb, acco
         assert account.summaries[run.id]["replay_regret"] == run.summary["replay_regret"]
         uploaded = account.artifacts[f"{run.name}-{run.id}"]
         assert uploaded["replay.jsonl"] == (folder / "replay.jsonl").read_bytes()
-    assert wandb("sync", folder) == (0, "uploaded: 0 of 2 runs; the others were there already")
+    assert wandb("sync", folder) == (0, again)
+
+    assert wandb("sync", folder, *ENTITY, "--project", "mine") == (0, "uploaded: 2 of 2 runs")
+    assert {run["project"] for run in account.runs.values()} == {"mine"}
+    there = copy.deepcopy([account.runs, account.history, account.artifacts])
+    account.requests.clear()
+    assert wandb("sync", folder, *ENTITY, "--project", "mine") == (0, again)
+    assert account.requests == []
+    assert [account.runs, account.history, account.artifacts] == there
 
 
 def _told(account):
@@ -295,7 +315,8 @@ def _told(account):
 
 @pytest.mark.slow
 def test_a_report_is_created_once_and_updated_from_then_on(folder, wandb, account):
-    code, said = wandb("report", folder, *ENTITY)
+    hint = f"it draws uploaded runs, and 2 are not: hpobench wandb sync {folder}"
+    code, said = wandb("report", folder, *ENTITY, hints=[hint])
     assert code == 0
     assert said.startswith(f"report: {account.url}/someone/hpobench/reports/")
     kept = folder / "wandb" / "report.json"
@@ -342,20 +363,9 @@ def _run_sets(block):
 
 
 @pytest.mark.slow
-def test_a_report_without_uploaded_runs_says_so(folder, monkeypatch, capsys, account):
-    monkeypatch.setattr(sys, "argv", ["hpobench", "wandb", "report", str(folder), *ENTITY])
-    with pytest.raises(SystemExit):
-        main()
-    [address, hint] = capsys.readouterr().out.splitlines()
-    assert address.startswith("report: ")
-    assert hint == f"it draws uploaded runs, and 2 are not: hpobench wandb sync {folder}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", [["sync"], ["report", *ENTITY]])
-def test_without_a_key_it_is_said_in_one_line(folder, wandb, command):
-    name, *options = command
-    code, said = wandb(name, folder, *options)
+def test_without_a_key_it_is_said_in_one_line(folder, wandb):
+    """Of `sync` it is `test_track` that shows it: to track online is the same upload."""
+    code, said = wandb("report", folder, *ENTITY)
     assert code == 2
     assert "No API key" in said
     assert "`wandb login`" in said
@@ -398,11 +408,7 @@ def test_what_has_no_ended_cell_or_is_no_run_is_said(tmp_path, wandb, command):
     assert "is not a run" in said
 
 
-@pytest.mark.slow
-def test_an_entity_is_asked_for(folder, wandb, monkeypatch):
+def test_an_entity_is_asked_for(folder, wandb):
     code, said = wandb("report", folder, "--dry-run")
     assert code == 2
     assert "--entity" in said
-    monkeypatch.setenv("WANDB_ENTITY", "me")
-    assert wandb("report", folder, "--dry-run")[0] == 0
-    assert read_json(folder / "wandb" / "report-draft.json")["entity"] == "me"

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from base64 import b64encode
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -92,8 +93,18 @@ def _one_cell(folder, **study):
     return folder
 
 
+def _read(path):
+    """W&B's file; read once for as long as it is the same."""
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _parsed(path, changed):
+    return WandbFile(path)
+
+
 def _files(folder):
-    return {WandbFile(path).run.display_name: path for path in folder.glob("wandb/*/*.wandb")}
+    return {_read(path).run.display_name: path for path in folder.glob("wandb/*/*.wandb")}
 
 
 def _contents(folder):
@@ -111,7 +122,7 @@ def _number(text):
 
 def test_every_cell_that_ended_has_one_run(tracked):
     ended = {f"digits__{s}__s{n}" for s in ("fds", "random", "grid") for n in (0, 1)} - {MISSING}
-    names = [WandbFile(path).run.display_name for path in tracked.glob("wandb/*/*.wandb")]
+    names = [_read(path).run.display_name for path in tracked.glob("wandb/*/*.wandb")]
     assert sorted(names) == sorted(ended | {LONG})
 
 
@@ -125,7 +136,7 @@ def test_a_cell_under_way_has_no_run(tmp_path):
 
 
 def test_a_run_says_what_it_is(tracked):
-    file = WandbFile(_files(tracked)["digits__fds__s1"])
+    file = _read(_files(tracked)["digits__fds__s1"])
     run, config = file.run, file.config
     assert (run.project, run.run_group, run.job_type) == ("hpobench", tracked.name, "fds")
     assert list(run.tags) == ["example", "digits", "gradient-based"]
@@ -146,7 +157,7 @@ def test_evaluations_are_those_of_evaluations_jsonl(tracked):
     names = ("slot_seconds", "steps", "validation_loss", "validation_accuracy", "budget", "full")
     names += ("status",)
     for cell, file in files.items():
-        told = [row for row in WandbFile(file).history if "evaluation/wallclock" in row]
+        told = [row for row in _read(file).history if "evaluation/wallclock" in row]
         lines = _lines(tracked / "cells" / cell / "evaluations.jsonl")
         assert told == [
             {
@@ -166,7 +177,7 @@ def test_the_table_has_every_line_of_evaluations_jsonl_and_its_test(tracked):
         tests = {line["evaluation"]: line for line in _lines(folder / "tests.jsonl")}
         known = {"schema", "cell", "task", "searcher", "seed", "hyperparameters"}
         untested = dict.fromkeys(("test_loss", "test_accuracy"))
-        assert WandbFile(file).tables["evaluations"] == [
+        assert _read(file).tables["evaluations"] == [
             {name: value for name, value in line.items() if name not in known}
             | {f"hyperparameters/{k}": v for k, v in line["hyperparameters"].items()}
             | {name: tests.get(line["evaluation"], untested)[name] for name in untested}
@@ -178,8 +189,8 @@ def test_the_table_has_every_line_of_evaluations_jsonl_and_its_test(tracked):
 
 def test_the_artifact_has_the_files_that_the_cells_numbers_follow_from(tracked):
     for cell, file in _files(tracked).items():
-        found = WandbFile(file).artifacts["cell"]
-        assert found.name == f"{cell}-{WandbFile(file).run.run_id}"
+        found = _read(file).artifacts["cell"]
+        assert found.name == f"{cell}-{_read(file).run.run_id}"
         assert json.loads(found.metadata)["task"] == "digits"
         names = ["study.json", "references.json", "yardsticks.jsonl"]
         names += [f"cells/{cell}/{n}" for n in ("evaluations.jsonl", "cell.json", "tests.jsonl")]
@@ -197,7 +208,7 @@ def test_changes_are_those_of_regret_csv(tracked):
         table = [row for row in csv.DictReader(file) if row["curve"] == "incumbent"]
     names = ("steps", "regret", "normalised_regret", "validation_loss", "test_loss")
     for cell, file in _files(tracked).items():
-        told = [row for row in WandbFile(file).history if "wallclock" in row]
+        told = [row for row in _read(file).history if "wallclock" in row]
         expected = [
             {"wallclock": float(row["seconds"])}
             | {name: _number(row[name]) for name in (*names, "test_accuracy")}
@@ -223,9 +234,9 @@ def test_curves_are_told_at_the_same_places_for_every_cell(tracked, clock):
     longest, x = [], f"over_{clock}/{clock}"
     evaluated = {"seconds": "evaluation/wallclock", "steps": "evaluation/steps"}[clock]
     for file in sorted(_files(tracked).values()):
-        history = WandbFile(file).history
+        history = _read(file).history
         changes = [row for row in history if "wallclock" in row]
-        places = [row for row in WandbFile(file).curves if x in row]
+        places = [row for row in _read(file).curves if x in row]
         for place in places:
             begun = [
                 c for c in changes if c["wallclock" if clock == "seconds" else clock] <= place[x]
@@ -246,7 +257,7 @@ def test_curves_are_told_at_the_same_places_for_every_cell(tracked, clock):
 
 def test_rows_are_in_order_of_the_clock(tracked):
     for file in _files(tracked).values():
-        history = WandbFile(file).history
+        history = _read(file).history
         clock = [row.get("wallclock", row.get("evaluation/wallclock")) for row in history]
         assert clock == sorted(clock)
         assert clock[0] == 0.0
@@ -257,7 +268,7 @@ def test_rows_are_in_order_of_the_clock(tracked):
 
 
 def test_curves_are_drawn_over_the_cells_clock(tracked):
-    metrics = WandbFile(_files(tracked)["digits__fds__s0"]).metrics
+    metrics = _read(_files(tracked)["digits__fds__s0"]).metrics
     assert metrics["wallclock"].options.hidden
     assert metrics["regret"].step_metric == "wallclock"
     assert metrics["incumbent/*"].step_metric == "wallclock"
@@ -269,7 +280,7 @@ def test_curves_are_drawn_over_the_cells_clock(tracked):
 
 def test_all_that_is_followed_is_there_over_both_clocks(tracked):
     """Regret, validation and test metric, incumbents, ledger and hyperparameters."""
-    file = WandbFile(_files(tracked)["digits__fds__s0"])
+    file = _read(_files(tracked)["digits__fds__s0"])
     measures = ("regret", "validation_loss", "test_loss", "test_accuracy")
     followed = (*measures, "incumbent/learning_rate_0", "incumbent/momentum", "ledger/train")
     for clock in ("seconds", "steps"):
@@ -285,7 +296,7 @@ def test_all_that_is_followed_is_there_over_both_clocks(tracked):
 
 def test_the_summary_is_that_of_the_results(small):
     [file] = _files(small).values()
-    summary, [row] = WandbFile(file).summary, Results.load(small).summary().to_dict("records")
+    summary, [row] = _read(file).summary, Results.load(small).summary().to_dict("records")
     for name in ("final_regret", "seconds_to_10_percent", "thinking_share", "full_evaluations"):
         assert summary[name] == row[name]
     assert summary["final_regret"] == pytest.approx(0.01)
@@ -302,7 +313,7 @@ def test_the_summary_is_that_of_the_results(small):
 
 
 def test_the_summary_has_the_ledger_and_the_peak_memory(tracked):
-    summary = WandbFile(_files(tracked)["digits__fds__s0"]).summary
+    summary = _read(_files(tracked)["digits__fds__s0"]).summary
     assert summary["host_memory"] == MEMORY["host"]
     assert "device_memory" not in summary
     assert (summary["wall"], summary["slots"], summary["startup"]) == (60.0, 1, 2.5)
@@ -313,8 +324,8 @@ def test_the_summary_has_the_ledger_and_the_peak_memory(tracked):
 
 def test_the_final_regret_is_the_last_one_not_the_smallest(tracked):
     for cell, file in _files(tracked).items():
-        summary = WandbFile(file).summary
-        regrets = [row["regret"] for row in WandbFile(file).history if "regret" in row]
+        summary = _read(file).summary
+        regrets = [row["regret"] for row in _read(file).history if "regret" in row]
         assert summary["regret"] == regrets[-1]
         assert cell == FAILED or summary["final_regret"] == regrets[-1]
         assert cell != LONG or min(regrets) < 0.0 < regrets[-1]
@@ -327,7 +338,7 @@ def test_a_replay_is_in_summary_and_artifact_and_leaves_the_history_alone(tracke
     assert all("replay_regret" not in run.summary for run in before.values())
     results = write_replay(folder, at=(1.0, math.inf))
     track(results, "offline")
-    files = {cell: WandbFile(file) for cell, file in _files(folder).items()}
+    files = {cell: _read(file) for cell, file in _files(folder).items()}
     assert files.keys() == before.keys()
     frame = results.replay().query("at == 'end'")
     for cell, file in files.items():
@@ -359,13 +370,13 @@ def test_an_incumbent_that_was_not_replayed_in_full_has_no_replay_regret(tmp_pat
 
 def test_a_failed_cell_is_a_failed_run_without_a_final_regret(tracked):
     files = _files(tracked)
-    file = WandbFile(files[FAILED])
+    file = _read(files[FAILED])
     assert [end.exit_code for end in file.exits] == [1]
     assert file.summary["status"] == "failed"
     assert file.summary["cause"] == "searcher error"
     assert "not positive definite" in file.summary["why"]
     assert "final_regret" not in file.summary
-    assert [end.exit_code for end in WandbFile(files["digits__fds__s0"]).exits] == [0]
+    assert [end.exit_code for end in _read(files["digits__fds__s0"]).exits] == [0]
 
 
 def test_what_was_not_measured_is_left_out(tmp_path):
@@ -396,16 +407,6 @@ def test_tracking_again_changes_nothing(tracked):
 
 
 @pytest.mark.slow
-def test_what_changed_is_written_again_in_place(small):
-    [first] = _files(small).values()
-    write_yardsticks(small, "digits", 0, reference=(0.2, 0.2))  # measured anew
-    track(Results.load(small), "offline")
-    [second] = small.glob("wandb/*/*.wandb")
-    assert second.name == first.name  # of the same id
-    assert WandbFile(second).summary["final_regret"] == pytest.approx(-0.09)
-
-
-@pytest.mark.slow
 def test_what_was_cut_off_is_written_again_in_place(small):
     [file] = _files(small).values()
     file.write_bytes(file.read_bytes()[:1000])
@@ -413,7 +414,7 @@ def test_what_was_cut_off_is_written_again_in_place(small):
     track(Results.load(small), "offline")
     [file] = small.glob("wandb/*/*.wandb")
     [run] = runs_of(Results.load(small))
-    written = WandbFile(file)
+    written = _read(file)
     assert [*written.history, *written.curves] == run.history
 
 
@@ -425,7 +426,7 @@ def test_a_folder_that_was_moved_is_written_again_until_it_is_uploaded(tracked_c
     assert not_uploaded(moved / "wandb", [run]) == 1
     track(Results.load(moved), "offline")
     [file] = _files(moved).values()
-    for entry in WandbFile(file).artifacts["cell"].manifest.contents:
+    for entry in _read(file).artifacts["cell"].manifest.contents:
         assert Path(entry.local_path) == moved / entry.path
     file.with_suffix(".wandb.synced").touch()
     again = Path(shutil.move(moved, tmp_path / "again" / "run"))
@@ -509,18 +510,7 @@ def test_online_uploads_each_run_once(tracked, tmp_path, account, capfd):
 
 
 @pytest.mark.slow
-def test_an_upload_of_changed_content_replaces_the_run(small, account):
-    track(Results.load(small), "online")
-    write_yardsticks(small, "digits", 0, reference=(0.2, 0.2))  # measured anew
-    track(Results.load(small), "online")
-    [run] = runs_of(Results.load(small))
-    assert list(account.runs) == [run.id]
-    *told, _ = account.history[run.id].values()
-    assert [row.get("regret") for row in told] == [row.get("regret") for row in run.history]
-
-
-@pytest.mark.slow
-def test_what_the_server_refused_is_uploaded_next_time(small, account):
+def test_what_was_refused_is_uploaded_next_time_and_what_changed_since_replaces_it(small, account):
     account.stream_status = 403
     with pytest.raises(TrackingError, match="did not take every run"):
         track(Results.load(small), "online")
@@ -528,6 +518,17 @@ def test_what_the_server_refused_is_uploaded_next_time(small, account):
     track(Results.load(small), "online")
     [run] = runs_of(Results.load(small))
     assert len(account.history[run.id]) == len(run.history) + 1  # and the table
+
+    [first] = _files(small).values()
+    write_yardsticks(small, "digits", 0, reference=(0.2, 0.2))  # measured anew
+    track(Results.load(small), "online")
+    [second] = small.glob("wandb/*/*.wandb")
+    assert second.name == first.name  # written in its place, of the same id
+    assert _read(second).summary["final_regret"] == pytest.approx(-0.09)
+    [run] = runs_of(Results.load(small))
+    assert list(account.runs) == [run.id]
+    *told, _ = account.history[run.id].values()
+    assert [row.get("regret") for row in told] == [row.get("regret") for row in run.history]
 
 
 def _refused(folder):

@@ -1,0 +1,213 @@
+"""One study's tables are the same in turn, on two nodes at once, and interrupted twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from ray.cluster_utils import Cluster
+
+from hpobench import Results, pipeline
+from hpobench.discovery import find_study
+from hpobench.pipeline import resume, run
+from hpobench.results.json_files import make_folder, read_json, read_lines
+from hpobench.running.display import Silent
+from tests.hpobench.running.intervals import by_process, clashes
+from tests.hpobench.waiting import until
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]  # a machine may be shared with others
+
+MEASURED = ["seconds", "slot_seconds", "parts", "slot", "began", "ended"]
+
+STUDY = '''
+"""Two cells whose first trainings wait for each other, and a later one as long as it is told to."""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+from hpobench import Study, evaluations
+from trainables.task import Instance
+from trainables.tasks import find_task
+
+HERE = Path(__file__).parent
+
+
+def wait(is_time):
+    end = time.monotonic() + 300
+    while not is_time() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+class Patient:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def draw(self, training):
+        if training == 0:
+            (HERE / "meeting" / str(os.getpid())).touch()
+            wait(lambda: len(list((HERE / "meeting").iterdir())) >= 2)
+        if training == 5:
+            wait(lambda: not (HERE / "hold").exists())
+        return self.inner.draw(training)
+
+
+quadratic = find_task("quadratic")
+
+
+def build(seed, device):
+    instance = quadratic.build(seed, device)
+    return Instance(Patient(instance.inner), instance.test)
+
+
+patient = dataclasses.replace(quadratic, name="patient", build=build)
+study = Study("together", [patient], ["bohb", "fds"], 1, evaluations(12), yardstick_draws=2)
+'''
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_figures() -> Iterator[None]:
+    """The tables alone are written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "publish", lambda results, clock: results.write())
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A cluster of one node with one core."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        cluster = Cluster()
+        try:
+            add_node(cluster, include_dashboard=False)
+            yield cluster
+        finally:
+            cluster.shutdown()
+
+
+def add_node(cluster: Cluster, **more: Any) -> None:
+    cluster.add_node(num_cpus=1, object_store_memory=100 * 1024**2, **more)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the study is; nobody waits for anybody at first."""
+    place = tmp_path_factory.mktemp("place")
+    (place / "together.py").write_text(STUDY)
+    for name in "ab":
+        (make_folder(place / "meeting") / name).touch()
+    return place
+
+
+@pytest.fixture(scope="module")
+def in_turn(cluster: Cluster, place: Path) -> Results:
+    """What the study comes to on the one node."""
+    study, source = find_study(str(place / "together.py"))
+    return run(study, place / "in turn", "off", cluster.address, Silent(), source)
+
+
+def test_an_interrupted_study_is_resumed_to_the_same_tables(
+    in_turn: Results, cluster: Cluster, place: Path
+) -> None:
+    out = place / "cut"
+    (place / "hold").touch()
+    interrupt(signal.SIGTERM, out, "run", place / "together.py", "--out", out)
+    interrupt(signal.SIGINT, out, "resume", out)
+    (place / "hold").unlink()
+    cut = resume(out, "off", cluster.address, display=Silent())
+    assert_same_evaluations(cut, in_turn, without=["attempt", *MEASURED])
+    attempts = cut.evaluations.groupby("searcher")["attempt"].unique()
+    assert sorted(attempts.explode()) == [1, 3]  # of the cell that had not begun, and the other
+
+
+def interrupt(number: signal.Signals, out: Path, *arguments: str | Path) -> None:
+    """A command, on a Ray of its own, gets a signal while a cell is under way.
+
+    It says in one line how to go on.
+    """
+
+    def as_in_a_terminal_on_one_core() -> None:
+        signal.signal(number, signal.SIG_DFL)  # a shell's "&" ignores it
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+
+    command = [sys.executable, "-m", "hpobench.cli", *map(str, arguments), "--wandb", "off"]
+    runner = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=as_in_a_terminal_on_one_core,
+    )
+    until(lambda: evaluations_under_way(out) == [5] or runner.poll() is not None)
+    runner.send_signal(number)
+    _, said = runner.communicate(timeout=300)
+    assert runner.returncode == 130, said
+    assert said.strip().count("\n") == 0
+    assert "resume" in said
+    assert set(statuses(out).values()) == {"interrupted"}
+
+
+def evaluations_under_way(out: Path) -> list[int]:
+    """How many evaluations each cell that runs has so far."""
+    running = [cell for cell, status in statuses(out).items() if status == "running"]
+    files = [out / "cells" / cell / "evaluations.jsonl" for cell in running]
+    return [len(read_lines(file).records) for file in files if file.exists()]
+
+
+def statuses(out: Path) -> dict[str, str]:
+    """Of each cell that was begun."""
+    return {file.parent.name: read_json(file)["status"] for file in out.glob("cells/*/cell.json")}
+
+
+def test_two_cells_on_two_nodes_at_once_give_what_they_give_in_turn(
+    in_turn: Results, cluster: Cluster, place: Path
+) -> None:
+    for file in (place / "meeting").iterdir():
+        file.unlink()
+    add_node(cluster)
+    study, source = find_study(str(place / "together.py"))
+    at_once = run(study, place / "at once", "off", cluster.address, Silent(), source)
+    for results in (in_turn, at_once):
+        assert (results.cells["status"] == "complete").all()
+        assert clashes(results.path) == []
+    assert not overlapping(spans(in_turn))
+    assert overlapping(spans(at_once))
+    assert at_once.cells["slice"].nunique() == 2
+    assert len(by_process(at_once.path)) == 2
+    assert_same_evaluations(at_once, in_turn, without=MEASURED)
+    pd.testing.assert_frame_equal(at_once.tests, in_turn.tests)
+    order = ["row", "draw"]
+    pd.testing.assert_frame_equal(
+        at_once.yardsticks.sort_values(order, ignore_index=True),
+        in_turn.yardsticks.sort_values(order, ignore_index=True),
+    )
+
+
+def assert_same_evaluations(results: Results, others: Results, without: list[str]) -> None:
+    assert results.evaluations.groupby("searcher").size().to_dict() == {"bohb": 12, "fds": 12}
+    pd.testing.assert_frame_equal(
+        results.evaluations.drop(columns=without), others.evaluations.drop(columns=without)
+    )
+
+
+def spans(results: Results) -> list[tuple[float, float]]:
+    """When the first evaluation of each process began, and the last ended."""
+    work = by_process(results.path).values()
+    return sorted((min(w.began for w in own), max(w.ended for w in own)) for own in work)
+
+
+def overlapping(intervals: list[tuple[float, float]]) -> bool:
+    (_, first), (second, _) = intervals
+    return second < first
