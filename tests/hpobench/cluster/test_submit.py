@@ -11,7 +11,6 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,6 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 OF_THE_NODES = "a" * 19 + "nodeskey" + "b" * 13
 OF_THE_USER = "c" * 19 + "userskey" + "d" * 13
-CLUSTERS = 3
 DASHBOARD_SECONDS = 300.0
 
 STUDY = """
@@ -48,34 +46,7 @@ def places() -> Iterator[dict[str, Path]]:
 
 @pytest.fixture(scope="module")
 def dashboard(places: dict[str, Path]) -> Iterator[str]:
-    """Of a cluster whose nodes can set up a job's environment: now and then one of them cannot."""
-    for _ in range(CLUSTERS - 1):
-        with cluster_of_two(places) as (address, ray_address):
-            if can_set_up(ray_address):
-                yield address
-                return
-    with cluster_of_two(places) as (address, _):
-        yield address
-
-
-PROBE = """
-import sys, ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-ray.init(sys.argv[1], runtime_env={"env_vars": {"PROBE": "1"}}, log_to_driver=False)
-on = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in ray.nodes()]
-print(ray.get([ray.remote(lambda: 0).options(scheduling_strategy=one).remote() for one in on]))
-"""
-
-
-def can_set_up(address: str) -> bool:
-    """Whether a task with an environment of its own runs on each node."""
-    probe = [sys.executable, "-c", PROBE, address]
-    return subprocess.run(probe, capture_output=True, timeout=300, check=False).returncode == 0
-
-
-@contextmanager
-def cluster_of_two(places: dict[str, Path]) -> Iterator[tuple[str, str]]:
-    """A cluster as one would start it: its dashboard, and where Ray itself is reached."""
+    """Of a cluster as one would start it."""
     from ray.cluster_utils import Cluster
 
     before = dict(os.environ)
@@ -98,10 +69,12 @@ def cluster_of_two(places: dict[str, Path]) -> Iterator[tuple[str, str]]:
     try:
         # Nodes of one machine that shared a folder would unpack the job's files over each other.
         cluster.add_node(**small, temp_dir=str(places["node"]))
+        # As `ray start` does: else jobs join any Ray of this machine, if another test has one, too.
+        (places["head"] / "ray_current_cluster").write_text(cluster.address)
         os.environ.clear()
         os.environ.update(before)
         _await(f"http://127.0.0.1:{port}", places["head"])
-        yield f"http://127.0.0.1:{port}", cluster.address
+        yield f"http://127.0.0.1:{port}"
     finally:
         os.environ.clear()
         os.environ.update(before)
