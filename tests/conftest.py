@@ -22,7 +22,11 @@ PATIENCE_OF_RAY = {
 }
 """Ray gives its processes a minute at most to start and to answer: too little on a busy machine."""
 
-for name, value in PATIENCE_OF_RAY.items():
+ONE_MODE_FOR_ALL = {"RAY_AUTH_MODE": "disabled"}
+"""Whether Ray asks for tokens is settled once for a process's life, by what it does first: tests
+would leave each other's clusters with drivers that they cannot talk to."""
+
+for name, value in (PATIENCE_OF_RAY | ONE_MODE_FOR_ALL).items():
     os.environ.setdefault(name, value)
 
 

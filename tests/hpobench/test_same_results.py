@@ -145,6 +145,7 @@ def interrupt(number: signal.Signals, out: Path, *arguments: str | Path) -> None
     command = [sys.executable, "-m", "hpobench.cli", *map(str, arguments), "--wandb", "off"]
     runner = subprocess.Popen(
         command,
+        env={k: v for k, v in os.environ.items() if k != "RAY_AUTH_MODE"},  # Ray as users have it
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
