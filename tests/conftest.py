@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+
+gc.disable()  # until the tests are collected: importing makes objects by the million that stay
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more threads only wait for each other
 
@@ -33,3 +36,8 @@ for name, value in (PATIENCE_OF_RAY | ONE_MODE_FOR_ALL).items():
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs on Ray goes first: a long file that began last would be waited for."""
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
