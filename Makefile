@@ -17,6 +17,9 @@ CORES := $(shell getconf _NPROCESSORS_ONLN)
 TESTS := -m pytest --numprocesses $(shell expr $(CORES) + 1) --maxprocesses 4 \
 	--dist loadfile --no-loadscope-reorder
 
+# Tests start processes by the hundred: what Python compiles, it keeps.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-fast test-lowest check chaos bench clean
 
 demo: $(VENV)/.installed  ## Race every searcher on the digits; prints the table and the report's path

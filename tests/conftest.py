@@ -5,14 +5,13 @@ from __future__ import annotations
 import gc
 import os
 
-gc.disable()  # until the tests are collected: importing makes objects by the million that stay
-
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more threads only wait for each other
 
 import pytest
 import torch
 from hypothesis import settings
 
+gc.disable()  # until the tests are collected: imports make objects by the million, which stay
 torch.set_num_threads(1)
 settings.register_profile("shared", deadline=None)  # a first call loads libraries
 settings.load_profile("shared")

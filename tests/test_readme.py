@@ -46,6 +46,7 @@ def guide() -> dict[str, Any]:
     return together
 
 
+@pytest.mark.slow
 def test_the_guides_own_parts_have_the_derivatives_of_finite_differences(guide) -> None:
     """Its loss (by the penalty), its update rule and its basis, in float64, by three engines."""
 
@@ -115,6 +116,7 @@ def test_the_searcher_of_ones_own(module) -> None:
     check_black_box(module("class Halfway:").Halfway())
 
 
+@pytest.mark.slow
 def test_the_engine_of_ones_own_passes_the_audit(module, tmp_path) -> None:
     module("my_engine.py")
     engine = find_engine(f"{tmp_path / 'readme_example.py'}:Frugal")

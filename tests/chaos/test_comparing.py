@@ -95,6 +95,7 @@ def test_a_cell_of_another_end_is_a_difference(runs: tuple[Path, Path]) -> None:
     assert any(line.startswith("cells: ") for line in compare(*runs).differences)
 
 
+@pytest.mark.slow
 def test_what_wandb_has_is_compared_too(tmp_path: Path) -> None:
     runs = twins(tmp_path, seeds=(0,))
     for run in runs:

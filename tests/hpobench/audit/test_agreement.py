@@ -92,6 +92,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_wrong_engine_fails_where_it_is_wrong(mistake: str) -> None:
     rule, wrong = MISTAKES[mistake]

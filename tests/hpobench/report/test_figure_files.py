@@ -24,6 +24,7 @@ def written(source: FigureSource) -> list[str]:
     return [path.name for path in write_figures(source, figures_of(source))]
 
 
+@pytest.mark.slow
 def test_the_same_numbers_give_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +92,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     return Drawn(FigureSource(Results.load(run)), *json.loads(said))
 
 
+@pytest.mark.slow
 def test_each_task_has_figures_of_its_own(drawn: Drawn) -> None:
     names = [name for kind in FIGURES for name in kind.drawn(drawn.source)]
     # These, and no others.
@@ -107,6 +109,7 @@ def test_each_task_has_figures_of_its_own(drawn: Drawn) -> None:
     assert b"%PDF" in (folder / "rank-digits.pdf").read_bytes()[:8]
 
 
+@pytest.mark.slow
 def test_drawing_leaves_no_trace_in_matplotlib(drawn: Drawn) -> None:
     assert drawn.changed == []
     assert drawn.left == 0

@@ -94,6 +94,7 @@ def test_what_cannot_be_served_is_said_in_a_line(run: Path, tmp_path: Path) -> N
             server_of(LivePage(run, "seconds", 1.0), port)
 
 
+@pytest.mark.slow
 def test_the_command_says_where_and_ends_at_an_interrupt(run: Path) -> None:
     command = [sys.executable, "-m", "hpobench.cli", "watch", str(run), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

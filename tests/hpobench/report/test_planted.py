@@ -114,6 +114,7 @@ def test_across_seeds_the_order_is_the_true_one_too(planted: Path) -> None:
         assert float(rank) == pytest.approx([*ENDS].index(searcher) + 1, abs=0.15)
 
 
+@pytest.mark.slow
 def test_it_is_verified_until_a_digit_changes(planted: Path) -> None:
     assert differences(planted) == []
     file = planted / "cells" / "digits__medium__s3" / "evaluations.jsonl"

@@ -25,6 +25,7 @@ from hpobench.results.run import Results
 from tests.hpobench.fake_run import write_run
 
 
+@pytest.mark.slow
 def test_calls_come_to_the_same_beside_and_in_order() -> None:
     *values, process = run_in_subprocess(
         [*(partial(truediv, number, 4) for number in range(5)), os.getpid]
@@ -81,6 +82,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
         yield Published(run, small, files())
 
 
+@pytest.mark.slow
 def test_a_large_run_is_published_alike(published: Published) -> None:
     small, large = dict(published.small), dict(published.large)
     found = [data_of(files.pop("report.html")) for files in (small, large)]
@@ -90,6 +92,7 @@ def test_a_large_run_is_published_alike(published: Published) -> None:
     assert differences(published.run) == []  # whether it was drawn here or there
 
 
+@pytest.mark.slow
 def test_a_large_page_has_one_drawing(published: Published) -> None:
     """A figure with nothing to plot says so."""
     html = published.large["report.html"].decode()

@@ -74,6 +74,7 @@ def test_a_digit_of_an_evaluation(run: Path, key: str) -> None:
     assert key in said or "go back" in said or "not written as" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["summary.csv", "regret.csv"])
 def test_a_digit_of_a_table(run: Path, name: str) -> None:
     text = (run / name).read_text()
@@ -171,6 +172,7 @@ def redrawn(page: str, csv: Callable[[str], str] = lambda text: text) -> str:
     return re.sub(packed, other, page.replace(GENERATOR, "hpobench"), flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_a_page_that_was_drawn_otherwise_has_to_say_and_to_hold_the_same(run: Path) -> None:
     page = (run / "report.html").read_text()
     (run / "report.html").write_text(redrawn(page))

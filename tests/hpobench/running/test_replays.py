@@ -19,7 +19,7 @@ import torch
 from hpobench import Results, RunError, StudyError, pipeline, seconds
 from hpobench.pipeline import replay, resume
 from hpobench.results.json_files import read_json, read_lines, write_json, write_lines
-from hpobench.running import ray_backend, replays
+from hpobench.running import ray_backend, replays, scheduler
 from hpobench.running.baseline_runs import missing_baseline_runs
 from hpobench.running.cell_run import cell_runs
 from hpobench.running.display import Silent
@@ -56,9 +56,16 @@ def run_of(study: Study, folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that stays as it is."""
+    return run_of(small_study(seeds=2, budget=seconds(9)), tmp_path_factory.mktemp("made") / "run")
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return run_of(small_study(seeds=2, budget=seconds(9)), tmp_path / "run")
+def folder(made: Path, tmp_path: Path) -> Path:
+    """The same, for one test to go on with."""
+    return shutil.copytree(made, tmp_path / "run")
 
 
 @pytest.fixture
@@ -75,8 +82,9 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
 
 
 @pytest.fixture(autouse=True)
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tables alone are written."""
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables alone are written, and what is done is looked for often."""
+    monkeypatch.setattr(scheduler, "WATCH_SECONDS", 0.005)
     monkeypatch.setattr(pipeline, "publish", lambda results, clock: results.write())
 
 

@@ -33,6 +33,7 @@ def scale() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1, 2])
 def test_a_simulated_study_is_whole(scale: ModuleType, tmp_path: Path, width: int) -> None:
     run = tmp_path / "run"
@@ -51,6 +52,7 @@ def test_a_simulated_study_is_whole(scale: ModuleType, tmp_path: Path, width: in
     assert clashes(run) == []
 
 
+@pytest.mark.slow
 def test_a_cell_costs_the_runner_no_more_in_a_large_study(
     scale: ModuleType, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def test_a_sink_gets_the_results_of_a_run_and_again_when_it_is_resumed(tmp_path:
     assert (tmp_path / "tracked.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_weights_and_biases_is_a_sink_like_any_other(tmp_path: Path) -> None:
     sink = FileSink(tmp_path / "tracked.jsonl")
     pipeline.run(small_study(), tmp_path / "run", display=Silent(), sinks=[sink])

@@ -34,6 +34,7 @@ def followed(problem: InnerProblem, brief: Brief, found: Evaluation, training: i
     return train(problem, draw, along, start(draw, brief.rule), range(along.steps)).weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("searcher", "number"),  # calm trainings: a wild one makes much of seven digits
     [(HD(multiplicative_beta=(0.1, 0.9)), 0), (RMD(), 2), (Greedy(horizon=30), 0)],

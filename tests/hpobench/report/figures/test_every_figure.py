@@ -26,6 +26,7 @@ def names_of(source: FigureSource, section: str) -> list[str]:
     return [figure.name for figure in every if figure.section == section]
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_drawings(source: FigureSource) -> None:
     for kind, figures in figures_of(source).items():
         for name, draw in kind.drawn(source, figures).items():
