@@ -193,6 +193,7 @@ def test_the_real_fashion_mnist() -> None:
     assert_standardised(data.fashion_mnist(), (60_000, 10_000), first_labels=[9, 0, 0, 3, 0])
 
 
+@pytest.mark.slow
 @needs_cifar10_jpeg
 def test_the_real_jpegs() -> None:
     images = data.cifar10_jpeg()

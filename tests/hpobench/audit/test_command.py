@@ -60,6 +60,7 @@ def test_a_wrong_engine_ends_with_exit_code_one(small, tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "audit.svg").read_text()
 
 
+@pytest.mark.slow
 def test_online_hypergradients_alone(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(run, "online", lambda: online.online(RULES[:1]))
     done = command("--searcher", "hd", "--out", tmp_path)

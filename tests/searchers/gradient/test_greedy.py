@@ -98,6 +98,7 @@ def test_the_schedule_moves_as_the_outer_optimizer_says() -> None:
     assert first.steps == 27 + 2 * 18 + 2  # two windows differentiated, two validation gradients
 
 
+@pytest.mark.slow
 def test_the_shorter_the_horizon_the_smaller_the_learning_rate() -> None:
     """The short-horizon bias of Wu et al.: noise is avoided at once, progress is lost later."""
 

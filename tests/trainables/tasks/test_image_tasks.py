@@ -90,11 +90,13 @@ def test_mnist_logistic() -> None:
     assert_learns(task_on("mnist_logistic"), 390, 0.9, (50_000, 10_000))
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_mnist() -> None:
     assert_learns(task_on("mnist"), 120, 0.88, (50_000, 10_000))
 
 
+@pytest.mark.slow
 @needs_fashion_mnist
 def test_fashion_mnist() -> None:
     check_task(task_on("fashion_mnist", parts=10))
