@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,12 +21,12 @@ from hpobench.running.display import Silent
 from hpobench.running.ray_backend import check_room
 from hpobench.running.run_folder import held
 from tests.hpobench.command_line import command
+from tests.hpobench.ray_cluster import ray_cluster
 from tests.hpobench.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]  # a machine may be shared with others
 
 COMMAND = [sys.executable, "-m", "hpobench.cli"]
-MEASURED = ["seconds", "slot_seconds", "parts", "slot", "began", "ended"]
 
 FAULTS = '''
 """A study of faults: what a user's own searchers and tasks may do wrong."""
@@ -183,6 +184,13 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "publish", lambda results, clock: results.write())
 
 
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Of a Ray that is there, with two cores."""
+    with ray_cluster(cores=2) as cluster:
+        yield cluster.address
+
+
 def test_a_cell_killed_from_outside_leaves_no_orphans_and_is_run_again(tmp_path: Path) -> None:
     """The runner itself dies: its cells end too, and a resume starts them afresh."""
     (tmp_path / "long.py").write_text(
@@ -235,11 +243,9 @@ def alive(process: int) -> bool:
     return state != "Z"
 
 
-def test_width_two_uses_both_slots(tmp_path: Path, without_figures: None) -> None:
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("needs two cores")
+def test_width_two_uses_both_slots(tmp_path: Path, address: str, without_figures: None) -> None:
     study = Study("wide", ["quadratic"], ["bohb", "fds"], 1, evaluations(30), width=2)
-    results = run(study, tmp_path / "wide", wandb="off", display=Silent())
+    results = run(study, tmp_path / "wide", "off", address, Silent())
     assert (results.cells["status"] == "complete").all()
     for searcher, records in results.evaluations.groupby("searcher"):
         assert len(records) == 30
@@ -333,7 +339,7 @@ def small_disk(tmp_path: Path):
 
 
 def test_a_full_disk_stops_the_study_and_it_can_be_resumed(
-    small_disk: Path, tmp_path: Path, without_figures: None
+    small_disk: Path, tmp_path: Path, address: str, without_figures: None
 ) -> None:
     (tmp_path / "long.py").write_text(
         "from hpobench import Study, evaluations\n"
@@ -342,7 +348,8 @@ def test_a_full_disk_stops_the_study_and_it_can_be_resumed(
     filler = small_disk / "filler"
     filler.write_bytes(b"x" * (16 * 2**20 - 60_000))
     out = small_disk / "run"
-    stopped = command("run", tmp_path / "long.py", "--out", out, "--wandb", "off")
+    on = ["--address", address, "--wandb", "off"]
+    stopped = command("run", tmp_path / "long.py", "--out", out, *on)
     assert stopped.returncode == 2
     assert stopped.stderr.startswith("hpobench: ")
     assert stopped.stderr.count("\n") == 1
@@ -350,7 +357,7 @@ def test_a_full_disk_stops_the_study_and_it_can_be_resumed(
     for file in out.glob("cells/*/evaluations.jsonl"):
         read_lines(file)  # nothing but whole lines, and perhaps a torn end
     filler.unlink()
-    done = command("resume", out, "--wandb", "off")
+    done = command("resume", out, *on)
     assert done.returncode == 0, done.stderr
     assert len(Results.load(out).evaluations) == 60
 

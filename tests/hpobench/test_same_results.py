@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,6 +18,7 @@ from hpobench.discovery import find_study
 from hpobench.pipeline import resume, run
 from hpobench.results.json_files import make_folder, read_json, read_lines
 from hpobench.running.display import Silent
+from tests.hpobench.ray_cluster import add_node, ray_cluster
 from tests.hpobench.running.intervals import by_process, clashes
 from tests.hpobench.waiting import until
 
@@ -87,18 +87,8 @@ def without_figures() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A cluster of one node with one core."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        cluster = Cluster()
-        try:
-            add_node(cluster, include_dashboard=False)
-            yield cluster
-        finally:
-            cluster.shutdown()
-
-
-def add_node(cluster: Cluster, **more: Any) -> None:
-    cluster.add_node(num_cpus=1, object_store_memory=100 * 1024**2, **more)
+    with ray_cluster(cores=1) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +167,7 @@ def test_two_cells_on_two_nodes_at_once_give_what_they_give_in_turn(
 ) -> None:
     for file in (place / "meeting").iterdir():
         file.unlink()
-    add_node(cluster)
+    add_node(cluster, cores=1)
     study, source = find_study(str(place / "together.py"))
     at_once = run(study, place / "at once", "off", cluster.address, Silent(), source)
     for results in (in_turn, at_once):

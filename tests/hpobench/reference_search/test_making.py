@@ -36,6 +36,7 @@ from hpobench.running.test_metrics import train_fresh
 from hpobench.study import Study
 from hpobench.study_file import describe, task_hash
 from searchers.black_box.grid import GridSearch
+from tests.hpobench.ray_cluster import ray_cluster
 from tests.hpobench.running.fake_slices import FakeCluster, FakeSlice, Script, never
 from trainables.task import Task
 from trainables.tasks.synthetic import EIGENVALUES, QUADRATIC, _build, _equal_losses
@@ -324,11 +325,13 @@ def test_on_ray_an_interrupted_search_goes_on_to_the_reference_made_without_it(
     shutil.copytree(tmp_path / "whole" / "search", tmp_path / "cut" / "search")
     file.unlink()  # as if nothing had been done but the long search
     display = Impatient(lambda: file.exists() and len(read_lines(file).records) >= 3)
-    with pytest.raises(Interrupted):
-        made(tmp_path / "cut", procedure, display=display)
-    begun = file.read_bytes()
-    assert 3 <= len(lines(tmp_path / "cut")) < len(lines(tmp_path / "whole"))
-    assert without_times(made(tmp_path / "cut", procedure)) == expected
+    with ray_cluster(cores=1) as cluster:
+        with pytest.raises(Interrupted):
+            made(tmp_path / "cut", procedure, display=display, address=cluster.address)
+        begun = file.read_bytes()
+        assert 3 <= len(lines(tmp_path / "cut")) < len(lines(tmp_path / "whole"))
+        again = made(tmp_path / "cut", procedure, address=cluster.address)
+    assert without_times(again) == expected
     assert file.read_bytes().startswith(begun)
     names = [
         (line["seed"], json.dumps(line["hyperparameters"])) for line in lines(tmp_path / "cut")
