@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 
+from hpobench.garbage import no_garbage_collection
 from hpobench.report.drawing import inline
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.figure_files import files_of_large_run, write_drawn, write_figures
@@ -29,7 +28,7 @@ def publish(results: Results, clock: Clock = "seconds") -> None:
     drawn in a process of their own.
     """
     source = FigureSource(results, clock)
-    with _no_garbage(), ThreadPoolExecutor(1) as waiter:
+    with no_garbage_collection(), ThreadPoolExecutor(1) as waiter:
         if is_large(results):
             drawn = _drawn_in_subprocess(source, waiter)
             results.write()
@@ -51,15 +50,3 @@ def _drawn_in_subprocess(source: FigureSource, waiter: Executor) -> Callable[[],
     ]
     waiting = waiter.submit(run_in_subprocess, calls, process)
     return lambda: waiting.result()[1]
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """No search for garbage: there is much to look through, and little to find."""
-    looking = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if looking:
-            gc.enable()

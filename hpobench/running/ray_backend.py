@@ -25,6 +25,7 @@ from ray.exceptions import ActorUnavailableError, RayError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from hpobench import garbage
 from hpobench.errors import RunError, StudyError
 from hpobench.running import remote
 from hpobench.running.cores import available_cores
@@ -39,6 +40,7 @@ from hpobench.text import plural
 T = TypeVar("T")
 
 cloudpickle.register_pickle_by_value(remote)
+cloudpickle.register_pickle_by_value(garbage)
 
 ANSWER_SECONDS = 2.0
 KNOCK_SECONDS = 10.0

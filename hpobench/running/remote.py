@@ -11,14 +11,17 @@ from typing import Any
 
 from ray import cloudpickle
 
+from hpobench.garbage import no_garbage_collection
+
 
 class RemoteCellActor:
     """A `CellActor` as Ray has it."""
 
     def __init__(self, spec: bytes, name: str) -> None:
-        from hpobench.running.actor import CellActor
+        with no_garbage_collection():
+            from hpobench.running.actor import CellActor
 
-        self._actor = CellActor(cloudpickle.loads(spec), name)
+            self._actor = CellActor(cloudpickle.loads(spec), name)
 
     def run(self) -> None:
         self._actor.run()
@@ -41,9 +44,10 @@ class RemoteWorker:
 
     def call(self, cores: int, question: bytes) -> bytes:
         """A function's answer, on so many cores of its own."""
-        from hpobench.running.cores import own_cores
+        with no_garbage_collection():
+            from hpobench.running.cores import own_cores
 
-        function, arguments = cloudpickle.loads(question)
+            function, arguments = cloudpickle.loads(question)
         with own_cores(cores):
             return answer(function, *arguments)
 
