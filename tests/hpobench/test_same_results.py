@@ -108,17 +108,26 @@ def in_turn(cluster: Cluster, place: Path) -> Results:
     return run(study, place / "in turn", "off", cluster.address, Silent(), source)
 
 
-def test_an_interrupted_study_is_resumed_to_the_same_tables(
+def test_interrupted_twice_and_resumed_on_two_nodes_at_once_it_gives_what_it_gives_in_turn(
     in_turn: Results, cluster: Cluster, place: Path
 ) -> None:
-    out = place / "cut"
+    out = place / "interrupted"
     (place / "hold").touch()
     interrupt(signal.SIGTERM, out, "run", place / "together.py", "--out", out)
     interrupt(signal.SIGINT, out, "resume", out)
     (place / "hold").unlink()
-    cut = resume(out, "off", cluster.address, display=Silent())
-    assert_same_evaluations(cut, in_turn, without=["attempt", *MEASURED])
-    attempts = cut.evaluations.groupby("searcher")["attempt"].unique()
+    for file in (place / "meeting").iterdir():
+        file.unlink()
+    add_node(cluster, cores=1)
+    at_once = resume(out, "off", cluster.address, display=Silent())
+    for results in (in_turn, at_once):
+        assert (results.cells["status"] == "complete").all()
+        assert clashes(results.path) == []
+    assert_each_on_a_node_of_its_own(at_once)
+    assert not overlapping(spans(in_turn))
+    assert overlapping(spans(at_once))
+    assert_same_tables(at_once, in_turn)
+    attempts = at_once.evaluations.groupby("searcher")["attempt"].unique()
     assert sorted(attempts.explode()) == [1, 3]  # of the cell that had not begun, and the other
 
 
@@ -162,34 +171,23 @@ def statuses(out: Path) -> dict[str, str]:
     return {file.parent.name: read_json(file)["status"] for file in out.glob("cells/*/cell.json")}
 
 
-def test_two_cells_on_two_nodes_at_once_give_what_they_give_in_turn(
-    in_turn: Results, cluster: Cluster, place: Path
-) -> None:
-    for file in (place / "meeting").iterdir():
-        file.unlink()
-    add_node(cluster, cores=1)
-    study, source = find_study(str(place / "together.py"))
-    at_once = run(study, place / "at once", "off", cluster.address, Silent(), source)
-    for results in (in_turn, at_once):
-        assert (results.cells["status"] == "complete").all()
-        assert clashes(results.path) == []
-    assert not overlapping(spans(in_turn))
-    assert overlapping(spans(at_once))
-    assert at_once.cells["slice"].nunique() == 2
-    assert len(by_process(at_once.path)) == 2
-    assert_same_evaluations(at_once, in_turn, without=MEASURED)
-    pd.testing.assert_frame_equal(at_once.tests, in_turn.tests)
-    order = ["row", "draw"]
-    pd.testing.assert_frame_equal(
-        at_once.yardsticks.sort_values(order, ignore_index=True),
-        in_turn.yardsticks.sort_values(order, ignore_index=True),
-    )
+def assert_each_on_a_node_of_its_own(results: Results) -> None:
+    assert results.cells["slice"].nunique() == 2
+    assert len(by_process(results.path)) == 2
 
 
-def assert_same_evaluations(results: Results, others: Results, without: list[str]) -> None:
+def assert_same_tables(results: Results, others: Results) -> None:
+    """But for attempts, and what clocks say."""
     assert results.evaluations.groupby("searcher").size().to_dict() == {"bohb": 12, "fds": 12}
     pd.testing.assert_frame_equal(
-        results.evaluations.drop(columns=without), others.evaluations.drop(columns=without)
+        results.evaluations.drop(columns=["attempt", *MEASURED]),
+        others.evaluations.drop(columns=["attempt", *MEASURED]),
+    )
+    pd.testing.assert_frame_equal(results.tests, others.tests)
+    order = ["row", "draw"]
+    pd.testing.assert_frame_equal(
+        results.yardsticks.sort_values(order, ignore_index=True),
+        others.yardsticks.sort_values(order, ignore_index=True),
     )
 
 
