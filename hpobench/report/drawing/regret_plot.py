@@ -173,15 +173,11 @@ class _Curves:
 
     def _seeds(self, drawn: Drawn, rows: pd.DataFrame, when: When) -> list[Trace]:
         meta = shown(drawn.searcher, {**self.when, **when})
-        texts = pd.Series(self._texts(drawn, rows), index=rows.index, dtype=object)
-        steps = [
-            (
-                [*plain_list(of_seed[self.clock]), self.panel.end],
-                held(plain_list(of_seed["value"])),
-                held(texts[of_seed.index].tolist()),
-            )
-            for _, of_seed in rows.groupby("seed", sort=False)
-        ]
+        times, values = (plain_list(rows[name]) for name in (self.clock, "value"))
+        texts, steps = self._texts(drawn, rows), []
+        for of_seed in rows.groupby("seed", sort=False).indices.values():
+            x, y, text = ([column[row] for row in of_seed] for column in (times, values, texts))
+            steps.append(([*x, self.panel.end], held(y), held(text)))
         if not self.apart:  # one after the other, with a gap between any two
             gaps = [([*x, None], [*y, None], [*text, ""]) for x, y, text in steps]
             x, y, text = (list(chain(*column))[:-1] for column in zip(*gaps, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
@@ -305,15 +306,16 @@ def schedule_plot(
     across = {view: {"title": {"text": AXES[view]}} for view in views}
     layouts: list[Layout] = [({"against": view}, {"xaxis": axis}) for view, axis in across.items()]
     layouts.append(({"against": "training"}, {"xaxis": {"range": [0, 100]}}))
+    lines = _Lines.of(data)
     traces = []
     for name, log in scales.items():
-        of_name = data[data["hyperparameter"] == name]
+        values = data[data["hyperparameter"] == name]
         for view in views:
             when = {"hyperparameter": name, "against": view}
-            rows = of_name[(of_name["line"] == "training") == (view == "training")]
-            layouts.append((when, _vertical(name, rows["value"], log)))
+            of_view = (values["line"] == "training") == (view == "training")
+            layouts.append((when, _vertical(name, values["value"][of_view], log)))
             for searcher, place in drawn.items():
-                traces += _traces(rows[rows["searcher"] == searcher], view, place, when)
+                traces += lines.traces(name, searcher, view, place, when)
     return Interactive(
         plot_of(traces, {"xaxis": {"rangemode": "tozero", "nticks": 5}}),
         (
@@ -326,24 +328,55 @@ def schedule_plot(
     )
 
 
-def _traces(rows: pd.DataFrame, view: View, place: int, when: When) -> list[Trace]:
-    """A searcher's lines in its panel, as `_draw` has them; ``place``: its number in the study."""
-    along = view == "training"
-    groups = [of_line for _, of_line in rows.groupby("evaluation" if along else "part", sort=True)]
-    traces = []
-    for of_line, strength in zip(groups, _strengths(len(groups)), strict=True):
-        x = (of_line["at"] * 100 if along else of_line[view]).tolist()
-        y, text = of_line["value"].tolist(), _texts(of_line)
-        if along:  # values hold until the next
-            x, y, text = [*x, 100.0], held(y), held(text)
-        paint, searcher = faded(line_colour(place), strength), of_line["searcher"].iloc[0]
-        trace: Trace = {"type": "scatter", "x": x, "y": y, "text": text, "hovertemplate": HOVER}
-        trace |= {"mode": "lines" if len(x) > 1 else "markers"}
-        trace |= {"line": {"shape": "hv" if along else "linear", "width": 1.5, "color": paint}}
-        trace |= {"marker": {"size": 6, "color": paint}}
-        meta = shown(searcher, when, panel=searcher, colour=line_colour(place))
-        traces.append(trace | {"meta": meta})
-    return traces
+@dataclass(frozen=True)
+class _Lines:
+    """The lines of every panel, as `_draw` has them; n rows of `schedule_data`.
+
+    Frames are taken apart once: there are many lines, and most are short.
+
+    Args:
+        columns: What can be across, and the values, n each.
+        texts: What is shown beside the pointer, n.
+        rows: Of each line, by hyperparameter, searcher and whether it is along a training.
+    """
+
+    columns: Mapping[str, list[Any]]
+    texts: list[str]
+    rows: Mapping[tuple[str, str, bool], list[NDArray[np.intp]]]
+
+    @staticmethod
+    def of(data: pd.DataFrame) -> _Lines:
+        rows: dict[tuple[str, str, bool], list[NDArray[np.intp]]] = {}
+        for along, line in ((True, "evaluation"), (False, "part")):
+            places = np.flatnonzero((data["line"] == "training") == along)
+            grouped = data.iloc[places].groupby(["hyperparameter", "searcher", line])
+            indices: Any = grouped.indices
+            for name, searcher, number in sorted(indices):
+                positions = indices[name, searcher, number]
+                rows.setdefault((name, searcher, along), []).append(places[positions])
+        columns = {name: data[name].tolist() for name in ("evaluation", "seconds", "value")}
+        return _Lines(columns | {"training": (data["at"] * 100).tolist()}, _texts(data), rows)
+
+    def traces(self, name: str, searcher: str, view: View, place: int, when: When) -> list[Trace]:
+        """Those of a hyperparameter; ``place``: the searcher's number in the study."""
+        along = view == "training"
+        lines = self.rows.get((name, searcher, along), [])
+        traces = []
+        for rows, strength in zip(lines, _strengths(len(lines)), strict=True):
+            x, y, text = (
+                [column[row] for row in rows]
+                for column in (self.columns[view], self.columns["value"], self.texts)
+            )
+            if along:  # values hold until the next
+                x, y, text = [*x, 100.0], held(y), held(text)
+            paint = faded(line_colour(place), strength)
+            trace: Trace = {"type": "scatter", "x": x, "y": y, "text": text}
+            trace |= {"hovertemplate": HOVER, "mode": "lines" if len(x) > 1 else "markers"}
+            trace |= {"line": {"shape": "hv" if along else "linear", "width": 1.5, "color": paint}}
+            trace |= {"marker": {"size": 6, "color": paint}}
+            meta = shown(searcher, when, panel=searcher, colour=line_colour(place))
+            traces.append(trace | {"meta": meta})
+        return traces
 
 
 def _texts(rows: pd.DataFrame) -> list[str]:
