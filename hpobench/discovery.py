@@ -57,6 +57,8 @@ def load_file(path: Path) -> Study:
 
     What the file defines is sent to the cells' processes by value; its folder is on their path.
     """
+    if path.suffix != ".py":
+        raise StudyError(f"{path} is no Python file: its name does not end in .py")
     if not path.is_file():
         raise StudyError(f"{path}: there is no such file")
     place = path.resolve()

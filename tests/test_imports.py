@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
+import networkx
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +23,7 @@ WRONG = {
     "trainables/network.py": ("trainables.tasks.catalog", "rooms of trainables"),
     "hpobench/results/json_files.py": ("hpobench.results.run", "No circle"),
     "hpobench/report/clocks.py": ("torch", "without torch"),
+    "hpobench/cli.py": ("tests.hpobench.fake_run", "no tests"),
 }
 """What a file must not import, and the contract that says so."""
 
@@ -53,3 +56,16 @@ def test_each_contract_catches_what_it_forbids(copy: Path) -> None:
     broken = [line for line in lint(copy).stdout.splitlines() if " BROKEN" in line]
     for _, contract in WRONG.values():
         assert any(contract in line for line in broken), contract
+
+
+def test_no_files_import_each_other_in_a_circle_not_even_a_folder_and_its_files() -> None:
+    """The contract compares what lies side by side; a folder's face lies above its files."""
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    imports = networkx.DiGraph(
+        (module, imported)
+        for module in graph.modules
+        for imported in graph.find_modules_directly_imported_by(module)
+    )
+    imports.remove_edge("hpobench.study", "hpobench.pipeline")  # late, for convenience
+    circles = [c for c in networkx.strongly_connected_components(imports) if len(c) > 1]
+    assert circles == []

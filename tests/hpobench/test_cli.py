@@ -78,6 +78,7 @@ MISTAKES = {
     "too wide": (["run", "digits", "--width", "9999"], "a cell needs 9999 × 1 cores"),
     "wandb": (["run", "digits", "--wandb", "maybe"], "wandb is offline, online or off"),
     "no file": (["run", "missing.py"], "missing.py: there is no such file"),
+    "no Python": (["run", "./notes.txt"], "notes.txt is no Python file: its name does not end in"),
     "no run": (["resume", "."], "holds no run"),
     "no report": (["report", "nowhere"], "nowhere"),
     "no replay": (["replay", "nowhere"], "nowhere is not a run"),

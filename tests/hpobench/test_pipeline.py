@@ -206,9 +206,8 @@ def test_a_cell_killed_from_outside_leaves_no_orphans_and_is_run_again(tmp_path:
     until(lambda: file.exists() and file.stat().st_size > 0)
     # Ray's agents, which do nothing without it, take a minute to see that it is gone.
     processes = [process for process in below(runner.pid) if not called(process, "Agent")]
-    assert {"CellActor", "SlotTrainable"} <= {
-        name for name in ("CellActor", "SlotTrainable") for p in processes if called(p, name)
-    }
+    for name in ("CellActor", "Trainable"):  # Tune has more than one name for a slot
+        assert any(called(process, name) for process in processes), name
     os.kill(runner.pid, signal.SIGKILL)
     runner.wait()
     until(lambda: not any(map(alive, processes)), seconds=100)  # they wait 120 s for news

@@ -56,7 +56,13 @@ _VARIABLES = {c: f"var(--figure-{name})" for name, c in STYLES["light"].colours.
 
 
 def _with_variables(attribute: re.Match[str]) -> str:
-    return re.sub("#[0-9a-f]{6}", lambda colour: _VARIABLES[colour[0]], attribute[0])
+    return re.sub("#[0-9a-f]{6}", lambda colour: _variable(colour[0]), attribute[0])
+
+
+def _variable(colour: str) -> str:
+    if colour not in _VARIABLES:
+        raise ValueError(f"{colour} is no colour of a style: draw it inside `style.themed`")
+    return _VARIABLES[colour]
 
 
 def _alike(uses: re.Match[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,14 @@ def test_the_same_run_gives_the_same_drawings(source: FigureSource) -> None:
     for kind, figures in figures_of(source).items():
         for name, draw in kind.drawn(source, figures).items():
             assert render(draw(), "svg", "light") == render(draw(), "svg", "light"), name
+
+
+@pytest.mark.slow
+def test_drawings_take_every_colour_from_the_page(source: FigureSource) -> None:
+    firsts = [figures[0] for figures in figures_of(source).values() if figures]
+    for figure in firsts:
+        drawing = re.sub(r'(href="|url\()#[^")]*', "", PageFigure(figure).svg)
+        assert re.findall(r"#[0-9a-f]{6}", drawing) == [], figure.name
 
 
 def test_data_have_nothing_that_csv_and_json_cannot_hold(source: FigureSource) -> None:
