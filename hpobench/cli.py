@@ -276,7 +276,7 @@ app.command(epilog=audit.EXAMPLES)(audit.audit)
 
 def main() -> None:
     """The console script: a user's mistake is one line and exit code 2."""
-    gc.set_threshold(50_000, 20, 100)  # a command begins with a million objects that stay
+    gc.set_threshold(50_000, 20, 100)  # what a command loads stays: there is no garbage in it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to interrupt
     try:
         status = app(standalone_mode=False)

@@ -9,10 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """For what makes objects by the hundred thousand that stay: there is much to look through.
-
-    Libraries load in five sixths of the time, and results in less.
-    """
+    """For what makes objects by the hundred thousand that stay: there is much to look through."""
     looking = gc.isenabled()
     gc.disable()
     try:

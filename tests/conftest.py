@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-gc.disable()  # until the tests are collected: imports make objects by the million, which stay
+gc.disable()  # until the tests are collected: what imports make stays, and there is much of it
 torch.set_num_threads(1)
 settings.register_profile("shared", deadline=None)  # a first call loads libraries
 settings.load_profile("shared")
