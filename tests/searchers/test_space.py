@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import searchers.space
@@ -88,7 +88,6 @@ def test_linear_ints_are_uniform(domain: Int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=30)  # of ten thousand draws each
 @given(ints(widest=9).filter(lambda d: d.log))
 def test_log_ints_have_the_mass_of_their_interval(domain: Int) -> None:
     counts = Counter(domain.from_unit(u) for u in even(10_000))

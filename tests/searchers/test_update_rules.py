@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -104,7 +104,6 @@ def flat_update(rule, state: State, gradient, at, step: int, names: list[str]):
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
 @pytest.mark.parametrize("step", [0, 4])
-@settings(max_examples=15)  # of a smooth function's derivative at random points
 @given(seed=st.integers(0, 1000))
 def test_pull_back_and_push_forward_are_the_jacobian(rule: UpdateRule, step: int, seed) -> None:
     """⟨J ẋ, λ⟩ = ⟨ẋ, Jᵀ λ⟩, and both are autograd's Jacobian where that exists."""

@@ -145,11 +145,9 @@ def test_a_lack_of_memory_is_told_from_other_failures(tmp_path: Path) -> None:
     assert do(made, 0)["cause"] == "out of memory"
 
 
-@pytest.mark.parametrize("searcher", ["random", "fds", "rmd", "hd"])
-def test_the_parts_of_a_report_are_the_time_that_its_slot_worked(
-    searcher: str, tmp_path: Path
-) -> None:
-    made, beside = slot(tmp_path, searcher), []
+def left_over(made: SlotTrainable, searcher: str) -> list[float]:
+    """Of five reports, the seconds that a slot worked beside their parts."""
+    left = []
     for number in range(5):
         if searcher == "random":
             report = do(made, number)
@@ -158,10 +156,24 @@ def test_the_parts_of_a_report_are_the_time_that_its_slot_worked(
                 made.reset_config(chain_work(Chain()))
             report = json.loads(made.step()[REPORT])
         began, ended = report["worked"]
-        beside.append(ended - began - sum(report["parts"].values()))
+        left.append(ended - began - sum(report["parts"].values()))
         assert min(report["parts"].values()) >= 0
-    assert min(beside) > -2e-4
-    assert sorted(beside)[1] < 2e-4  # a busy machine may stop the process between two clocks
+    return left
+
+
+@pytest.mark.parametrize("searcher", ["random", "fds", "rmd", "hd"])
+def test_the_parts_of_a_report_are_the_time_that_its_slot_worked(
+    searcher: str, tmp_path: Path
+) -> None:
+    """Each at one try of several: a busy machine may stop the process between two clocks."""
+    least = [math.inf] * 5
+    for attempt in range(20):
+        left = left_over(slot(tmp_path / str(attempt), searcher), searcher)
+        assert min(left) > -2e-4
+        least = [min(pair) for pair in zip(least, left, strict=True)]
+        if max(least) < 2e-4:
+            return
+    pytest.fail(f"beside their parts, reports took {least} s")
 
 
 def test_a_slot_says_what_it_is(tmp_path: Path) -> None:

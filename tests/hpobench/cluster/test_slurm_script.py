@@ -7,10 +7,11 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.hpobench.waiting import until
 
 SCRIPT = Path(__file__).parents[3] / "cluster/slurm.sbatch"
 
@@ -143,10 +144,7 @@ def test_the_job_ends_as_the_study_does(job: Job) -> None:
 def test_before_its_time_is_over_it_stops_cleanly(job: Job) -> None:
     process = job.start("digits", STAY="1")
     try:
-        begun, deadline = Path(f"{job.notes}.begun"), time.monotonic() + 300
-        while not begun.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(Path(f"{job.notes}.begun").exists)
         process.send_signal(signal.SIGTERM)  # to the script alone, as `--signal=B:TERM` does
         assert process.wait(300) == 130
     finally:

@@ -57,14 +57,13 @@ import sys
 import matplotlib
 from matplotlib._pylab_helpers import Gcf
 before = dict(matplotlib.rcParams)
-from hpobench.report import figure_files, figures
+from hpobench.report import figures
 from hpobench.report.drawing.source import FigureSource
+from hpobench.report.figure_files import write_figures
 from hpobench.report.page.document import write_report
 from hpobench.results.run import Results
 source = FigureSource(Results.load(sys.argv[1]))
-figure_files.FORMS = ("svg",)
-written = figure_files.write_figures(source, figures.figures_of(source))
-names = [path.name for path in written]
+names = [path.name for path in write_figures(source, figures.figures_of(source))]
 figures.FIGURES = figures.FIGURES[:1]  # a page draws them all in the same way
 write_report(source.results)
 changed = [name for name, value in matplotlib.rcParams.items() if before.get(name) != value]
@@ -74,7 +73,7 @@ print(json.dumps([names, changed, len(Gcf.get_all_fig_managers())]))
 
 @dataclass(frozen=True)
 class Drawn:
-    """A run of which all was drawn by a process of its own, in one of the forms.
+    """A run of which all was drawn by a process of its own.
 
     ``names``: of the files, in order; ``changed``: settings of matplotlib's that are others since;
     ``left``: how many figures it still knows.
@@ -100,15 +99,17 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
 def test_each_task_has_figures_of_its_own(drawn: Drawn) -> None:
     names = [name for kind in FIGURES for name in kind.drawn(drawn.source)]
     # These, and no others.
-    assert drawn.names == [f"{name}.svg" for name in names]
+    assert drawn.names == [f"{name}.{form}" for name in names for form in FORMS]
     figures = (
         *("regret", "time-to-target-digits", "rank-digits", "rank-fashion"),
         *("critical-difference", "performance-profile", "outer-steps-digits"),
         *("outer-steps-fashion", "parallel-digits", "parallel-fashion"),
         *("ledger", "timeline", "memory"),
     )
-    known = [f"{name}.svg" for name in figures]
+    known = [f"{name}.{form}" for name in figures for form in FORMS]
     assert [name for name in drawn.names if name in known] == known
+    folder = drawn.source.results.path / "figures"
+    assert b"%PDF" in (folder / "rank-digits.pdf").read_bytes()[:8]
 
 
 @pytest.mark.slow

@@ -120,7 +120,7 @@ def test_two_searches_side_by_side_do_not_disturb_each_other() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=15)
+@settings(max_examples=25)
 @given(spaces, st.integers(0, 10**6))
 def test_any_space_corners_ties_and_ceilings(space: Space, seed: int) -> None:
     """Model-based suggestions from any space are in it, and corners can be learnt."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -41,7 +41,6 @@ def run(outer: OuterOptimizer, derivatives: list[np.ndarray], begin: float = 0.5
 
 
 @every_optimizer
-@settings(max_examples=40)  # for each of five
 @given(derivatives=vectors(anything))
 def test_stays_in_the_cube_whatever_comes(outer, derivatives) -> None:
     state = outer.init(np.array([0.0, 0.5, 1.0]))
@@ -54,7 +53,6 @@ def test_stays_in_the_cube_whatever_comes(outer, derivatives) -> None:
 
 
 @every_optimizer
-@settings(max_examples=40)  # for each of five
 @given(derivatives=vectors(moderate), power=st.integers(-900, 900))
 def test_a_positive_factor_of_all_hypergradients_changes_nothing(outer, derivatives, power) -> None:
     plain = run(outer, derivatives)
@@ -63,7 +61,6 @@ def test_a_positive_factor_of_all_hypergradients_changes_nothing(outer, derivati
 
 
 @every_optimizer
-@settings(max_examples=40)  # for each of five
 @given(derivatives=vectors(moderate), gone=st.lists(st.booleans(), min_size=15, max_size=15))
 def test_a_nan_is_as_if_the_step_had_not_been_for_that_coordinate(outer, derivatives, gone) -> None:
     """A coordinate that leads, so that no norm is another's."""
@@ -80,7 +77,6 @@ def test_a_nan_is_as_if_the_step_had_not_been_for_that_coordinate(outer, derivat
 
 
 @every_optimizer
-@settings(max_examples=40)  # for each of five
 @given(derivative=arrays(float, 3, elements=moderate))
 def test_the_first_step_is_downhill_and_no_longer_than_said(outer, derivative) -> None:
     state = run(outer, [derivative])

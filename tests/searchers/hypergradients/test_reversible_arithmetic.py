@@ -33,7 +33,7 @@ def tensor(values: list[int]) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(vectors, st.lists(ratios, min_size=1, max_size=40), st.randoms(use_true_random=False))
 def test_everything_comes_back_bit_for_bit(values, steps, random):
     """Through multiplications and additions, values, words and spilled words are undone."""
@@ -57,7 +57,7 @@ def test_everything_comes_back_bit_for_bit(values, steps, random):
     assert buffer.empty
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(vectors, st.lists(ratios, min_size=1, max_size=40))
 def test_it_is_whole_number_arithmetic(values, steps):
     """Float64 agrees with Python's integers at every step, whatever the size and the sign."""
@@ -97,7 +97,7 @@ def test_long_vectors_are_whole_number_arithmetic_too(size):
     assert buffer.empty
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(vectors, ratios)
 def test_the_product_is_within_the_numerator_of_the_ratio(values, ratio):
     product = tensor(values)
