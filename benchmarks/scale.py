@@ -78,13 +78,11 @@ class SimulatedAttempt:
         self._loop = CellLoop(header, cell.task, cell.searcher, spec.budget, spec.width)
         self._slice = slice_
         self._random = random.Random(derive(cell.name, cell.seed, "durations"))
-        self._ends: dict[str, float] = {}  # trial under way → when it will have ended
-        self._begun: dict[str, tuple[int, float]] = {}  # → its slot, and when it began
-        self._count = 0
+        self._ends: dict[int, float] = {}  # slot at work → when it will have ended
+        self._begun: dict[int, float] = {}  # → when it began
         with slice_.controllers.at_work():
             for slot in range(spec.width):
-                self._loop.next_work(f"warm-up {slot}")
-                self._loop.warm(f"warm-up {slot}", self._slot(slot))
+                self._loop.warm(slot, self._slot(slot))
             for slot in range(spec.width):
                 self._begin(slot)
 
@@ -115,21 +113,18 @@ class SimulatedAttempt:
     def _advance(self) -> None:
         """Hand over what has ended by now, and begin what follows it."""
         now = time.monotonic()
-        for trial in sorted(self._ends, key=self._ends.__getitem__):
-            if self._ends[trial] > now:
+        for slot in sorted(self._ends, key=self._ends.__getitem__):
+            if self._ends[slot] > now:
                 break
-            slot, began = self._begun.pop(trial)
-            self._loop.report(trial, self._report(slot, began, self._ends.pop(trial)))
-            self._loop.done(trial)
+            report = self._report(slot, self._begun.pop(slot), self._ends.pop(slot))
+            self._loop.report(slot, report)
             self._begin(slot)
 
     def _begin(self, slot: int) -> None:
-        trial = f"trial {self._count}"
-        if self._loop.next_work(trial) is not None:
-            self._count += 1
-            began = time.monotonic()
+        if self._loop.next_work(slot) is not None:
+            self._begun[slot] = began = time.monotonic()
             seconds = self._slice.seconds * self._random.lognormvariate(-0.02, 0.2)  # mean 1
-            self._begun[trial], self._ends[trial] = (slot, began), began + seconds
+            self._ends[slot] = began + seconds
 
     def _report(self, slot: int, began: float, ended: float) -> dict[str, Any]:
         task = self._loop.task

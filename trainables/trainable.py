@@ -1,13 +1,13 @@
-"""The Ray Tune trainable: one slot of a cell.
+"""The Ray Tune trainable: one slot of a cell, a trial of Tune's that lives as long as the cell.
 
-A trial is a piece of work for a slot: a *warm-up*, a *job* (one training that a black-box searcher
-asked for; one report), or a *chain* (a gradient-based search; a report for each evaluation). The
-actor is reused from trial to trial, so the data set and the libraries stay warm.
+A slot is handed one evaluation's work at a time: a *job* (one training that a black-box searcher
+asked for), or the next evaluation of its *chain* (a gradient-based search). In one call it reports
+what came of it and is handed what is next, so that an evaluation costs every searcher the same. The
+process, with the data set and the libraries, stays warm.
 
-What a slot reports is one JSON string, `REPORT`: Tune flattens nested results. Of an evaluation, a
-training that raised included, it has the columns of its record that a slot measures, beside what is
-for the cell alone: the ``slot``, when it ``worked``, and a ``trace`` of what raised. Of a chain
-that raised, it has why it ``failed``.
+A report is JSON. Of an evaluation, a training that raised included, it has the columns of its
+record that a slot measures, beside what is for the cell alone: the ``slot``, when it ``worked``,
+and a ``trace`` of what raised. Of a chain that raised, it has why it ``failed``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import json
 import math
 import os
 import socket
-import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,18 +42,21 @@ from trainables.task import Task
 from trainables.training_job import evaluate_job, kept_weights, save_weights
 from trainables.warm_up import warm_up, warm_up_forward_mode
 
-REPORT = "report"
+Work = dict[str, Any]
+
+THE_END = object()
 
 
 @dataclass(frozen=True)
 class SlotContext:
-    """What every slot of a cell needs to know: the same for all its trials.
+    """What every slot of a cell needs to know.
 
     Args:
         task: what is trained.
         searcher: who chooses the hyperparameters.
         seed: the cell's.
         width: how many slots the cell has.
+        next_work: takes a slot's report and returns its next work; None once the cell is over.
         scratch: a folder for what lives no longer than the cell (weights of incumbents, unfinished
             trainings).
         threads: how many threads of torch a slot may use.
@@ -67,6 +69,7 @@ class SlotContext:
     searcher: Searcher
     seed: int
     width: int
+    next_work: Callable[[dict[str, Any]], Work | None]
     scratch: Path
     threads: int = 1
     cores: tuple[int, ...] = ()
@@ -74,30 +77,25 @@ class SlotContext:
     controller: int | None = None
 
 
-def warm_up_work() -> dict[str, Any]:
-    """The config of a trial that warms its slot up, until it is ended."""
-    return {"work": "warm-up"}
-
-
-def job_work(job: Job) -> dict[str, Any]:
-    """The config of a trial that does one job."""
+def job_work(job: Job) -> Work:
+    """A job as work for a slot."""
     return {
         "work": "job",
         "training": job.training,
-        "configuration": json.dumps(job.configuration),
+        "configuration": job.configuration,
         "epochs": job.epochs,
     }
 
 
-def _job_of(work: dict[str, Any]) -> Job | None:
+def _job_of(work: Work) -> Job | None:
     """The job of `job_work`; None of any other work."""
     if work["work"] != "job":
         return None
-    return Job(work["training"], json.loads(work["configuration"]), work["epochs"])
+    return Job(work["training"], work["configuration"], work["epochs"])
 
 
-def chain_work(chain: Chain) -> dict[str, Any]:
-    """The config of a trial that runs a gradient-based search."""
+def chain_work(chain: Chain) -> Work:
+    """The next evaluation of a gradient-based search, as work for a slot."""
     return {"work": "chain", "index": chain.index, "of": chain.of}
 
 
@@ -106,10 +104,10 @@ class ScratchError(Exception):
 
 
 class SlotTrainable(tune.Trainable):
-    """Does the work that its trial's config names; reports evaluations."""
+    """Works on what its cell hands to it, until that is over. Its trial's config has its number."""
 
     def setup(self, config: dict[str, Any], context: SlotContext | None = None) -> None:
-        """Warm up the process, build the task, and take up the first trial's work."""
+        """Warm up the process, and build the task."""
         assert context is not None
         self._context = context
         if context.controller is not None:
@@ -122,46 +120,49 @@ class SlotTrainable(tune.Trainable):
             warm_up_forward_mode(self._device)
         self._instance = context.task.build(context.seed, self._device)
         self._brief = context.task.brief(context.seed, context.width)
+        self._chain: Iterator[Evaluation] | None = None
         self._best = {True: math.inf, False: math.inf}  # by "is it a full evaluation"
         self._identity = {
             "process": f"{socket.gethostname()}:{os.getpid()}",
+            "pid": os.getpid(),
+            "number": config["slot"],
             "gpus": [str(gpu) for gpu in ray.get_gpu_ids()] if ray.is_initialized() else [],
             "gpu": _gpu_name(self._device),
         }
         reset_peaks(self._device)
-        self.reset_config(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up another trial's work in the same process."""
-        self._job = _job_of(new_config)
-        self._work = self._evaluations(new_config)
-        return True
 
     def step(self) -> dict[str, Any]:
-        """Work until there is something to report."""
+        """Work until the cell is over."""
+        report: dict[str, Any] = {"warm": True, "slot": self._slot()}
+        while (work := self._context.next_work(report)) is not None:
+            report = self.work_on(work)
+        return {"done": True}
+
+    def work_on(self, work: Work) -> dict[str, Any]:
+        """The report of one evaluation's work."""
         began = clock(self._device)
-        report, worked = self._next(began)
+        report, worked = self._do(work, began)
         report["slot"] = self._slot()
         ended = clock(self._device)
         report["worked"] = (began, ended)
         if "parts" in report:  # the rest is the making of this report
-            own = ended - worked - report["parts"].get("observing", 0.0)
-            report["parts"]["orchestration"] = own
-        done = "warm" not in report and ("status" not in report or self._job is not None)
-        return {REPORT: json.dumps(report, allow_nan=False), "done": done}
+            parts = report["parts"]
+            making = ended - worked - parts.get("observing", 0.0)
+            parts["orchestration"] = parts.get("orchestration", 0.0) + making
+        return report
 
-    def _next(self, began: float) -> tuple[dict[str, Any], float]:
-        """What the work comes to next, and when it came to it."""
+    def _do(self, work: Work, began: float) -> tuple[dict[str, Any], float]:
+        """What the work comes to, and when it came to it."""
+        job = _job_of(work)
         try:
-            evaluation = next(self._work)
+            evaluation: object = self._train(job) if job else self._next_of_chain(work)
             worked = clock(self._device)
-            if evaluation is None:
-                return {"warm": True}, worked
-            report = self._describe(evaluation, worked - began)
+            if evaluation is THE_END:
+                return {"end": True, "parts": {"search": worked - began}}, worked
+            beside = "orchestration" if job else "search"
+            report = self._describe(evaluation, worked - began, beside)
             json.dumps(report, allow_nan=False)  # what is no JSON is its searcher's failure
             return report, worked
-        except StopIteration:
-            return {"end": True}, clock(self._device)
         except ScratchError as error:
             return {"disk": str(error)}, clock(self._device)
         except (Exception, SystemExit) as error:  # an errored trial would take its actor with it
@@ -169,7 +170,7 @@ class SlotTrainable(tune.Trainable):
                 raise
             worked = clock(self._device)
             why = f"{type(error).__name__}: {error}".splitlines()[0]
-            report = {"failed": why} if self._job is None else self._failed(self._job, why)
+            report = {"failed": why} if job is None else self._failed(job, why)
             report["cause"] = "out of memory" if out_of_memory(error) else "searcher error"
             report["parts"] = {"lost": worked - began}
             return report | {"trace": traceback.format_exc()}, worked
@@ -186,30 +187,30 @@ class SlotTrainable(tune.Trainable):
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Nothing to load: a cell that was cut short is rerun."""
 
-    def _evaluations(self, config: dict[str, Any]) -> Iterator[Evaluation | None]:
-        problem, brief, searcher = self._instance.inner, self._brief, self._context.searcher
-        if config["work"] == "warm-up":
-            while True:  # until every slot of the cell is warm
-                time.sleep(0.02)
-                yield None
-        elif self._job is not None:
-            yield evaluate_job(problem, brief, self._job, self._context.scratch / "trainings")
-        else:
-            assert not isinstance(searcher, BlackBoxSearcher)
-            yield from searcher.search(problem, brief, Chain(config["index"], config["of"]))
+    def _train(self, job: Job) -> Evaluation:
+        trainings = self._context.scratch / "trainings"
+        return evaluate_job(self._instance.inner, self._brief, job, trainings)
 
-    def _describe(self, evaluation: Evaluation, wall: float) -> dict[str, Any]:
+    def _next_of_chain(self, work: Work) -> object:
+        """The next evaluation of this slot's chain, or `THE_END` of it."""
+        if self._chain is None:
+            searcher = self._context.searcher
+            assert not isinstance(searcher, BlackBoxSearcher)
+            chain = Chain(work["index"], work["of"])
+            self._chain = iter(searcher.search(self._instance.inner, self._brief, chain))
+        return next(self._chain, THE_END)
+
+    def _describe(self, evaluation: object, wall: float, beside: str) -> dict[str, Any]:
         """The columns of an evaluation's record that a slot measures.
 
-        A loss above the ceiling, or none, is a divergence. ``wall``: how many seconds the searcher,
-        or the training, took for it.
+        A loss above the ceiling, or none, is a divergence. ``wall``: how many seconds it took;
+        ``beside``: the part of those of them that are no other part's.
         """
         evaluation = checked_evaluation(evaluation, self._brief)
         task, metrics = self._context.task, evaluation.metrics
         diverged = not (math.isfinite(metrics.loss) and metrics.loss <= task.loss_ceiling)
         parts = dict(evaluation.seconds)
-        if self._job is None:  # what its searcher did beside training and differentiating
-            parts["search"] = parts.get("search", 0.0) + max(wall - sum(parts.values()), 0.0)
+        parts[beside] = parts.get(beside, 0.0) + max(wall - sum(parts.values()), 0.0)
         began = clock(self._device)
         if not diverged:
             self._keep_if_best(evaluation)

@@ -23,8 +23,10 @@ from typing import Any
 
 from hpobench.running.cell_loop import CellLoop, Header
 from hpobench.running.cores import own_cores
+from hpobench.running.exchange import Exchange
 from hpobench.running.faults import Fault
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate, Outcome
+from trainables.line import Line
 from trainables.processes import alive, end_with
 from trainables.trainable import SlotContext
 from trainables.training_job import kept_weights
@@ -109,19 +111,23 @@ class CellActor:
     def _tune(self, cores: tuple[int, ...]) -> None:
         from hpobench.running.tune_adapter import tune_cell
 
-        spec = self._spec
-        context = SlotContext(
-            task=spec.cell.task,
-            searcher=spec.cell.searcher,
-            seed=spec.cell.seed,
-            width=spec.width,
-            scratch=self._scratch,
-            threads=spec.cpus,
-            cores=cores,
-            device="cuda" if spec.gpus else "cpu",
-            controller=os.getpid(),
-        )
-        tune_cell(self._loop, context, spec.cpus, spec.gpus, self._scratch)
+        spec, exchange = self._spec, Exchange(self._loop)
+        with exchange.answering(self._scratch) as address:
+            context = SlotContext(
+                task=spec.cell.task,
+                searcher=spec.cell.searcher,
+                seed=spec.cell.seed,
+                width=spec.width,
+                next_work=Line(address),
+                scratch=self._scratch,
+                threads=spec.cpus,
+                cores=cores,
+                device="cuda" if spec.gpus else "cpu",
+                controller=os.getpid(),
+            )
+            tune_cell(exchange, context, spec.cpus, spec.gpus, self._scratch)
+        if exchange.error is not None:
+            raise exchange.error
 
     def _settle(self, cores: tuple[int, ...]) -> Outcome:
         loop = self._loop
@@ -143,7 +149,7 @@ class CellActor:
 
     def _where(self, cores: tuple[int, ...]) -> dict[str, Any]:
         """The slice: its node, what that is, and which cores and GPUs of it."""
-        slots = sorted(self._loop.slots.values(), key=lambda slot: slot["slot"])
+        slots = [told for _, told in sorted(self._loop.slots.items())]
         return {
             "name": self._name,
             "node": socket.gethostname(),

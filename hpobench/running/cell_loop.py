@@ -1,9 +1,10 @@
 """What happens in a cell, without Ray: hand out work, take reports, keep the clock and the books.
 
-A cell goes through three phases. *Warming*: each slot gets a warm-up, and the clock starts when
-the last one is warm. *Running*: slots get jobs or chains, and each report that arrives within the
-budget becomes a line of ``evaluations.jsonl``. *Over*: the budget is spent, there is nothing left
-to try, or something failed.
+A cell goes through three phases. *Warming*: the clock starts when the last slot is warm.
+*Running*: a slot is handed one evaluation's work at a time, whichever searcher asks for it: a job,
+or the next evaluation of its chain. Each report that arrives within the budget becomes a line of
+``evaluations.jsonl``. *Over*: the budget is spent, there is nothing left to try, or something
+failed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from searchers.protocols import (
     checked_job,
 )
 from trainables.task import Task
-from trainables.trainable import chain_work, job_work, warm_up_work
+from trainables.trainable import chain_work, job_work
 
 Work = dict[str, Any]
 
@@ -67,20 +68,24 @@ class CellLoop:
     fault: Fault | None = None
     started: float | None = None
     ledger: Ledger = field(init=False)
-    slots: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What the slots' processes say of themselves, by process: the number of the slot, GPUs, …"""
+    slots: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """What the slots' processes say of themselves: which process it is, its GPUs, …"""
     memory: dict[str, int | None] = field(default_factory=lambda: {"host": None, "device": None})
     """Peak memory of a slot in bytes."""
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.width)
         self._suggester: Suggester | None = None
-        self._chains = 0
-        self._warming: set[str] = set()
-        self._warm: set[str] = set()
-        self._jobs: dict[str, Job] = {}
-        self._busy: set[str] = set()
-        self._trials: dict[str, int] = {}
+        self._chains: dict[int, Chain] = {}
+        self._ended: set[int] = set()
+        """Slots whose chains have ended."""
+        self._jobs: dict[int, Job] = {}
+        self._asked = 0
+        """How many jobs the searcher has asked for."""
+        self._trials: dict[int, int] = {}
+        """Slot → number of the job, or of the chain, that it has last worked on."""
+        self.busy: set[int] = set()
+        """Slots at work."""
         self._steps = self._ok = 0
         self._exhausted = False
         self._last_failure: tuple[str, Cause] = "", "searcher error"
@@ -97,7 +102,7 @@ class CellLoop:
         """Whose turn it is: the searcher's in this process, the slots', or nobody's."""
         if self._thinking:
             return "thinking"
-        return "training" if self._busy else "nothing"
+        return "training" if self.busy else "nothing"
 
     @property
     def over(self) -> bool:
@@ -113,55 +118,59 @@ class CellLoop:
             self._end("budget")
         return bool(self.ended)
 
-    def next_work(self, trial: str) -> Work | None:
-        """Work for a free slot, as the config of a new trial; None if there is none now."""
+    @property
+    def left(self) -> float | None:
+        """Seconds until the budget is spent; None if that has none, or does not run yet."""
+        if self.budget.kind != "seconds" or self.started is None:
+            return None
+        return max(self.budget.amount - self.clock(), 0.0)
+
+    def warm(self, slot: int, told: Mapping[str, Any]) -> None:
+        """A slot is warm, and tells what it is; once the last one is, the clock runs."""
+        self.stirred = self.now()
+        self._meet(slot, told)
+        if len(self.slots) == self.width and self.started is None:
+            self.started = self.now()
+
+    def next_work(self, slot: int) -> Work | None:
+        """The next evaluation's work for a free slot; None if there is none for it now."""
+        if self.over or self.started is None:
+            return None
+        work = self._guarded(self._work, slot)
         if self.over:
             return None
-        if self.started is None:
-            return self._warm_up(trial)
-        if len(self._busy) >= self.width:
-            return None
-        work = self._guarded(self._work, trial)
-        if self.over:
-            return None
-        if work is not None:
-            self._trials[trial] = len(self._trials)
-            self._busy.add(trial)
-            self.stirred = self.now()
-            self.ledger.handed(trial, self.clock())
-        else:
-            self.ledger.nothing_to_hand_out(self.clock())
-            if not self._busy:
+        if work is None:
+            self.ledger.nothing_for(slot, self.clock())
+            if self._nothing_left:
                 self._end("nothing left to try")
+            return None
+        self.busy.add(slot)
+        self.stirred = self.now()
+        self.ledger.handed(slot, self.clock())
         return work
 
-    def warm(self, trial: str, slot: Mapping[str, Any]) -> bool:
-        """A slot says that it is warm; True once all of them are (and the clock runs)."""
-        if trial not in self._warm:
-            self._warm.add(trial)
-            self.stirred = self.now()
-            self._meet(slot)
-        if len(self._warm) == self.width and self.started is None:
-            self.started = self.now()
-        return self.started is not None
-
-    def report(self, trial: str, report: dict[str, Any]) -> None:
-        """An evaluation has arrived, or word that one failed."""
-        if self.over or trial not in self._busy:
+    def report(self, slot: int, report: dict[str, Any]) -> None:
+        """An evaluation has arrived, or word that one failed, or that a chain has ended."""
+        if self.over or slot not in self.busy:
             return
         assert self.started is not None
         arrived = self.clock()
+        self.busy.discard(slot)
         self.stirred = self.now()
-        slot, (began, ended) = report.pop("slot"), report.pop("worked")
+        began, ended = report.pop("worked")
         interval = began - self.started, ended - self.started
-        number = self._meet(slot)
+        self._meet(slot, report.pop("slot"))
         self.log += [report.pop("trace")] if "trace" in report else []
-        job = self._jobs.get(trial)
+        job = self._jobs.pop(slot, None)
         if "disk" in report:
             self._fail(Fault(report["disk"], "disk full"))
             return
         if "failed" in report:
             self._fail(Fault(f"{self.searcher.name} failed: {report['failed']}", report["cause"]))
+            return
+        if "end" in report:
+            self._ended.add(slot)
+            self.ledger.reported(slot, report["parts"], *interval, arrived)
             return
         if report["status"] == "failed":
             self._last_failure = report["error"], report["cause"]
@@ -169,20 +178,13 @@ class CellLoop:
             self._end("budget")
             return
         self._steps += report["steps"]
-        self._write(trial, report, arrived, number, interval)
-        self.ledger.reported(trial, report["parts"], *interval, arrived)
+        self._write(slot, report, arrived, interval)
+        self.ledger.reported(slot, report["parts"], *interval, arrived)
         if job is not None:
             self._guarded(self._tell, job, report["validation_loss"])
 
-    def done(self, trial: str) -> None:
-        """A trial has ended; its slot is free."""
-        if not self.over:  # what the end cut off stays unfinished in the books
-            self.ledger.freed(trial)
-        self._busy.discard(trial)
-        self._jobs.pop(trial, None)
-
-    def lost(self, trial: str, fault: Fault) -> None:
-        """A trial's process is gone."""
+    def lost(self, fault: Fault) -> None:
+        """A slot's process is gone."""
         if not self.over:
             self._fail(fault)
 
@@ -204,29 +206,19 @@ class CellLoop:
         clock = self.clock()
         return min(clock, self.budget.amount) if self.budget.kind == "seconds" else clock
 
-    def _warm_up(self, trial: str) -> Work | None:
-        if len(self._warming) == self.width:
-            return None
-        self._warming.add(trial)
-        return warm_up_work()
-
-    def _meet(self, slot: Mapping[str, Any]) -> int:
-        """The number of a slot, by its process, and its peak memory so far."""
-        known = self.slots.setdefault(slot["process"], {"slot": len(self.slots), **slot})
+    def _meet(self, slot: int, told: Mapping[str, Any]) -> None:
+        """What a slot tells of itself, and its peak memory so far."""
+        self.slots[slot] = dict(told)
         for kind, most in self.memory.items():
-            seen = slot["memory"][kind]
+            seen = told["memory"][kind]
             if seen is not None:
                 self.memory[kind] = max(most or 0, seen)
-        return int(known["slot"])
 
-    def _work(self, trial: str) -> Work | None:
-        if self._enough_under_way() or self._exhausted:
-            return None
+    def _work(self, slot: int) -> Work | None:
         if not isinstance(self.searcher, BlackBoxSearcher):
-            if self._chains == self.width:
-                return None
-            self._chains += 1
-            return chain_work(Chain(self._chains - 1, self.width))
+            return self._next_of_chain(slot)
+        if self._exhausted or self._enough_under_way():
+            return None
         brief = self.task.brief(self.header.seed, self.width)
         if self._suggester is None:
             self._suggester = self.searcher.suggester(brief)
@@ -235,17 +227,30 @@ class CellLoop:
             self._exhausted = True
             return None
         job = checked_job(asked, brief)
-        self._jobs[trial] = job
+        self._jobs[slot], self._trials[slot] = job, self._asked
+        self._asked += 1
         return job_work(job)
+
+    def _next_of_chain(self, slot: int) -> Work | None:
+        if slot in self._ended:
+            return None
+        chain = self._chains.setdefault(slot, Chain(len(self._chains), self.width))
+        self._trials[slot] = chain.index
+        return chain_work(chain)
+
+    @property
+    def _nothing_left(self) -> bool:
+        """Whether no slot is at work, and none ever would be."""
+        of_chains = not isinstance(self.searcher, BlackBoxSearcher)
+        return not self.busy and (not of_chains or len(self._ended) == self.width)
 
     def _tell(self, job: Job, loss: float) -> None:
         assert self._suggester is not None
         self._suggester.tell(job, loss)
 
     def _enough_under_way(self) -> bool:
-        if self.budget.kind != "evaluations" or not isinstance(self.searcher, BlackBoxSearcher):
-            return False
-        return len(self.lines) + len(self._busy) >= self.budget.amount
+        under_way = len(self.lines) + len(self.busy)
+        return self.budget.kind == "evaluations" and under_way >= self.budget.amount
 
     def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Run the searcher's own code: its time is thinking, its exceptions are its failure."""
@@ -262,18 +267,18 @@ class CellLoop:
         finally:
             self._thinking = False
             self.stirred = ended = self.now()
-            if self.budget.kind == "seconds" and self.started is not None:
+            assert self.started is not None  # nobody is asked anything earlier
+            if self.budget.kind == "seconds":
                 ended = min(ended, self.started + self.budget.amount)
-            self.ledger.think(max(ended - began, 0.0))
+            self.ledger.think(began - self.started, ended - self.started)
             if fault is not None:
                 self._fail(fault)
 
     def _write(
         self,
-        trial: str,
+        slot: int,
         report: dict[str, Any],
         arrived: float,
-        slot: int,
         interval: tuple[float, float],
     ) -> None:
         measured = report | {
@@ -282,7 +287,7 @@ class CellLoop:
         }
         record = EvaluationRecord(
             **vars(self.header),
-            trial=self._trials[trial],
+            trial=self._trials[slot],
             evaluation=len(self.lines),
             **measured,
             seconds=round(arrived, 6),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import sys
@@ -20,14 +19,7 @@ from searchers.inner_problem import Metrics
 from searchers.protocols import Chain, Job
 from trainables.task import Instance
 from trainables.tasks import find_task
-from trainables.trainable import (
-    REPORT,
-    SlotContext,
-    SlotTrainable,
-    chain_work,
-    job_work,
-    warm_up_work,
-)
+from trainables.trainable import SlotContext, SlotTrainable, Work, chain_work, job_work
 from trainables.training_job import kept_weights
 
 QUADRATIC = find_task("quadratic")
@@ -46,7 +38,24 @@ class Losses:
         return Metrics(next(self._losses))
 
 
-def slot(tmp_path: Path, searcher: str = "random", losses: Iterable[float] | None = None):
+class Controller:
+    """Hands out work in order, and keeps what it is told."""
+
+    def __init__(self, *work: Work) -> None:
+        self._work = iter(work)
+        self.told: list[dict[str, Any]] = []
+
+    def __call__(self, report: dict[str, Any]) -> Work | None:
+        self.told.append(report)
+        return next(self._work, None)
+
+
+def slot(
+    tmp_path: Path,
+    searcher: str = "random",
+    losses: Iterable[float] | None = None,
+    controller: Controller | None = None,
+) -> SlotTrainable:
     task = QUADRATIC
     if losses is not None:
 
@@ -55,26 +64,31 @@ def slot(tmp_path: Path, searcher: str = "random", losses: Iterable[float] | Non
             return Instance(Losses(instance.inner, losses), instance.test)
 
         task = dataclasses.replace(QUADRATIC, build=build)
-    post = SlotContext(task, find_searcher(searcher), seed=0, width=1, scratch=tmp_path)
+    asked = controller or Controller()
+    context = SlotContext(task, find_searcher(searcher), 0, 1, next_work=asked, scratch=tmp_path)
     made = SlotTrainable.__new__(SlotTrainable)  # without Ray's own construction
-    made.setup(warm_up_work(), post)
+    made.setup({"slot": 3}, context)
     return made
 
 
-def do(made: SlotTrainable, training: int, epochs: int = 9) -> dict[str, Any]:
+def job(training: int, epochs: int = 9) -> Work:
     configuration = QUADRATIC.space.flatten(QUADRATIC.initial[0])
-    made.reset_config(job_work(Job(training, configuration, epochs)))
-    result = made.step()
-    assert result["done"]
-    return json.loads(result[REPORT])
+    return job_work(Job(training, configuration, epochs))
 
 
-def test_a_warm_up_goes_on_until_it_is_ended(tmp_path: Path) -> None:
-    made = slot(tmp_path)
-    for _ in range(3):
-        result = made.step()
-        assert json.loads(result[REPORT])["warm"]
-        assert not result.get("done")
+def do(made: SlotTrainable, training: int, epochs: int = 9) -> dict[str, Any]:
+    return made.work_on(job(training, epochs))
+
+
+def test_a_slot_says_that_it_is_warm_and_works_until_it_is_handed_nothing(tmp_path: Path) -> None:
+    controller = Controller(job(0), job(5, epochs=3))
+    result = slot(tmp_path, controller=controller).step()
+    assert result == {"done": True}
+    warm, first, second = controller.told
+    assert warm["warm"]
+    assert warm["slot"]["pid"] == os.getpid()
+    assert warm["slot"]["number"] == 3
+    assert [(told["training"], told["budget"]) for told in (first, second)] == [(0, 9), (5, 3)]
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf, 1e9])
@@ -96,8 +110,7 @@ def test_weights_are_kept_for_every_possible_incumbent_and_no_other(tmp_path: Pa
 
 def test_a_chain_reports_what_its_searcher_yields(tmp_path: Path) -> None:
     made = slot(tmp_path, "fds")
-    made.reset_config(chain_work(Chain(0, 2)))
-    reports = [json.loads(made.step()[REPORT]) for _ in range(4)]
+    reports = [made.work_on(chain_work(Chain(0, 2))) for _ in range(4)]
     brief = dataclasses.replace(QUADRATIC.brief(0, 1))
     problem = QUADRATIC.build(0, made._device).inner
     expected = islice(find_searcher("fds").search(problem, brief, Chain(0, 2)), 4)
@@ -110,7 +123,7 @@ def test_an_exception_in_a_training_is_a_report(tmp_path: Path) -> None:
     made = slot(tmp_path, losses=[])
     report = do(made, 0)
     assert report["status"] == "failed"
-    assert report["error"].startswith("RuntimeError")  # a generator's StopIteration
+    assert report["error"].startswith("StopIteration")
     assert report["validation_loss"] == QUADRATIC.loss_ceiling
     assert report["hyperparameters"] == QUADRATIC.space.flatten(QUADRATIC.initial[0])
     assert report["parts"]["lost"] > 0
@@ -149,12 +162,8 @@ def left_over(made: SlotTrainable, searcher: str) -> list[float]:
     """Of five reports, the seconds that a slot worked beside their parts."""
     left = []
     for number in range(5):
-        if searcher == "random":
-            report = do(made, number)
-        else:
-            if number == 0:
-                made.reset_config(chain_work(Chain()))
-            report = json.loads(made.step()[REPORT])
+        work = job(number) if searcher == "random" else chain_work(Chain())
+        report = made.work_on(work)
         began, ended = report["worked"]
         left.append(ended - began - sum(report["parts"].values()))
         assert min(report["parts"].values()) >= 0
@@ -186,20 +195,39 @@ def test_a_slot_says_what_it_is(tmp_path: Path) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Babbler:
-    """A gradient-based searcher whose notes are not JSON."""
+class Odd:
+    """A gradient-based searcher that yields what it is told to."""
 
-    name: str = "babbler"
+    yields: tuple[Any, ...]
+    name: str = "odd"
 
     def search(self, problem, brief, chain):
-        for evaluation in find_searcher("rmd").search(problem, brief, chain):
-            yield dataclasses.replace(evaluation, notes={"gain": math.nan})
+        for what, evaluation in zip(
+            self.yields, find_searcher("rmd").search(problem, brief, chain), strict=False
+        ):
+            yield what(evaluation)
+
+
+def odd_reports(tmp_path: Path, *yields: Any) -> list[dict[str, Any]]:
+    made = slot(tmp_path, "rmd")
+    made._context = dataclasses.replace(made._context, searcher=Odd(yields))
+    return [made.work_on(chain_work(Chain())) for _ in range(len(yields) + 1)]
 
 
 def test_notes_that_are_not_json_are_the_searchers_failure(tmp_path: Path) -> None:
-    made = slot(tmp_path)
-    made._context = dataclasses.replace(made._context, searcher=Babbler())
-    made.reset_config(chain_work(Chain()))
-    result = made.step()
-    assert result["done"]
-    assert "ValueError" in json.loads(result[REPORT])["failed"]
+    report, *_ = odd_reports(
+        tmp_path, lambda evaluation: dataclasses.replace(evaluation, notes={"gain": math.nan})
+    )
+    assert "ValueError" in report["failed"]
+
+
+def test_what_is_no_evaluation_is_the_searchers_failure(tmp_path: Path) -> None:
+    report, *_ = odd_reports(tmp_path, lambda evaluation: None)
+    assert "None, which is not an Evaluation" in report["failed"]
+
+
+def test_a_chain_says_that_it_has_come_to_its_end(tmp_path: Path) -> None:
+    first, last = odd_reports(tmp_path, lambda evaluation: evaluation)
+    assert first["status"] == "ok"
+    assert last["end"]
+    assert last["parts"].keys() == {"search", "orchestration"}

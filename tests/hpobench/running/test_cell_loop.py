@@ -69,15 +69,14 @@ def control(
 def slot(process: int, host: int = 100, device: int | None = None) -> dict[str, Any]:
     """What a slot's process says of itself."""
     memory = {"host": host, "device": device}
-    return {"process": f"here:{process}", "gpus": [], "gpu": None, "memory": memory}
+    told = {"process": f"here:{process}", "pid": process, "number": process}
+    return {**told, "memory": memory}
 
 
 def warm_up(cell: CellLoop) -> None:
-    for i in range(cell.width):
-        assert cell.next_work(f"w{i}") == {"work": "warm-up"}
-    assert cell.next_work("too many") is None
-    for i in range(cell.width):
-        assert cell.warm(f"w{i}", slot(i)) == (i == cell.width - 1)
+    for number in range(cell.width):
+        assert cell.next_work(number) is None
+        cell.warm(number, slot(number))
 
 
 def report(
@@ -105,6 +104,12 @@ def raised(clock: Clock, cause: str = "searcher error") -> dict[str, Any]:
     return {"cause": cause, "trace": "Traceback …", **worked}
 
 
+def end_of_chain(clock: Clock, since: float) -> dict[str, Any]:
+    """What a slot says that has worked since then, and found its chain at its end."""
+    parts = {"search": clock.time - since}
+    return {"end": True, "slot": slot(0), "worked": (since, clock.time), "parts": parts}
+
+
 def failure(clock: Clock, why: str, cause: str = "searcher error") -> dict[str, Any]:
     """What a slot says of a training that raised."""
     ceiling = find_task("quadratic").loss_ceiling
@@ -115,41 +120,47 @@ def failure(clock: Clock, why: str, cause: str = "searcher error") -> dict[str, 
 def test_the_clock_starts_when_the_last_slot_is_warm() -> None:
     clock = Clock()
     cell = control(clock, width=2)
-    cell.next_work("w0")
-    cell.next_work("w1")
     clock.time += 50
-    assert not cell.warm("w0", slot(0))
-    assert not cell.warm("w0", slot(0))  # a slot that reports twice is one slot
+    cell.warm(0, slot(0))
+    cell.warm(0, slot(0))  # a slot that says so twice is one slot
     assert cell.clock() == 0
-    assert cell.warm("w1", slot(1))
+    assert cell.next_work(0) is None
+    cell.warm(1, slot(1))
     clock.time += 2
     assert cell.clock() == 2
+    assert cell.next_work(0) is not None
 
 
-def test_never_more_under_way_than_slots() -> None:
+def test_a_slot_is_handed_its_next_work_when_it_has_reported() -> None:
     clock = Clock()
     cell = control(clock, width=2)
     warm_up(cell)
-    assert cell.next_work("a") is not None
-    assert cell.next_work("b") is not None
-    assert cell.next_work("c") is None
-    cell.report("a", report(clock, 0))
-    assert cell.next_work("c") is None  # until its trial has ended
-    cell.done("a")
-    assert cell.next_work("c")["training"] == 2
+    assert [cell.next_work(number)["training"] for number in (1, 0)] == [0, 1]
+    assert cell.busy == {0, 1}
+    cell.report(1, report(clock, 0))
+    assert cell.busy == {0}
+    assert cell.next_work(1)["training"] == 2
+
+
+def test_a_report_of_a_slot_that_was_handed_nothing_is_none() -> None:
+    clock = Clock()
+    cell = control(clock, width=2)
+    warm_up(cell)
+    cell.next_work(0)
+    cell.report(1, report(clock, 0))
+    assert cell.lines == []
 
 
 def test_a_report_after_the_budget_is_discarded() -> None:
     clock = Clock()
     cell = control(clock)
     warm_up(cell)
-    cell.next_work("a")
+    cell.next_work(0)
     clock.time += 9.999
-    cell.report("a", report(clock, 0))
-    cell.done("a")
-    cell.next_work("b")
+    cell.report(0, report(clock, 0))
+    cell.next_work(0)
     clock.time += 0.002
-    cell.report("b", report(clock, 1, loss=0.0))
+    cell.report(0, report(clock, 1, loss=0.0))
     assert cell.over
     assert cell.ended == "budget"
     lines = cell.lines
@@ -161,16 +172,14 @@ def test_a_budget_in_evaluations_is_met_exactly() -> None:
     clock = Clock()
     cell = control(clock, budget=Budget(3, "evaluations"), width=2)
     warm_up(cell)
-    cell.next_work("a")
-    cell.next_work("b")
-    cell.report("a", report(clock, 0))
-    cell.done("a")
-    assert cell.next_work("c") is not None
-    cell.report("b", report(clock, 1))
-    cell.done("b")
-    assert cell.next_work("d") is None  # the third is under way
+    cell.next_work(0)
+    cell.next_work(1)
+    cell.report(0, report(clock, 0))
+    assert cell.next_work(0) is not None
+    cell.report(1, report(clock, 1))
+    assert cell.next_work(1) is None  # the third is under way
     assert not cell.over
-    cell.report("c", report(clock, 2))
+    cell.report(0, report(clock, 2))
     assert cell.over
     assert len(cell.lines) == 3
 
@@ -180,9 +189,8 @@ def test_a_budget_in_steps_discards_what_goes_beyond() -> None:
     cell = control(clock, budget=Budget(20, "steps"))
     warm_up(cell)
     for n in range(3):
-        cell.next_work(str(n))
-        cell.report(str(n), report(clock, n))
-        cell.done(str(n))
+        cell.next_work(0)
+        cell.report(0, report(clock, n))
     assert cell.ended == "budget"
     lines = cell.lines
     assert [line["steps"] for line in lines] == [9, 18]
@@ -190,14 +198,13 @@ def test_a_budget_in_steps_discards_what_goes_beyond() -> None:
 
 def test_a_searcher_with_nothing_left_ends_its_cell() -> None:
     clock = Clock()
-    cell = control(clock, Scripted(jobs=1))
+    cell = control(clock, Scripted(jobs=1), width=2)
     warm_up(cell)
-    cell.next_work("a")
-    assert cell.next_work("b") is None
+    cell.next_work(0)
+    assert cell.next_work(1) is None
     assert not cell.over  # the last job is under way
-    cell.report("a", report(clock, 0))
-    cell.done("a")
-    assert cell.next_work("b") is None
+    cell.report(0, report(clock, 0))
+    assert cell.next_work(1) is None
     assert cell.ended == "nothing left to try"
 
 
@@ -205,10 +212,9 @@ def test_a_searcher_that_raises_fails_its_cell_in_one_line() -> None:
     clock = Clock()
     cell = control(clock, Scripted(raises_at=1))
     warm_up(cell)
-    cell.next_work("a")
-    cell.report("a", report(clock, 0))
-    cell.done("a")
-    assert cell.next_work("b") is None
+    cell.next_work(0)
+    cell.report(0, report(clock, 0))
+    assert cell.next_work(0) is None
     assert cell.over
     assert cell.fault is not None
     assert cell.fault.why == "scripted failed: RuntimeError: no more ideas"
@@ -221,11 +227,10 @@ def test_a_failed_training_is_data_and_all_failed_is_a_fault() -> None:
     clock = Clock()
     cell = control(clock, Scripted(jobs=2))
     warm_up(cell)
-    for name in "ab":
-        cell.next_work(name)
-        cell.report(name, failure(clock, "ValueError: bad layer"))
-        cell.done(name)
-    cell.next_work("c")
+    for _ in range(2):
+        cell.next_work(0)
+        cell.report(0, failure(clock, "ValueError: bad layer"))
+    cell.next_work(0)
     cell.close()
     lines = cell.lines
     assert [line["status"] for line in lines] == ["failed", "failed"]
@@ -242,10 +247,9 @@ def test_a_training_out_of_memory_is_data_that_says_so() -> None:
     clock = Clock()
     cell = control(clock, Scripted(jobs=1))
     warm_up(cell)
-    cell.next_work("a")
-    cell.report("a", failure(clock, "OutOfMemoryError: CUDA", "out of memory"))
-    cell.done("a")
-    cell.next_work("b")
+    cell.next_work(0)
+    cell.report(0, failure(clock, "OutOfMemoryError: CUDA", "out of memory"))
+    cell.next_work(0)
     cell.close()
     assert cell.lines[0]["cause"] == "out of memory"
     assert cell.fault is not None
@@ -256,8 +260,8 @@ def test_a_chain_that_raises_fails_its_cell_in_one_line() -> None:
     clock = Clock()
     cell = control(clock, find_searcher("fds"))
     warm_up(cell)
-    cell.next_work("a")
-    cell.report("a", {"failed": "ValueError: no gradient", **raised(clock)})
+    cell.next_work(0)
+    cell.report(0, {"failed": "ValueError: no gradient", **raised(clock)})
     assert cell.over
     assert cell.fault is not None
     assert cell.fault.why == "fds failed: ValueError: no gradient"
@@ -269,9 +273,9 @@ def test_a_slot_whose_disk_is_full_ends_the_cell_and_blames_nobody() -> None:
     clock = Clock()
     cell = control(clock)
     warm_up(cell)
-    cell.next_work("a")
+    cell.next_work(0)
     worked = {"slot": slot(0), "worked": (clock.time, clock.time)}
-    cell.report("a", {"disk": "t0.npz: No space left on device", **worked})
+    cell.report(0, {"disk": "t0.npz: No space left on device", **worked})
     assert cell.over
     assert cell.fault is not None
     assert cell.fault.cause == "disk full"
@@ -282,8 +286,8 @@ def test_a_lost_worker_voids_the_attempt() -> None:
     clock = Clock()
     cell = control(clock)
     warm_up(cell)
-    cell.next_work("a")
-    cell.lost("a", Fault("a worker was lost: killed", "worker lost"))
+    cell.next_work(0)
+    cell.lost(Fault("a worker was lost: killed", "worker lost"))
     assert cell.over
     assert cell.fault is not None
     assert cell.fault.cause == "worker lost"
@@ -293,9 +297,9 @@ def test_a_worker_lost_after_the_end_changes_nothing() -> None:
     clock = Clock()
     cell = control(clock)
     warm_up(cell)
-    cell.next_work("a")
+    cell.next_work(0)
     clock.time += 11
-    cell.lost("a", Fault("a worker was lost: killed", "worker lost"))
+    cell.lost(Fault("a worker was lost: killed", "worker lost"))
     assert cell.ended == "budget"
     assert cell.fault is None
 
@@ -304,27 +308,49 @@ def test_gradient_based_searchers_get_a_chain_for_each_slot() -> None:
     clock = Clock()
     cell = control(clock, find_searcher("fds"), width=2)
     warm_up(cell)
-    assert cell.next_work("a") == {"work": "chain", "index": 0, "of": 2}
-    assert cell.next_work("b") == {"work": "chain", "index": 1, "of": 2}
-    cell.report("a", report(clock, 0))
-    cell.report("b", report(clock, 1))
-    cell.report("a", report(clock, 2))
+    assert cell.next_work(0) == {"work": "chain", "index": 0, "of": 2}
+    assert cell.next_work(1) == {"work": "chain", "index": 1, "of": 2}
+    cell.report(0, report(clock, 0))
+    cell.report(1, report(clock, 1))
+    assert cell.next_work(0) == {"work": "chain", "index": 0, "of": 2}  # its next evaluation
+    cell.report(0, report(clock, 2))
     trials = [line["trial"] for line in cell.lines]
     assert trials == [0, 1, 0]
+
+
+def test_a_cell_ends_when_all_its_chains_have() -> None:
+    clock = Clock()
+    cell = control(clock, find_searcher("fds"), width=2)
+    warm_up(cell)
+    cell.next_work(0)
+    clock.time += 2
+    cell.report(0, end_of_chain(clock, since=clock.time - 2))
+    assert cell.next_work(0) is None
+    assert not cell.over  # the other slot has not even asked yet
+    cell.next_work(1)
+    clock.time += 3
+    assert cell.next_work(0) is None
+    cell.report(1, end_of_chain(clock, since=clock.time - 3))
+    assert cell.next_work(1) is None
+    assert cell.ended == "nothing left to try"
+    books = cell.ledger.as_json(0)
+    assert books["parts"]["search"] == 2 + 3
+    assert books["parts"]["idle"] == 3
+    assert books["parts"]["orchestration"] == 2
+    assert books["residual"] == 0
 
 
 def test_the_books_add_up() -> None:
     clock = Clock()
     cell = control(clock, width=2)
     warm_up(cell)
-    cell.next_work("a")
-    cell.next_work("b")
+    cell.next_work(0)
+    cell.next_work(1)
     clock.time += 3
     worked = {"train": 2.0, "validation": 0.5, "orchestration": 0.1}
-    cell.report("a", report(clock, 0, since=clock.time - 2.6, parts=worked))
-    cell.done("a")
+    cell.report(0, report(clock, 0, since=clock.time - 2.6, parts=worked))
     clock.time += 1
-    cell.next_work("c")
+    cell.next_work(0)
     clock.time += 20
     assert cell.over
     cell.close()
@@ -341,11 +367,10 @@ def test_what_a_slot_leaves_out_shows_in_the_books() -> None:
     clock = Clock()
     cell = control(clock)
     warm_up(cell)
-    cell.next_work("a")
+    cell.next_work(0)
     clock.time += 5
-    cell.report("a", report(clock, 0, since=clock.time - 5, parts={"train": 4.0}))
-    cell.done("a")
-    cell.next_work("b")
+    cell.report(0, report(clock, 0, since=clock.time - 5, parts={"train": 4.0}))
+    cell.next_work(0)
     clock.time += 5
     assert cell.over
     assert cell.ledger.as_json(0)["residual"] == pytest.approx(0.1)
@@ -366,14 +391,13 @@ def test_whose_turn_it_is_and_since_when_is_known_from_outside() -> None:
     warm_up(cell)
     assert cell.doing == "nothing"
     clock.time += 1
-    cell.next_work("a")
+    cell.next_work(0)
     assert seen == [("thinking", 5, 5)]
     assert cell.doing == "training"
     clock.time += 2
     assert clock.time - cell.stirred == 2
-    cell.report("a", report(clock, 0))
+    cell.report(0, report(clock, 0))
     assert clock.time == cell.stirred
-    cell.done("a")
     assert cell.doing == "nothing"
 
 
@@ -388,7 +412,7 @@ def test_thinking_counts_up_to_the_end_of_the_budget_and_no_further() -> None:
 
     cell = control(clock, Slow())
     warm_up(cell)
-    assert cell.next_work("a") is None
+    assert cell.next_work(0) is None
     assert cell.over
     assert cell.lines == []
     books = cell.ledger.as_json(0)
@@ -400,13 +424,12 @@ def test_lines_say_which_slot_worked_on_them_and_when() -> None:
     clock = Clock()
     cell = control(clock, width=2)
     warm_up(cell)
-    for trial, process in (("a", 1), ("b", 0), ("c", 1)):
+    for number in (1, 0, 1):
         clock.time += 1
-        cell.next_work(trial)
+        cell.next_work(number)
         clock.time += 1
         said = report(clock, 0, since=clock.time - 0.75)
-        cell.report(trial, {**said, "slot": slot(process)})
-        cell.done(trial)
+        cell.report(number, {**said, "slot": slot(number)})
     found = [(line["slot"], line["began"], line["ended"], line["seconds"]) for line in cell.lines]
     assert found == [(1, 1.25, 2, 2), (0, 3.25, 4, 4), (1, 5.25, 6, 6)]
     assert not {"worked", "trace"} & cell.lines[0].keys()
@@ -417,10 +440,9 @@ def test_memory_is_the_peak_over_all_slots() -> None:
     cell = control(clock, width=2)
     warm_up(cell)
     assert cell.memory == {"host": 100, "device": None}
-    for trial, host, device in (("a", 700, 5), ("b", 300, 9)):
-        cell.next_work(trial)
-        cell.report(trial, {**report(clock, 0), "slot": slot(0, host, device)})
-        cell.done(trial)
+    for number, host, device in ((0, 700, 5), (1, 300, 9)):
+        cell.next_work(number)
+        cell.report(number, {**report(clock, 0), "slot": slot(number, host, device)})
     assert cell.memory == {"host": 700, "device": 9}
 
 
@@ -444,5 +466,5 @@ def test_a_job_that_makes_no_sense_is_the_searchers_failure(job, said) -> None:
     clock = Clock()
     cell = control(clock, Odd())
     warm_up(cell)
-    assert cell.next_work("a") is None
+    assert cell.next_work(0) is None
     assert said in str(cell.fault)

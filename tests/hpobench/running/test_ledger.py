@@ -17,88 +17,86 @@ GRAIN = 1 / 64  # seconds that floats add up exactly
 class Slots:
     """A cell's slots, each second of theirs booked where it belongs, moment by moment.
 
-    The searcher thinks beside the slots at work; it is told of a trial's end before the next.
+    The searcher thinks beside the slots at work. A slot that has done its work reports at once; its
+    report arrives when the loop comes to it, at the next event of that slot.
     """
 
     width: int
     now: float = 0.0
     doing: list[str] = field(default_factory=list)
     booked: dict[str, float] = field(default_factory=dict)
-    pending: dict[int, float] = field(default_factory=dict)
-    """Of busy slots: since when nothing was heard of them."""
+    since: dict[int, float] = field(default_factory=dict)
+    """Of busy slots: since when."""
+    ended: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """Of slots whose report is on its way: when they began and ended."""
     left_out: float = 0.0
-    trials: int = 0
-    names: dict[int, str] = field(default_factory=dict)
-    """Of busy slots: their trials."""
 
     def __post_init__(self) -> None:
         self.doing = ["orchestration"] * self.width
         self.ledger = Ledger(self.width)
-        self.order = list(range(self.width))
-        """The slots in the order in which they came free: the first is handed work first."""
 
     def book(self, part: str, seconds: float) -> None:
         self.booked[part] = self.booked.get(part, 0.0) + seconds
 
     def pass_by(self, seconds: float, thinking: bool = False) -> None:
         """Time goes by: slots without work wait for the searcher, or for the framework, or idle."""
-        self.now += seconds
+        before, self.now = self.now, self.now + seconds
         for state in self.doing:
             if state != "busy":
                 self.book("search" if thinking else state, seconds)
         if thinking:
-            self.ledger.think(seconds)
+            self.ledger.think(before, self.now)
 
-    def hand_out(self) -> None:
-        if self.order:
-            self.ledger.handed(f"t{self.trials}", self.now)
-            slot = self.order.pop(0)
-            self.doing = ["orchestration" if s == "idle" else s for s in self.doing]
-            self.doing[slot], self.names[slot] = "busy", f"t{self.trials}"
-            self.pending[slot] = self.now
-            self.trials += 1
+    def hand_out(self, slot: int) -> None:
+        if self.doing[slot] in ("orchestration", "idle") and slot not in self.ended:
+            self.ledger.handed(slot, self.now)
+            self.doing[slot], self.since[slot] = "busy", self.now
 
-    def nothing(self) -> None:
-        self.ledger.nothing_to_hand_out(self.now)
-        self.doing = ["busy" if state == "busy" else "idle" for state in self.doing]
+    def nothing(self, slot: int) -> None:
+        if self.doing[slot] != "busy" and slot not in self.ended:
+            self.ledger.nothing_for(slot, self.now)
+            self.doing[slot] = "idle"
 
-    def report(self, slot: int, there: float, back: float, missing: float) -> None:
-        """A slot tells what it did in a share of the time since it was last heard of."""
-        since = self.pending[slot]
-        began = since + there * (self.now - since)
-        ended = self.now - back * (self.now - began)
+    def end(self, slot: int, there: float) -> None:
+        """A slot has done its work, after a share of its time had gone by on the way there."""
+        if self.doing[slot] == "busy":
+            since = self.since.pop(slot)
+            began = since + there * (self.now - since)
+            self.ended[slot] = began, self.now
+            self.book("orchestration", began - since)
+            self.doing[slot] = "orchestration"
+
+    def report(self, slot: int, missing: float) -> None:
+        """The report of a slot arrives, which may forget a share of what it did."""
+        if slot not in self.ended:
+            return
+        began, ended = self.ended.pop(slot)
         spent = ended - began
-        said = {"train": spent * 0.75 - missing, "its_own": spent * 0.25}
-        self.ledger.reported(self.names[slot], said, began, ended, self.now)
-        self.book("orchestration", (began - since) + (self.now - ended))
+        said = {"train": spent * (0.75 - missing), "its_own": spent * 0.25}
+        self.ledger.reported(slot, said, began, ended, self.now)
         self.book("train", said["train"])
         self.book("search", said["its_own"])  # what nobody knows is a searcher's own
-        self.left_out += missing
-        self.pending[slot] = self.now
-
-    def free(self, slot: int, told: float) -> None:
-        """Its trial is over with its report, which the searcher is told first."""
-        del self.pending[slot]
-        self.doing[slot] = "orchestration"
-        self.pass_by(told, thinking=True)
-        self.ledger.freed(self.names[slot])
-        self.order.append(slot)
+        self.left_out += spent * missing
 
     def close(self) -> None:
-        for since in self.pending.values():
+        for slot in list(self.ended):
+            self.report(slot, 0.0)
+        for since in self.since.values():
             self.book("unfinished", self.now - since)
         self.ledger.close(self.now)
 
 
 moments = st.integers(0, 640).map(lambda n: n * GRAIN)
 shares = st.sampled_from([0.0, 0.25, 0.5])
+numbers = st.integers(0, 3)
 events = st.lists(
     st.one_of(
         st.tuples(st.just("wait"), moments),
         st.tuples(st.just("think"), moments),
-        st.tuples(st.just("hand out")),
-        st.tuples(st.just("nothing")),
-        st.tuples(st.just("report"), st.integers(0, 3), shares, shares, st.none() | moments),
+        st.tuples(st.just("hand out"), numbers),
+        st.tuples(st.just("nothing"), numbers),
+        st.tuples(st.just("end"), numbers, shares),
+        st.tuples(st.just("report"), numbers),
     ),
     max_size=60,
 )
@@ -112,19 +110,16 @@ def simulate(width: int, happened: list[tuple], missing: float) -> Slots:
             slots.pass_by(*how)
         elif what == "think":
             slots.pass_by(*how, thinking=True)
-        elif what == "hand out":
-            slots.hand_out()
-        elif what == "nothing":
-            slots.nothing()
         else:
-            which, there, back, told = how
-            busy = sorted(slots.pending)
-            if busy:
-                slot = busy[which % len(busy)]
-                elapsed = slots.now - slots.pending[slot]
-                slots.report(slot, there, back, missing * elapsed * (1 - there) * (1 - back) / 2)
-                if told is not None:
-                    slots.free(slot, told)
+            slot, *more = how[0] % width, *how[1:]
+            if what == "hand out":
+                slots.hand_out(slot)
+            elif what == "nothing":
+                slots.nothing(slot)
+            elif what == "end":
+                slots.end(slot, *more)
+            else:
+                slots.report(slot, missing)
     slots.close()
     return slots
 
@@ -146,7 +141,7 @@ def test_every_second_is_booked_where_it_belongs(width: int, happened: list[tupl
     assert slots.ledger.parts == pytest.approx(expected, abs=1e-9)
 
 
-@given(st.integers(1, 4), events, st.sampled_from([-0.5, 0.5, 1.0]))
+@given(st.integers(1, 4), events, st.sampled_from([-0.25, 0.25, 0.5]))
 def test_the_residual_is_what_workers_leave_out(
     width: int, happened: list[tuple], missing: float
 ) -> None:
@@ -159,9 +154,9 @@ def test_the_residual_is_what_workers_leave_out(
 def test_thinking_costs_every_slot_that_waits_for_it() -> None:
     """Three slots; one is busy while the searcher thinks for 6 s, one has no work for it."""
     ledger = Ledger(3)
-    ledger.handed("busy", 0.0)
-    ledger.think(6.0)
-    ledger.handed("waited", 6.0)
+    ledger.handed(0, 0.0)
+    ledger.think(0.0, 6.0)
+    ledger.handed(1, 6.0)
     ledger.close(8.0)
     assert ledger.parts["search"] == 12
     assert ledger.parts["unfinished"] == 8 + 2
@@ -169,20 +164,34 @@ def test_thinking_costs_every_slot_that_waits_for_it() -> None:
     assert ledger.residual == 0
 
 
-def test_slots_are_idle_until_something_is_handed_out() -> None:
+def test_a_report_that_waits_for_thinking_waits_for_the_searcher() -> None:
+    """It has ended at 3 s; from 2 to 6 s the searcher thinks of another slot's next training."""
+    ledger = Ledger(1)
+    ledger.handed(0, 0.0)
+    ledger.think(2.0, 6.0)
+    ledger.reported(0, {"train": 3.0}, 0.0, 3.0, 6.5)
+    ledger.close(7.0)
+    assert ledger.parts["search"] == 3
+    assert ledger.parts["orchestration"] == 0.5 + 0.5
+    assert ledger.residual == 0
+
+
+def test_a_slot_is_idle_until_it_is_handed_something() -> None:
     ledger = Ledger(2)
-    ledger.nothing_to_hand_out(1.0)
-    ledger.handed("a", 3.0)  # from here on there is something: the other waits for the framework
-    ledger.handed("b", 3.5)
+    ledger.nothing_for(0, 1.0)
+    ledger.nothing_for(1, 1.0)
+    ledger.handed(0, 3.0)
+    ledger.handed(1, 3.5)
     ledger.close(4.0)
-    assert ledger.parts["idle"] == 2 + 2
-    assert ledger.parts["orchestration"] == 1 + 1 + 0.5
+    assert ledger.parts["idle"] == 2 + 2.5
+    assert ledger.parts["orchestration"] == 1 + 1
+    assert ledger.parts["unfinished"] == 1 + 0.5
 
 
 def test_json_holds_every_part_and_the_residual() -> None:
     ledger = Ledger(1)
-    ledger.handed("a", 0.0)
-    ledger.reported("a", {"train": 3.0}, 0.0, 4.0, 4.0)
+    ledger.handed(0, 0.0)
+    ledger.reported(0, {"train": 3.0}, 0.0, 4.0, 4.0)
     ledger.close(4.0)
     said = ledger.as_json(1.25)
     assert said["startup"] == 1.25

@@ -13,6 +13,7 @@ from ray.tune.registry import get_trainable_cls
 from hpobench import Budget
 from hpobench.running import tune_adapter
 from hpobench.running.cell_loop import CellLoop, Header
+from hpobench.running.exchange import Exchange
 from searchers.catalog import find_searcher
 from trainables.tasks import find_task
 from trainables.trainable import SlotContext
@@ -38,7 +39,8 @@ def test_cells_of_one_ray_job_never_get_each_others_trainable(
     for name in ("random", "fds"):
         searcher = find_searcher(name)
         loop = CellLoop(Header("c", task.name, name, 0, 1), task, searcher, Budget(1), 1)
-        tune_adapter.tune_cell(loop, SlotContext(task, searcher, 0, 1, tmp_path), 1, 0.0, tmp_path)
+        context = SlotContext(task, searcher, 0, 1, lambda report: None, tmp_path)
+        tune_adapter.tune_cell(Exchange(loop), context, 1, 0.0, tmp_path)
     one, other = map(Experiment.get_trainable_name, names)
     assert one != other
     assert get_trainable_cls(one) is not get_trainable_cls(other)

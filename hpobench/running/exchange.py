@@ -1,0 +1,127 @@
+"""Where a cell's slots tell what they measured, and are handed what is next, in one call.
+
+Every slot is answered in a thread of its own; one at a time has the cell's loop. Nothing is handed
+out ahead of time: a searcher sees every result that there is before it proposes again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingMixIn, UnixStreamServer
+from typing import Any
+
+from hpobench.running.cell_loop import CellLoop, Work
+from hpobench.running.faults import Fault
+
+LONGEST_ADDRESS = 100
+"""Of a Unix socket, in bytes: systems allow 104 or 108."""
+
+
+class Exchange:
+    """The slots' and Ray Tune's way to a cell's loop."""
+
+    def __init__(self, loop: CellLoop) -> None:
+        self._loop = loop
+        self._changed = threading.Condition()
+        self.error: BaseException | None = None
+        """What went wrong here while a slot was answered."""
+
+    def next_work(self, report: dict[str, Any]) -> Work | None:
+        """Take what a slot tells, and wait until there is work for it.
+
+        Args:
+            report: of what it was handed last; at first, that it is warm.
+
+        Returns:
+            Its next work; None once the cell is over.
+        """
+        slot = report["slot"]["number"]
+        with self._changed:
+            if "warm" in report:
+                self._loop.warm(slot, report["slot"])
+            else:
+                self._loop.report(slot, report)
+            work = self._loop.next_work(slot)
+            self._changed.notify_all()  # there may be work for others now, or none for anybody
+            while work is None and not self._loop.over:
+                self._changed.wait(self._loop.left)
+                work = self._loop.next_work(slot)
+        return work
+
+    def over(self) -> bool:
+        """Whether the cell is over."""
+        with self._changed:
+            if self._loop.over:
+                self._changed.notify_all()
+            return self._loop.over
+
+    def at_work(self) -> list[int]:
+        """The processes of the slots that are at work."""
+        with self._changed:
+            return [self._loop.slots[slot]["pid"] for slot in self._loop.busy]
+
+    def lost(self, fault: Fault) -> None:
+        """A slot's process is gone."""
+        with self._changed:
+            self._loop.lost(fault)
+            self._changed.notify_all()
+
+    def failed(self, error: BaseException) -> None:
+        """The loop itself has failed."""
+        self.error = error
+        self.lost(Fault(f"{type(error).__name__}: {error}".splitlines()[0], "scheduler stall"))
+
+    @contextmanager
+    def answering(self, folder: Path) -> Iterator[str]:
+        """Answer whoever calls meanwhile; the address of a Unix socket, in this folder if it fits."""
+        with _short(folder / "slots") as address, _Server(address, _Call) as server:
+            server.exchange = self
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            try:
+                yield address
+            finally:
+                server.shutdown()
+
+
+class _Server(ThreadingMixIn, UnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    exchange: Exchange
+
+
+class _Call(StreamRequestHandler):
+    """A slot's line, from its side of the controller: see `trainables.line`."""
+
+    server: _Server
+
+    def handle(self) -> None:
+        exchange = self.server.exchange
+        try:
+            for told in self.rfile:
+                work = exchange.next_work(json.loads(told))
+                self.wfile.write(json.dumps(work).encode() + b"\n")
+        except OSError:
+            pass  # its process is gone: Ray Tune says why
+        except BaseException as error:
+            exchange.failed(error)
+
+
+@contextmanager
+def _short(address: Path) -> Iterator[str]:
+    """An address for a Unix socket: this one, unless it is too long for one."""
+    if len(os.fsencode(address)) <= LONGEST_ADDRESS:
+        yield str(address)
+        return
+    folder = tempfile.mkdtemp(prefix="hpobench-", dir="/tmp")
+    try:
+        yield str(Path(folder) / "slots")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

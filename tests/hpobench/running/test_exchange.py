@@ -1,0 +1,170 @@
+"""Slots that tell and ask, each in a thread of its own, as Ray calls a controller."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpobench.budget import Budget
+from hpobench.running.cell_loop import CellLoop, Work
+from hpobench.running.exchange import Exchange
+from hpobench.running.faults import Fault
+from tests.hpobench.running.test_cell_loop import Clock, Scripted, control, report, slot
+from tests.hpobench.waiting import until
+from trainables.line import Line, LineError
+
+
+class Slots:
+    """Calls of an exchange; ``loop``: what is behind it, on the test's own clock."""
+
+    def __init__(self, pool: ThreadPoolExecutor, loop: CellLoop, clock: Clock) -> None:
+        self.loop, self.clock = loop, clock
+        self.exchange = Exchange(loop)
+        self._pool = pool
+
+    def warm(self, number: int) -> Future[Work | None]:
+        told = {"warm": True, "slot": slot(number)}
+        return self._pool.submit(self.exchange.next_work, told)
+
+    def report(self, number: int, training: int) -> Future[Work | None]:
+        told = report(self.clock, training) | {"slot": slot(number)}
+        return self._pool.submit(self.exchange.next_work, told)
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(4) as threads:
+        yield threads
+
+
+def cell(pool: ThreadPoolExecutor, budget: Budget | None = None, **scripted: Any) -> Slots:
+    clock = Clock()
+    return Slots(pool, control(clock, Scripted(**scripted), budget, width=2), clock)
+
+
+def training(answer: Future[Work | None]) -> int | None:
+    work = answer.result(timeout=60)
+    return None if work is None else work["training"]
+
+
+def test_slots_wait_until_all_are_warm_and_are_handed_work_by_what_they_report(pool) -> None:
+    slots = cell(pool)
+    first = slots.warm(0)
+    until(lambda: 0 in slots.loop.slots)
+    assert not first.done()
+    second = slots.warm(1)
+    assert {training(first), training(second)} == {0, 1}
+    assert training(slots.report(0, 0)) == 2
+    assert sorted(slots.exchange.at_work()) == [0, 1]  # the processes, as `slot` numbers them
+
+
+def test_a_slot_without_work_waits_for_the_others_and_ends_with_the_cell(pool) -> None:
+    slots = cell(pool, jobs=1)
+    answers = {0: slots.warm(0), 1: slots.warm(1)}
+    until(lambda: any(answer.done() for answer in answers.values()))
+    (busy,) = slots.loop.busy
+    assert training(answers[busy]) == 0
+    assert not answers[1 - busy].done()
+    assert training(slots.report(busy, 0)) is None
+    assert training(answers[1 - busy]) is None
+    assert slots.loop.ended == "nothing left to try"
+    assert slots.exchange.over()
+
+
+def test_waiting_slots_end_when_another_is_lost(pool) -> None:
+    slots = cell(pool)
+    answer = slots.warm(0)
+    until(lambda: 0 in slots.loop.slots)
+    slots.exchange.lost(Fault("a worker was lost: killed", "worker lost"))
+    assert training(answer) is None
+    assert slots.loop.fault is not None
+
+
+def test_waiting_slots_end_with_the_budget(pool) -> None:
+    slots = cell(pool, jobs=1)
+    answers = [slots.warm(0), slots.warm(1)]
+    until(lambda: any(answer.done() for answer in answers))
+    slots.clock.time += 11
+    assert slots.exchange.over()  # as Tune's loop asks every tenth of a second
+    assert sorted(map(training, answers), key=str) == [0, None]
+
+
+def test_one_slot_at_a_time_has_the_loop(pool) -> None:
+    """A searcher is never asked or told by two at once."""
+    inside = threading.Lock()
+
+    class Careful(Scripted):
+        def suggester(self, brief):
+            suggester = super().suggester(brief)
+            ask, tell = suggester.ask, suggester.tell
+
+            def alone(call):
+                def locked(*arguments):
+                    assert inside.acquire(blocking=False)
+                    try:
+                        return call(*arguments)
+                    finally:
+                        inside.release()
+
+                return locked
+
+            suggester.ask, suggester.tell = alone(ask), alone(tell)
+            return suggester
+
+    clock = Clock()
+    loop = control(clock, Careful(), Budget(400, "evaluations"), width=4)
+    slots = Slots(pool, loop, clock)
+
+    def work(number: int) -> None:
+        told: dict[str, Any] = {"warm": True, "slot": slot(number)}
+        while (work := slots.exchange.next_work(told)) is not None:
+            told = report(clock, work["training"]) | {"slot": slot(number)}
+
+    for done in [pool.submit(work, number) for number in range(4)]:
+        done.result(timeout=60)
+    assert loop.fault is None
+    assert sorted(line["training"] for line in loop.lines) == list(range(400))
+
+
+def test_slots_call_over_a_socket_and_are_told_when_the_cell_is_over(pool, tmp_path: Path) -> None:
+    slots = cell(pool, Budget(3, "evaluations"))
+    with slots.exchange.answering(tmp_path) as address:
+        lines = [Line(address), Line(address)]
+        warm = [
+            pool.submit(line, {"warm": True, "slot": slot(number)})
+            for number, line in enumerate(lines)
+        ]
+        assert {training(answer) for answer in warm} == {0, 1}
+        said = [report(slots.clock, k) | {"slot": slot(k)} for k in (0, 1)]
+        assert lines[0](said[0])["training"] == 2
+        waiting = pool.submit(lines[1], said[1])  # nothing for it: the third is under way
+        assert lines[0](report(slots.clock, 2) | {"slot": slot(0)}) is None
+        assert waiting.result(timeout=60) is None
+
+
+def test_an_address_that_is_too_long_for_a_socket_is_taken_elsewhere(pool, tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    with cell(pool).exchange.answering(folder) as address:
+        assert Path(address).exists()
+    assert not Path(address).parent.exists()
+
+
+def test_what_goes_wrong_in_the_controller_ends_the_cell_and_says_why(pool, tmp_path: Path) -> None:
+    slots = cell(pool)
+    with slots.exchange.answering(tmp_path) as address:
+        with pytest.raises(LineError, match="controller is gone"):
+            Line(address)({"no": "slot"})
+        until(slots.exchange.over)
+    assert isinstance(slots.exchange.error, KeyError)
+    assert slots.loop.fault is not None
+    assert slots.loop.fault.cause == "scheduler stall"
+
+
+def test_a_line_to_nobody_says_so(tmp_path: Path) -> None:
+    with pytest.raises(LineError, match="controller is gone"):
+        Line(str(tmp_path / "nobody"))({"warm": True})
