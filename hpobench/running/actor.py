@@ -1,8 +1,8 @@
-"""One attempt at a cell: an actor in the cell's slice, driving one Ray Tune experiment.
+"""One attempt at a cell: led in an actor in the cell's slice, as one Ray Tune experiment.
 
-It is a process of its own, on the slice's node and cores, so that a searcher's thinking slows no
-other cell. It answers what is new while the experiment runs; nothing that it keeps on its node is
-needed once it has ended.
+The actor is a process of its slice alone, on the slice's node and cores, so that a searcher's
+thinking slows no other cell. It answers what is new while the experiment runs; nothing that it
+keeps on its node is needed once the attempt has ended.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ UPDATE_SECONDS = 1.0
 
 
 class CellActor:
-    """Runs an attempt in one thread, and answers in another. Ray makes it an actor."""
+    """Runs an attempt in one thread, and answers in another, of a `RemoteCellActor`."""
 
     def __init__(self, spec: AttemptSpec, name: str) -> None:
         self._spec, self._name = spec, name
@@ -54,7 +54,7 @@ class CellActor:
         self._finished = threading.Event()
         self._scratch = own_scratch()
         self._asked = time.monotonic()
-        end_with(os.getppid())  # its node's raylet
+        self._tidy = threading.Event()
         threading.Thread(target=self._end_if_forgotten, daemon=True).start()
 
     def run(self) -> None:
@@ -92,13 +92,15 @@ class CellActor:
             raise Fault(f"weights that were kept are gone: {error}", "damaged file") from None
 
     def tidy(self) -> None:
-        """Remove what it kept on its node."""
+        """The attempt is over: remove what it kept on its node."""
+        self._tidy.set()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _end_if_forgotten(self) -> None:
         """Ray ends what a runner started when that is gone, but may wait for a worker forever."""
         while time.monotonic() - self._asked < FORGOTTEN_SECONDS:
-            time.sleep(1)
+            if self._tidy.wait(timeout=1):
+                return
         self.tidy()
         os._exit(1)
 
@@ -159,6 +161,11 @@ class CellActor:
             "gpus": [gpu for slot in slots for gpu in slot["gpus"]],
             "processes": [slot["process"] for slot in slots],
         }
+
+
+def end_with_its_node() -> None:
+    """Have this process end with its node's raylet, its parent."""
+    end_with(os.getppid())
 
 
 def _fault(error: BaseException) -> Fault:

@@ -13,12 +13,16 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingMixIn, UnixStreamServer
 from typing import Any
 
 from hpobench.running.cell_loop import CellLoop, Work
 from hpobench.running.faults import Fault
+
+END_SECONDS = 0.05
+"""How soon nobody is answered any more, at the end."""
 
 LONGEST_ADDRESS = 100
 """Of a Unix socket, in bytes: systems allow 104 or 108."""
@@ -80,10 +84,11 @@ class Exchange:
 
     @contextmanager
     def answering(self, folder: Path) -> Iterator[str]:
-        """Answer whoever calls meanwhile; the address of a Unix socket, in this folder if it fits."""
+        """Answer whoever calls meanwhile; a Unix socket's address, in this folder if it fits."""
         with _short(folder / "slots") as address, _Server(address, _Call) as server:
             server.exchange = self
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            serve = partial(server.serve_forever, poll_interval=END_SECONDS)
+            threading.Thread(target=serve, daemon=True).start()
             try:
                 yield address
             finally:

@@ -67,21 +67,39 @@ QUIET = {
 
 
 class RayAttempt:
-    """A controller actor."""
+    """An attempt that a slice's controller actor leads.
 
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-        self._actor.run.remote()
+    Args:
+        controller: The actor.
+        number: Of all its attempts, this one's.
+        spec, name: What is attempted, and the slice's name.
+        keep: Called with the controller at the end, if that can lead another attempt.
+    """
+
+    def __init__(
+        self,
+        controller: Any,
+        number: int,
+        spec: AttemptSpec,
+        name: str,
+        keep: Callable[[Any], None],
+    ) -> None:
+        self._actor, self._number, self._keep = controller, number, keep
+        self._actor.run.remote(number, cloudpickle.dumps(spec), name)
         self._asked: Any = None
+        self._well = False
+        """Whether it has come to its end without a fault."""
 
     def update(self, seen: int) -> AttemptUpdate | None:
-        self._asked = self._asked or self._actor.update.remote(seen)
+        self._asked = self._asked or self._actor.update.remote(self._number, seen)
         ready, _ = ray.wait([self._asked], timeout=ANSWER_SECONDS)
         if not ready:
             return None
         asked, self._asked = self._asked, None
         try:
-            return value_of(ray.get(asked))
+            update: AttemptUpdate = value_of(ray.get(asked))
+            self._well = update.outcome is not None and update.outcome.fault is None
+            return update
         except ActorUnavailableError:  # Ray does not know yet whether it will come back
             time.sleep(ANSWER_SECONDS)
             return None
@@ -89,12 +107,16 @@ class RayAttempt:
             raise fault_of(error, "its controller") from error
 
     def weights(self, training: int, epochs: int) -> bytes:
-        return _value(self._actor.weights.remote(training, epochs), "its controller")
+        told = self._actor.weights.remote(self._number, training, epochs)
+        return _value(told, "its controller")
 
     def end(self) -> None:
         with suppress(RayError):
-            ray.wait([self._actor.tidy.remote()], timeout=ANSWER_SECONDS)
-            ray.kill(self._actor)
+            tidied, _ = ray.wait([self._actor.tidy.remote(self._number)], timeout=ANSWER_SECONDS)
+            if self._well and tidied:
+                self._keep(self._actor)
+            else:
+                ray.kill(self._actor)
 
 
 class RaySlice:
@@ -106,14 +128,24 @@ class RaySlice:
         self._node = _node_of(group)
         self._worker: Any = None
         """The process that functions run in, once there is one and while it answers."""
+        self._controller: Any = None
+        """The process that leads attempts, likewise, between two of them."""
+        self._attempts = 0
 
     def start(self, spec: AttemptSpec) -> RayAttempt:
+        controller, self._controller = self._controller or self._new_controller(), None
+        self._attempts += 1
+        return RayAttempt(controller, self._attempts, spec, self.name, self._keep)
+
+    def _keep(self, controller: Any) -> None:
+        self._controller = controller
+
+    def _new_controller(self) -> Any:
         make = ray.remote(num_cpus=0, max_concurrency=4)(remote.RemoteCellActor)
         where = PlacementGroupSchedulingStrategy(
             self._group, placement_group_capture_child_tasks=True
         )
-        made = make.options(scheduling_strategy=where)
-        return RayAttempt(made.remote(cloudpickle.dumps(spec), self.name))
+        return make.options(scheduling_strategy=where).remote()
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         study = self._study

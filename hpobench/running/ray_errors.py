@@ -22,6 +22,12 @@ def fault_of(error: BaseException, whose: str = "a worker") -> Fault:
     return Fault(f"{whose} was lost: {_reason(error)}", cause_of(error))
 
 
+def not_built(error: BaseException) -> Fault:
+    """The fault of a process that cannot make there what it was sent, such as a user's task."""
+    why = f"{type(error).__name__}: {error}".splitlines()[0]
+    return Fault(f"its controller was lost: {why}"[:200], "worker lost")
+
+
 def cause_of(error: BaseException) -> Cause:
     """Which cause an error of Ray's has; "worker lost" where it does not say more."""
     text = str(error).lower()

@@ -6,6 +6,7 @@ torch or a user's task: only the processes at the end of the way load those.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,25 +16,55 @@ from hpobench.garbage import no_garbage_collection
 
 
 class RemoteCellActor:
-    """A `CellActor` as Ray has it."""
+    """Leads attempts at cells on a slice, one after the other, each by a `CellActor` of its own.
 
-    def __init__(self, spec: bytes, name: str) -> None:
+    In one process, which loads libraries once; slots have processes of their own. Calls may
+    overtake each other, so each says of which attempt it is.
+    """
+
+    def __init__(self) -> None:
         with no_garbage_collection():
-            from hpobench.running.actor import CellActor
+            from hpobench.running import actor
+        actor.end_with_its_node()
+        self._begun = threading.Condition()
+        self._attempt = -1
+        self._actor: Any = None
+        self._error: Exception | None = None
 
-            self._actor = CellActor(cloudpickle.loads(spec), name)
+    def run(self, attempt: int, spec: bytes, name: str) -> None:
+        """Run an attempt to its end."""
+        actor, error = None, None
+        try:
+            with no_garbage_collection():
+                from hpobench.running.actor import CellActor
 
-    def run(self) -> None:
-        self._actor.run()
+                actor = CellActor(cloudpickle.loads(spec), name)
+        except Exception as raised:  # a task that cannot be built here
+            error = raised
+        with self._begun:
+            self._attempt, self._actor, self._error = attempt, actor, error
+            self._begun.notify_all()
+        if actor is not None:
+            actor.run()
 
-    def update(self, seen: int) -> bytes:
-        return answer(self._actor.update, seen)
+    def update(self, attempt: int, seen: int) -> bytes:
+        return answer(lambda: self._of(attempt).update(seen))
 
-    def weights(self, training: int, epochs: int) -> bytes:
-        return answer(self._actor.weights, training, epochs)
+    def weights(self, attempt: int, training: int, epochs: int) -> bytes:
+        return answer(lambda: self._of(attempt).weights(training, epochs))
 
-    def tidy(self) -> None:
-        self._actor.tidy()
+    def tidy(self, attempt: int) -> None:
+        self._of(attempt).tidy()
+
+    def _of(self, attempt: int) -> Any:
+        """Who leads an attempt, once it has begun."""
+        with self._begun:
+            self._begun.wait_for(lambda: self._attempt == attempt)
+            if self._error is not None:
+                from hpobench.running.ray_errors import not_built
+
+                raise not_built(self._error)
+            return self._actor
 
 
 class RemoteWorker:
