@@ -1,46 +1,99 @@
-"""A/A: one searcher under two names, side by side on two slices. Nothing should make a difference.
+"""One searcher under two names, side by side on two slices. Nothing should make a difference.
 
     python benchmarks/same_searcher_twice.py [SEEDS] [SECONDS]
 
-For names, slices and the order of running: the paired difference over seeds of the time that an
-evaluation takes and of the final regret, with its 95 % t-interval. Exits with 1 if an interval
-excludes zero by more than chance allows (Bonferroni over the six comparisons).
+First the same random search twice, on trainings as short as they come. For names, slices and the
+order of running: the paired difference over seeds of the time that an evaluation takes and of the
+final regret, with its 95 % t-interval. Exits with 1 if an interval excludes zero by more than
+chance allows (Bonferroni over the six comparisons).
+
+Then the same random search once as a black box, which is asked in the cell's controller, and once
+in a gradient-based searcher's clothes, which trains by itself in its slot, on trainings of 20 ms:
+how many trainings each got done within the budget. Exits with 1 if the interval of the paired
+difference goes beyond ± 2 %.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import overhead
 import pandas as pd
+from ray import cloudpickle
 from scipy import stats
 
 from hpobench import Results, Study
 from searchers import RandomSearch
+from searchers.inner_problem import InnerProblem
+from searchers.protocols import Brief, Chain, Evaluation
+from trainables.training_job import evaluate_job
+
+cloudpickle.register_pickle_by_value(overhead)
 
 NAMES = ("one", "other")
 COMPARISONS = 6
 LEVEL = 0.05 / COMPARISONS
 
 
+MOST_APART = 0.02
+"""By which share of their number trainings may differ."""
+
+
+@dataclass(frozen=True)
+class Clothed:
+    """A random search that trains by itself, as gradient-based searchers do."""
+
+    name: str = "clothed"
+
+    def search(self, problem: InnerProblem, brief: Brief, chain: Chain) -> Iterator[Evaluation]:
+        suggester = RandomSearch().suggester(brief)
+        with tempfile.TemporaryDirectory() as folder:
+            while (job := suggester.ask()) is not None:
+                yield evaluate_job(problem, brief, job, Path(folder))
+
+
 def main() -> None:
-    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 40
-    budget = float(sys.argv[2]) if len(sys.argv) > 2 else 3.0
+    seeds = [int(sys.argv[1])] if len(sys.argv) > 1 else []
+    budget = [float(sys.argv[2])] if len(sys.argv) > 2 else []
+    differs = same_twice(*(seeds or [40]), *(budget or [3.0]))
+    differs |= in_other_clothes(*(seeds or [20]), *(budget or [5.0]))
+    sys.exit(differs)
+
+
+def same_twice(seeds: int, budget: float) -> bool:
+    """The same search twice; whether anything makes a difference."""
     searchers = [RandomSearch(name=name) for name in NAMES]
     study = Study("same", ["noisy_quadratic"], searchers, seeds, budget, yardstick_draws=2)
-    with tempfile.TemporaryDirectory() as folder:
-        results = study.run(Path(folder) / "run", wandb="off")
-    cells = measures(results)
+    cells = measured(study)
     print(f"{len(cells)} cells, {budget:g} s each, {cells['evaluations'].sum()} evaluations")
     print(f"slices: {', '.join(sorted(cells['slice'].unique()))}")
     differs = False
     for what, unit in (("milliseconds", "ms an evaluation"), ("regret", "final regret")):
         for by in ("searcher", "slice", "order"):
-            differences = paired(cells, by, what)
-            differs |= show(differences, f"{unit} by {by}", cells[what].mean())
-    sys.exit(differs)
+            differs |= show(paired(cells, by, what), f"{unit} by {by}", cells[what].mean()) < LEVEL
+    return differs
+
+
+def in_other_clothes(seeds: int, budget: float) -> bool:
+    """The same search as a black box and as a gradient-based one; whether it makes a difference."""
+    task = overhead.slowed("busy_20_ms", overhead.work)
+    searchers = [Clothed(), RandomSearch(name="random")]
+    cells = measured(Study("clothes", [task], searchers, seeds, budget, yardstick_draws=2))
+    differences, mean = paired(cells, "searcher", "evaluations"), cells["evaluations"].mean()
+    show(differences, "trainings, random − clothed", mean)
+    low, high = (bound / mean for bound in interval(differences))
+    print(f"as a share [{low:+.2%}, {high:+.2%}] (limit ± {MOST_APART:.0%})")
+    return max(-low, high) > MOST_APART
+
+
+def measured(study: Study) -> pd.DataFrame:
+    with tempfile.TemporaryDirectory() as folder:
+        return measures(study.run(Path(folder) / "run", wandb="off"))
 
 
 def measures(results: Results) -> pd.DataFrame:
@@ -68,17 +121,22 @@ def paired(cells: pd.DataFrame, by: str, what: str) -> np.ndarray:
     return np.array(differences)
 
 
-def show(differences: np.ndarray, what: str, mean: float) -> bool:
-    """Print the mean difference and its interval; whether it is beyond chance."""
+def interval(differences: np.ndarray) -> tuple[float, float]:
+    """The 95 % t-interval of their mean."""
     n, effect = len(differences), differences.mean()
-    error = differences.std(ddof=1) / np.sqrt(n)
-    reach = stats.t.ppf(0.975, n - 1) * error
-    p = stats.ttest_1samp(differences, 0.0).pvalue if error > 0 else 1.0
+    reach = stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / np.sqrt(n)
+    return effect - reach, effect + reach
+
+
+def show(differences: np.ndarray, what: str, mean: float) -> float:
+    """Print the mean difference and its interval; the p-value of none."""
+    (low, high), effect = interval(differences), differences.mean()
+    p = stats.ttest_1samp(differences, 0.0).pvalue if high > low else 1.0
     print(
-        f"{what:28} {effect:+.4g} [{effect - reach:+.4g}, {effect + reach:+.4g}]"
-        f" of {mean:.4g} ({effect / mean:+.1%}), p = {p:.2f}, {n} pairs"
+        f"{what:28} {effect:+.4g} [{low:+.4g}, {high:+.4g}]"
+        f" of {mean:.4g} ({effect / mean:+.1%}), p = {p:.2f}, {len(differences)} pairs"
     )
-    return bool(p < LEVEL)
+    return float(p)
 
 
 if __name__ == "__main__":

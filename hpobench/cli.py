@@ -310,11 +310,13 @@ def _say(line: str, status: int) -> None:
 
 
 def _show(results: hpobench.Results, clock: ClockName) -> None:
+    from hpobench.report.tables.prices import price_notes
     from hpobench.report.tables.summary import summary_table
 
     console = wide_console()
     console.print(summary_table(results, clock.clock))
-    for note in results.notes:
+    unequal = [note for task in results.tasks for note in price_notes(results, task)]
+    for note in [*unequal, *results.notes]:
         console.print(note, markup=False)
     if results.unfinished:
         left = f"not finished: {listed(results.unfinished)}; hpobench resume {results.path}"

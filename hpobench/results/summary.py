@@ -37,7 +37,8 @@ def summarise(
       cell reached nothing); reached_…: how many seeds did, empty where there is no reference.
       With another ``clock``: slot_seconds_to_10_percent, steps_to_10_percent, ….
     * evaluations, full_evaluations, diverged, failed: mean count per cell that has begun.
-    * thinking_share: search ÷ (slots × wall), over all cells that have a ledger.
+    * thinking_share: search ÷ (slots × wall), over all cells that have a ledger; and
+      orchestration_share, what the framework took, likewise.
     * host_memory, device_memory: bytes, the most that a slot of any of its cells needed.
 
     Without a reference, rows are ordered by test loss, then by validation loss.
@@ -131,7 +132,11 @@ def _effort(cells: pd.DataFrame, evaluations: pd.DataFrame) -> Record:
     }
     measured = cells[cells["wall"].notna()]
     slot_seconds = float((measured["slots"] * measured["wall"]).sum())
+    shares = {"thinking_share": "search", "orchestration_share": "orchestration"}
     return {name: count / begun if begun else math.nan for name, count in counts.items()} | {
-        "thinking_share": measured["search"].sum() / slot_seconds if slot_seconds else math.nan,
+        **{
+            name: measured[part].sum() / slot_seconds if slot_seconds else math.nan
+            for name, part in shares.items()
+        },
         **{name: float(cells[name].max()) for name in ("host_memory", "device_memory")},
     }

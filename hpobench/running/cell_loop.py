@@ -178,8 +178,8 @@ class CellLoop:
             self._end("budget")
             return
         self._steps += report["steps"]
+        report["parts"] = self.ledger.reported(slot, report["parts"], *interval, arrived)
         self._write(slot, report, arrived, interval)
-        self.ledger.reported(slot, report["parts"], *interval, arrived)
         if job is not None:
             self._guarded(self._tell, job, report["validation_loss"])
 

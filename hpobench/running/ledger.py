@@ -14,6 +14,9 @@ from typing import Any
 
 from hpobench.results.schema import PARTS
 
+WAITS = ("search", "orchestration")
+"""Parts that are a slot's waiting, beside what its process measured of them."""
+
 
 @dataclass
 class _Free:
@@ -34,6 +37,8 @@ class Ledger:
         """When the searcher was thinking, in order."""
         self._free = {slot: _Free(0.0) for slot in range(width)}
         self._busy: dict[int, float] = {}  # slot → since when
+        self._waited = {slot: dict.fromkeys(WAITS, 0.0) for slot in range(width)}
+        """What each slot has waited for since its last report."""
 
     def think(self, began: float, ended: float) -> None:
         """The searcher has been thinking: slots without work, or with a report, waited for it."""
@@ -42,29 +47,37 @@ class Ledger:
 
     def handed(self, slot: int, now: float) -> None:
         """A free slot is handed work."""
-        self._settle(self._free.pop(slot), now)
+        self._settle(slot, now)
+        del self._free[slot]
         self._busy[slot] = now
 
     def nothing_for(self, slot: int, now: float) -> None:
         """From here on, until it is handed something, a free slot is idle."""
-        self._settle(self._free[slot], now)
+        self._settle(slot, now)
         self._free[slot] = _Free(now, idle=True)
 
     def reported(
         self, slot: int, parts: Mapping[str, float], began: float, ended: float, now: float
-    ) -> None:
-        """What a busy slot did from ``began`` to ``ended`` has arrived ``now``; it is free."""
+    ) -> dict[str, float]:
+        """What a busy slot did from ``began`` to ``ended`` has arrived ``now``; it is free.
+
+        Returns:
+            All that this report took of the slot, by part: what it did, and what it waited for the
+            searcher and the framework since its last report.
+        """
         since = self._busy.pop(slot)
         for name, seconds in parts.items():  # a searcher's own part is its search
             self.parts[name if name in self.parts else "search"] += seconds
-        self.parts["orchestration"] += began - since
-        self._wait(ended, now, "orchestration")
+        self._add(slot, "orchestration", began - since)
+        self._wait(slot, ended, now, "orchestration")
         self._free[slot] = _Free(now)
+        waited, self._waited[slot] = self._waited[slot], dict.fromkeys(WAITS, 0.0)
+        return {**parts, **{part: parts.get(part, 0.0) + waited[part] for part in WAITS}}
 
     def close(self, wall: float) -> None:
         """The cell is over: what is under way is unfinished."""
         self.wall = wall
-        for slot in self._free.values():
+        for slot in self._free:
             self._settle(slot, wall)
         for since in self._busy.values():
             self.parts["unfinished"] += max(wall - since, 0.0)
@@ -86,16 +99,22 @@ class Ledger:
             "residual": round(self.residual, 6),
         }
 
-    def _settle(self, slot: _Free, now: float) -> None:
+    def _settle(self, slot: int, now: float) -> None:
         """A slot has been free until now: it waited for the searcher, or for the framework."""
-        self._wait(slot.since, now, "idle" if slot.idle else "orchestration")
+        free = self._free[slot]
+        self._wait(slot, free.since, now, "idle" if free.idle else "orchestration")
 
-    def _wait(self, since: float, now: float, part: str) -> None:
+    def _wait(self, slot: int, since: float, now: float, part: str) -> None:
         """A slot waited: where the searcher was thinking, for that; else it is of this part."""
         gap = max(now - since, 0.0)
         thought = min(self._thought(since, now), gap)
-        self.parts["search"] += thought
-        self.parts[part] += gap - thought
+        self._add(slot, "search", thought)
+        self._add(slot, part, gap - thought)
+
+    def _add(self, slot: int, part: str, seconds: float) -> None:
+        self.parts[part] += seconds
+        if part in WAITS:
+            self._waited[slot][part] += seconds
 
     def _thought(self, since: float, now: float) -> float:
         """For how long the searcher was thinking between two times."""

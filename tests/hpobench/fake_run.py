@@ -145,6 +145,7 @@ def write_cell(
     why: str | None = None,
     wall: float = 60.0,
     thinking: float = 0.25,
+    orchestration: float = 0.0,
     accuracy: float | None = 0.9,
     earlier: Sequence[Record] = (),
     residual: float | None = None,
@@ -195,7 +196,9 @@ def write_cell(
         if point.test is not None:
             test = {"evaluation": number, "test_loss": point.test, "test_accuracy": accuracy}
             append_lines(cell / "tests.jsonl", [test])
-    shares = dict.fromkeys(PARTS, 0.0) | {"search": thinking, "train": 1 - thinking}
+    rest = 1 - thinking - orchestration
+    own = {"search": thinking, "orchestration": orchestration, "train": rest}
+    shares = dict.fromkeys(PARTS, 0.0) | own
     ledger = {"wall": wall, "slots": 1, "startup": 2.5}
     found = 1 - (residual or 0.0)
     ledger |= {"parts": {part: found * wall * share for part, share in shares.items()}}

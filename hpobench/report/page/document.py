@@ -31,6 +31,7 @@ from hpobench.report.tables.cells import cell_table
 from hpobench.report.tables.faults import fault_table, incomplete
 from hpobench.report.tables.ledger import ledger_note, ledger_table
 from hpobench.report.tables.pairs import pairs_tables
+from hpobench.report.tables.prices import price_notes, thinking_notes
 from hpobench.report.tables.summary import reached
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.json_files import Record, write_whole
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from hpobench.results.run import Results
 
 
-GENERATOR = "hpobench, page 2"
+GENERATOR = "hpobench, page 3"
 """By which page it says it was made; another number where it is drawn in another way."""
 
 MANY = 100_000
@@ -190,6 +191,7 @@ def _notes(results: Results) -> list[str]:
                 f" {listed([f'seed {seed}' for seed in unmeasured])}: no regret there."
             )
         notes += hardware_note(results, task) + sharing_note(results, task)
+        notes += price_notes(results, task) + thinking_notes(results, task)
     return [*notes, *ledger_note(results), *results.notes]
 
 
@@ -268,6 +270,7 @@ def _row(row: dict[Any, Any], has_reference: bool, clock: Clock) -> Record:
             f"{number(row['evaluations'])} ({number(row['full_evaluations'])})",
             f"{number(row['diverged'])}, {number(row['failed'])}",
             percent(row["thinking_share"]),
+            percent(row["orchestration_share"]),
         ],
         "memory": _memory(row),
     }

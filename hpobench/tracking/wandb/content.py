@@ -33,6 +33,7 @@ SUMMARISED = {
     "diverged": "diverged_evaluations",
     "failed": "failed_evaluations",
     "thinking_share": "thinking_share",
+    "orchestration_share": "orchestration_share",
 }
 """Columns of the results' summary → names in a run's summary."""
 

@@ -54,6 +54,7 @@ SUMMARY_COLUMNS = [
     "diverged",
     "failed",
     "thinking_share",
+    "orchestration_share",
 ]
 
 

@@ -204,3 +204,16 @@ def test_json_holds_every_part_and_the_residual() -> None:
 
 def test_an_empty_ledger_has_no_residual() -> None:
     assert Ledger(2).residual == 0
+
+
+def test_a_report_has_all_that_it_took_of_its_slot() -> None:
+    """It waited 1 s for the framework, 2 s for the searcher, 0.5 s on the way there and back."""
+    ledger = Ledger(1)
+    ledger.think(1.0, 3.0)
+    ledger.handed(0, 3.0)
+    said = ledger.reported(0, {"train": 2.0, "orchestration": 0.125}, 3.25, 5.375, 5.625)
+    assert said == {"train": 2.0, "search": 2.0, "orchestration": 0.125 + 1.0 + 0.25 + 0.25}
+    assert sum(said.values()) == 5.625
+    ledger.handed(0, 6.0)
+    again = ledger.reported(0, {"train": 1.0}, 6.0, 7.0, 7.0)
+    assert again == {"train": 1.0, "search": 0.0, "orchestration": 0.375}

@@ -124,7 +124,9 @@ def test_memory_that_was_not_recorded_is_a_dash(tmp_path):
     write_study(tmp_path, searchers=("fds",), seeds=(0,))
     write_cell(tmp_path, "digits", "fds", 0, [Point(1.0, 0.2, 0.2)])
     words = Page(render_report(Results.load(tmp_path))).words
-    assert re.search(r"thinking peak memory of a slot fds [^A-Z]* 25 % – Regret over", words)
+    assert re.search(
+        r"thinking framework peak memory of a slot fds [^A-Z]* 25 % 0.0 % – Regret over", words
+    )
 
 
 def test_different_hardware_is_noted_with_whose_cells(disturbed, disturbed_page):
