@@ -41,7 +41,7 @@ MOST_MEDIAN, MOST_95, MOST_APART = 2.0, 4.0, 1.0  # ms
 MOST_ORCHESTRATION, MOST_RESIDUAL = 0.05, 0.02
 
 SEARCHERS = ("random", "grid", "bo", "tpe", "hyperband", "bohb", "hd", "greedy", "fds", "rmd")
-OWN_PARTS = ("orchestration", "observing", "checkpoint")
+OWN_PARTS = ("orchestration", "observing")
 STEP = 0.02 / 9
 """Seconds of a step of the quadratic task's nine, for trainings of 20 ms."""
 
@@ -121,11 +121,13 @@ def measure(
 
     Where the machine has fewer, they share what there is: of trainings that sleep, that is enough.
     """
-    cluster = Cluster(head_node_args={"num_cpus": width, "include_dashboard": False})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": width, "include_dashboard": False}
+    )
     try:
         with tempfile.TemporaryDirectory() as folder:
             study = Study(
-                "overhead", tasks, searchers, seeds=1, budget=budget, width=width, yardstick_draws=1
+                "overhead", tasks, searchers, seeds=1, budget=budget, width=width, yardstick_draws=2
             )
             out = Path(folder) / "run"
             results = study.run(out, wandb="off", address=cluster.address)
@@ -142,7 +144,8 @@ def measure(
 
 def row(cell: dict[str, Any], lines: pd.DataFrame) -> dict[str, Any]:
     """A cell's figures: of its evaluations in ms, of its slot-seconds as shares."""
-    own = lines["parts"].map(lambda parts: 1000 * sum(parts.get(part, 0.0) for part in OWN_PARTS))
+    parts = lines["parts"].tolist()
+    own = pd.Series([1000 * sum(each.get(part, 0.0) for part in OWN_PARTS) for each in parts])
     whole = cell["slots"] * cell["wall"]
     return {
         **{name: cell[name] for name in ("task", "searcher", "residual", "startup")},
