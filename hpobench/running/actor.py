@@ -8,6 +8,7 @@ keeps on its node is needed once the attempt has ended.
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import platform
 import shutil
@@ -36,6 +37,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 FORGOTTEN_SECONDS = 120.0
 """After how long without being asked for an update it ends itself."""
 
+WATCH = "hpobench-watch"
+
 UPDATE_SECONDS = 1.0
 """How long an update is gathered: every answer costs the cell's cores, and the runner, a little."""
 
@@ -55,7 +58,8 @@ class CellActor:
         self._scratch = own_scratch()
         self._asked = time.monotonic()
         self._tidy = threading.Event()
-        threading.Thread(target=self._end_if_forgotten, daemon=True).start()
+        self._before = _at_work()
+        threading.Thread(target=self._end_if_forgotten, name=WATCH, daemon=True).start()
 
     def run(self) -> None:
         """Run the attempt to its end."""
@@ -91,10 +95,15 @@ class CellActor:
         except OSError as error:
             raise Fault(f"weights that were kept are gone: {error}", "damaged file") from None
 
-    def tidy(self) -> None:
-        """The attempt is over: remove what it kept on its node."""
+    def tidy(self) -> bool:
+        """The attempt is over: remove what it kept on its node.
+
+        Returns:
+            Whether the process can lead another: its searcher has left nothing at work in it.
+        """
         self._tidy.set()
         shutil.rmtree(self._scratch, ignore_errors=True)
+        return _at_work() <= self._before
 
     def _end_if_forgotten(self) -> None:
         """Ray ends what a runner started when that is gone, but may wait for a worker forever."""
@@ -161,6 +170,16 @@ class CellActor:
             "gpus": [gpu for slot in slots for gpu in slot["gpus"]],
             "processes": [slot["process"] for slot in slots],
         }
+
+
+def _at_work() -> set[object]:
+    """Threads and child processes that Python code has started here, but for our own watch."""
+    threads = {
+        thread
+        for thread in threading.enumerate()
+        if not isinstance(thread, threading._DummyThread) and thread.name != WATCH
+    }
+    return threads | set(multiprocessing.active_children())
 
 
 def end_with_its_node() -> None:

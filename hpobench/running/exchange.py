@@ -66,10 +66,10 @@ class Exchange:
                 self._changed.notify_all()
             return self._loop.over
 
-    def at_work(self) -> list[int]:
-        """The processes of the slots that are at work."""
+    def processes(self) -> list[int]:
+        """Of the slots that have said that they are warm."""
         with self._changed:
-            return [self._loop.slots[slot]["pid"] for slot in self._loop.busy]
+            return [told["pid"] for told in self._loop.slots.values()]
 
     def lost(self, fault: Fault) -> None:
         """A slot's process is gone."""

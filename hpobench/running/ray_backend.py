@@ -113,7 +113,7 @@ class RayAttempt:
     def end(self) -> None:
         with suppress(RayError):
             tidied, _ = ray.wait([self._actor.tidy.remote(self._number)], timeout=ANSWER_SECONDS)
-            if self._well and tidied:
+            if self._well and tidied and ray.get(tidied[0]):
                 self._keep(self._actor)
             else:
                 ray.kill(self._actor)

@@ -53,8 +53,9 @@ class RemoteCellActor:
     def weights(self, attempt: int, training: int, epochs: int) -> bytes:
         return answer(lambda: self._of(attempt).weights(training, epochs))
 
-    def tidy(self, attempt: int) -> None:
-        self._of(attempt).tidy()
+    def tidy(self, attempt: int) -> bool:
+        tidied: bool = self._of(attempt).tidy()
+        return tidied
 
     def _of(self, attempt: int) -> Any:
         """Who leads an attempt, once it has begun."""

@@ -62,17 +62,18 @@ class CellStopper(tune.Stopper):
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
+        self._ended = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        if not self._exchange.over():
-            return False
-        for process in self._exchange.at_work():  # what the budget cut off need not finish
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        return True
+        if self._exchange.over() and not self._ended:
+            self._ended = True
+            for process in self._exchange.processes():  # what the budget cut off need not finish
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+        return self._ended
 
     def __getstate__(self) -> dict[str, Any]:
         return NOT_SAVED

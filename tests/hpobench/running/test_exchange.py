@@ -59,7 +59,7 @@ def test_slots_wait_until_all_are_warm_and_are_handed_work_by_what_they_report(p
     second = slots.warm(1)
     assert {training(first), training(second)} == {0, 1}
     assert training(slots.report(0, 0)) == 2
-    assert sorted(slots.exchange.at_work()) == [0, 1]  # the processes, as `slot` numbers them
+    assert sorted(slots.exchange.processes()) == [0, 1]  # as `slot` numbers them
 
 
 def test_a_slot_without_work_waits_for_the_others_and_ends_with_the_cell(pool) -> None:
