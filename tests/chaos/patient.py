@@ -30,6 +30,9 @@ from trainables.tasks import find_task
 
 HERE = Path(__file__).resolve().parent
 PLAN = json.loads((HERE / "plan.json").read_text())
+HOLD = HERE / "hold"
+"""While this file is there, no training goes on."""
+MOMENT = 0.05
 FRESH = 1_000_000  # trainings from here on are the yardsticks'
 FOR_EVER = 1e9
 MUCH = 1 << 50  # of what no machine has
@@ -67,9 +70,13 @@ class Slowed:
         return getattr(self.inner, name)
 
     def draw(self, training: int) -> Any:
-        announce("yardstick" if training >= FRESH else "worker", self.task, self.seed)
+        role = "yardstick" if training >= FRESH else "worker"
+        announce(role, self.task, self.seed)
         time.sleep(PLAN["pause"])
         obey()
+        while HOLD.exists():
+            announce(role, self.task, self.seed)
+            time.sleep(MOMENT)
         return self.inner.draw(training)
 
 

@@ -64,6 +64,11 @@ class Scene:
     def source(self) -> Path:
         return self.place / "patient.py"
 
+    @property
+    def hold(self) -> Path:
+        """While this file is there, no training goes on."""
+        return self.place / "hold"
+
     def prepare(self, plan: Mapping[str, Any]) -> None:
         """Lay the study into its place."""
         self.place.mkdir(parents=True, exist_ok=True)
