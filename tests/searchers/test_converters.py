@@ -49,6 +49,7 @@ every_library = pytest.mark.parametrize("draws", [optuna_draws, configspace_draw
 @every_library
 @settings(max_examples=25)
 @given(space=spaces)
+@pytest.mark.slow
 def test_samples_are_in_the_space_and_cover_it(draws: Draws, space: Space) -> None:
     configurations = [from_library(space, values) for values in draws(space, 300)]
     for name, domain in space.scalars.items():

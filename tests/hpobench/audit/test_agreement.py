@@ -118,6 +118,7 @@ def test_a_wrong_engine_fails_where_it_is_wrong(mistake: str) -> None:
         (Refusing(), "refusing refuses everything: never on a Monday"),
     ],
 )
+@pytest.mark.slow
 def test_an_engine_without_an_answer_fails(engine, said: str) -> None:
     lines = failure_lines(audited(engine, nets=["plain"]))
     assert len(lines) == 1

@@ -224,6 +224,7 @@ class InSingle:
         (lambda by: sys.exit(0), "SystemExit"),
     ],
 )
+@pytest.mark.slow
 def test_an_engine_that_is_wrong_on_a_task_fails(spoilt, line: str) -> None:
     task = find_task("digits")
     problem = task.build(0, CPU).inner

@@ -32,6 +32,7 @@ def write(path: Path, content: list[dict]) -> Path:
 
 
 @given(records)
+@pytest.mark.slow
 def test_what_is_appended_is_read(tmp_path_factory, content):
     path = write(tmp_path_factory.getbasetemp() / "a.jsonl", content)
     assert read_lines(path) == (content, False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import _thread
 import threading
 from multiprocessing import get_context
 
@@ -32,15 +31,15 @@ def test_a_process_that_is_left_behind_is_seen_until_it_ends() -> None:
 
 def test_threads_of_others_are_nothing_that_is_left_behind() -> None:
     """Such as Ray's own, which Python comes to know as they call it."""
-    code = (
-        "import _thread, threading\n"
-        "from hpobench.running.actor import _at_work\n"
-        "before, known, end = _at_work(), threading.Event(), threading.Event()\n"
-        "_thread.start_new_thread(\n"
-        "    lambda: (threading.current_thread(), known.set(), end.wait()), ()\n"
-        ")\n"
-        "known.wait()\n"
-        "assert len(threading.enumerate()) > len(before)\n"
-        "assert _at_work() <= before\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+    before, known, end = _at_work(), threading.Event(), threading.Event()
+
+    def call() -> None:
+        threading.current_thread()
+        known.set()
+        end.wait()
+
+    _thread.start_new_thread(call, ())
+    known.wait()
+    assert any(thread.name.startswith("Dummy") for thread in threading.enumerate())
+    assert _at_work() <= before
+    end.set()

@@ -39,6 +39,8 @@ from trainables.task import Task
 from trainables.tasks.digits import DIGITS
 from trainables.tasks.synthetic import QUADRATIC
 
+pytestmark = pytest.mark.slow  # they train
+
 CPU = torch.device("cpu")
 SHORT = dataclasses.replace(DIGITS, budgets=(1,))
 LOST = Fault("its node died", "node lost")

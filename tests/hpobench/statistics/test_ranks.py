@@ -74,6 +74,7 @@ def study(rng, blocks, shifts, scales=1.0):
     ("shifts", "scales"),
     [([0] * 6, 1.0), ([0, 0, 20, 20, 40, 40], 1.0), ([0, 0, 9, -9], np.array([5, 5, 0.1, 0.1]))],
 )
+@pytest.mark.slow
 def test_searchers_that_are_alike_are_seldom_set_apart(shifts, scales):
     rng = np.random.default_rng(5)
     alike = np.equal.outer(shifts, shifts) & ~np.eye(len(shifts), dtype=bool)

@@ -82,6 +82,7 @@ def test_models_find_better_configurations_than_the_prior() -> None:
     assert np.median(losses[-20:]) < np.median(losses[:17]) / 2
 
 
+@pytest.mark.slow
 def test_model_based_picks_follow_the_random_fraction() -> None:
     def picks(fraction: float) -> int:
         return model(

@@ -211,6 +211,7 @@ def test_the_contract_notices_a_warm_up_that_changes_the_search() -> None:
         check_black_box(Warmed())
 
 
+@pytest.mark.slow
 def test_a_search_leaves_global_randomness_as_it_was() -> None:
     random.seed(3)
     np.random.seed(3)  # noqa: NPY002

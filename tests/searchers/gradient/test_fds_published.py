@@ -38,6 +38,7 @@ def published(clamp: float, trainings: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("clamp", [1.0, 0.05])
+@pytest.mark.slow
 def test_makes_the_published_steps(clamp: float) -> None:
     found = list(islice(FDSPublished(clamp=clamp).search(Valley(), BRIEF, Chain()), 10))
     configurations = [np.array(list(e.configuration.values())) for e in found]
@@ -46,6 +47,7 @@ def test_makes_the_published_steps(clamp: float) -> None:
     assert [e.epochs for e in found] == [1] + [9] * (len(found) - 1)
 
 
+@pytest.mark.slow
 def test_the_clamp_matters() -> None:
     assert not np.allclose(published(0.05, 15)[-1], published(1.0, 15)[-1])
 

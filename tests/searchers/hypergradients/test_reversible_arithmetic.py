@@ -35,6 +35,7 @@ def tensor(values: list[int]) -> torch.Tensor:
 
 @settings(max_examples=200)
 @given(vectors, st.lists(ratios, min_size=1, max_size=40), st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_everything_comes_back_bit_for_bit(values, steps, random):
     """Through multiplications and additions, values, words and spilled words are undone."""
     buffer, v = InformationBuffer(len(values)), tensor(values)
@@ -59,6 +60,7 @@ def test_everything_comes_back_bit_for_bit(values, steps, random):
 
 @settings(max_examples=200)
 @given(vectors, st.lists(ratios, min_size=1, max_size=40))
+@pytest.mark.slow
 def test_it_is_whole_number_arithmetic(values, steps):
     """Float64 agrees with Python's integers at every step, whatever the size and the sign."""
     buffer, v = InformationBuffer(len(values)), tensor(values)

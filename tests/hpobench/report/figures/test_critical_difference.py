@@ -102,6 +102,7 @@ def test_a_very_large_study_is_averaged_over_seeds() -> None:
 
 
 @pytest.mark.parametrize("style", STYLES)
+@pytest.mark.slow
 def test_it_is_drawn_in_both_styles_of_any_number_of_searchers(
     long_names: Results, style: StyleName
 ) -> None:

@@ -42,6 +42,7 @@ def test_drawings_take_every_colour_from_the_page(source: FigureSource) -> None:
         assert re.findall(r"#[0-9a-f]{6}", drawing) == [], figure.name
 
 
+@pytest.mark.slow
 def test_data_have_nothing_that_csv_and_json_cannot_hold(source: FigureSource) -> None:
     for figures in figures_of(source).values():
         for figure in figures:

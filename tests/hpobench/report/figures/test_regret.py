@@ -43,6 +43,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.slow
 def test_no_text_overlaps_another_or_leaves_the_figure(tmp_path, case):
     check_apart(partial(regret_figure, Results.load(write_run(tmp_path, **case))))
 

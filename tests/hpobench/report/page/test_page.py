@@ -89,6 +89,7 @@ def page(html):
     return Page(html)
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched(html, page):
     assert page.all("link", "img", "iframe", "object", "embed") == []
     assert not any("src" in script for script in page.all("script"))
@@ -207,6 +208,7 @@ def test_without_ledgers_there_is_no_table_of_them(tmp_path):
     assert "Where the time went" not in Page(render_report(results)).words
 
 
+@pytest.mark.slow
 def test_the_page_prints_no_marks_of_code_and_no_dictionaries(tmp_path):
     write_run(tmp_path, searchers=("fds",))
     study, references = (read_json(tmp_path / f"{f}.json") for f in ("study", "references"))

@@ -36,7 +36,10 @@ from tests.hpobench.fake_run import (
 from tests.hpobench.tracking.wandb.wandb_file import BLOCK, WandbFile
 from tests.hpobench.tracking.wandb.wandb_server import KEY, serving
 
-pytestmark = pytest.mark.usefixtures("no_account")
+pytestmark = [
+    pytest.mark.usefixtures("no_account"),
+    pytest.mark.slow,  # each track is a process of W&B's
+]
 
 PARTS = {"train": 0.05, "search": 0.01}
 FAILED, MISSING, LONG = "digits__random__s1", "digits__grid__s0", "digits__fds__s2"
@@ -331,7 +334,6 @@ def test_the_final_regret_is_the_last_one_not_the_smallest(tracked):
         assert cell != LONG or min(regrets) < 0.0 < regrets[-1]
 
 
-@pytest.mark.slow
 def test_a_replay_is_in_summary_and_artifact_and_leaves_the_history_alone(tracked, tmp_path):
     folder = _copy(tracked, tmp_path / tracked.name)
     before = {run.name: run for run in runs_of(Results.load(folder))}
@@ -406,7 +408,6 @@ def test_tracking_again_changes_nothing(tracked):
     assert _contents(tracked) == before
 
 
-@pytest.mark.slow
 def test_what_was_cut_off_is_written_again_in_place(small):
     [file] = _files(small).values()
     file.write_bytes(file.read_bytes()[:1000])
@@ -418,7 +419,6 @@ def test_what_was_cut_off_is_written_again_in_place(small):
     assert [*written.history, *written.curves] == run.history
 
 
-@pytest.mark.slow
 def test_a_folder_that_was_moved_is_written_again_until_it_is_uploaded(tracked_cell, tmp_path):
     """W&B's file names the files of its artifact by where they are."""
     moved = Path(shutil.copytree(tracked_cell, tmp_path / "run"))
@@ -456,7 +456,6 @@ def test_an_id_belongs_to_one_cell_of_one_run(tmp_path):
     assert len(set(ids)) == len(ids) == 4
 
 
-@pytest.mark.slow
 def test_offline_needs_nothing_tells_nobody_and_obeys_its_argument(tmp_path, monkeypatch, capfd):
     folder = _one_cell(tmp_path / "run")
     monkeypatch.chdir(tmp_path)
@@ -482,7 +481,6 @@ def test_offline_needs_nothing_tells_nobody_and_obeys_its_argument(tmp_path, mon
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.slow
 def test_online_uploads_each_run_once(tracked, tmp_path, account, capfd):
     folder = _copy(tracked, tmp_path / tracked.name)
     results = Results.load(folder)
@@ -509,7 +507,6 @@ def test_online_uploads_each_run_once(tracked, tmp_path, account, capfd):
     assert all(KEY.encode() not in content for content, _ in _contents(tmp_path).values())
 
 
-@pytest.mark.slow
 def test_what_was_refused_is_uploaded_next_time_and_what_changed_since_replaces_it(small, account):
     account.stream_status = 403
     with pytest.raises(TrackingError, match="did not take every run"):
@@ -554,7 +551,6 @@ def test_no_key(small):
     assert "`wandb login`" in line
 
 
-@pytest.mark.slow
 def test_no_network(small, monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setenv("WANDB_API_KEY", KEY)
@@ -564,7 +560,6 @@ def test_no_network(small, monkeypatch):
     assert "check the network" in line
 
 
-@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up(small, account, monkeypatch):
     account.silent = True
     monkeypatch.setattr(process, "PATIENCE_SECONDS", 3.0)
@@ -573,7 +568,6 @@ def test_a_server_that_never_answers_is_given_up(small, account, monkeypatch):
     assert time.monotonic() - began < 60  # a part of the minute that is its patience otherwise
 
 
-@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # where W&B would go instead
     [run] = runs_of(Results.load(_one_cell(tmp_path / "run")))
