@@ -19,6 +19,7 @@ from hpobench import Results
 from hpobench.cluster.programs import answers, free_port
 from tests.hpobench import command_line
 from tests.hpobench.command_line import Ended
+from tests.hpobench.ray_cluster import patient_with_nodes
 from tests.hpobench.tracking.wandb.wandb_server import serving
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -47,6 +48,11 @@ def places() -> Iterator[dict[str, Path]]:
 @pytest.fixture(scope="module")
 def dashboard(places: dict[str, Path]) -> Iterator[str]:
     """Of a cluster as one would start it."""
+    with patient_with_nodes():
+        yield from _dashboard(places)
+
+
+def _dashboard(places: dict[str, Path]) -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
     before = dict(os.environ)
