@@ -83,13 +83,15 @@ def checked_job(job: object, brief: Brief) -> Job:
     whole = isinstance(job.training, int) and job.training >= 0
     if not whole:
         raise SearcherError(f"trainings are numbered 0, 1, 2, …, not {job.training!r}")
-    return replace(job, configuration=_checked_point(job.configuration, job.epochs, brief))
+    point = _checked_point(job.configuration, job.epochs, brief)
+    return Job(int(job.training), point, int(job.epochs))
 
 
 class Suggester(Protocol):
     """A black-box search under way.
 
-    Up to ``width`` jobs are out at once; they are told back in the order in which they end.
+    Up to ``width`` jobs are out at once; they are told back in the order in which they end. All
+    calls of a searcher and its suggester come from one thread.
     A diverged training is told with the task's (finite) loss ceiling.
     """
 
@@ -181,7 +183,7 @@ def checked_evaluation(evaluation: object, brief: Brief) -> Evaluation:
         if not (isinstance(seconds, (int, float)) and 0 <= seconds < math.inf):
             raise SearcherError(f"the seconds of {part!r} are a number ≥ 0, not {seconds!r}")
     point = _checked_point(evaluation.configuration, evaluation.epochs, brief)
-    return replace(evaluation, configuration=point)
+    return replace(evaluation, configuration=point, epochs=int(evaluation.epochs))
 
 
 def _checked_point(configuration: Any, epochs: object, brief: Brief) -> Flat:

@@ -24,7 +24,7 @@ from typing import Any
 
 import ray
 import torch
-from ray import tune
+from ray import cloudpickle, tune
 
 from searchers.protocols import (
     BlackBoxSearcher,
@@ -104,11 +104,17 @@ class ScratchError(Exception):
 
 
 class SlotTrainable(tune.Trainable):
-    """Works on what its cell hands to it, until that is over. Its trial's config has its number."""
+    """Works on what its cell hands to it, until that is over.
 
-    def setup(self, config: dict[str, Any], context: SlotContext | None = None) -> None:
+    Its trial's config has its number, ``slot``, and a file with its ``context``.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take up the context, which lies on this node."""
+        self.begin(cloudpickle.loads(Path(config["context"]).read_bytes()), config["slot"])
+
+    def begin(self, context: SlotContext, number: int) -> None:
         """Warm up the process, and build the task."""
-        assert context is not None
         self._context = context
         if context.controller is not None:
             end_with(context.controller)
@@ -125,7 +131,7 @@ class SlotTrainable(tune.Trainable):
         self._identity = {
             "process": f"{socket.gethostname()}:{os.getpid()}",
             "pid": os.getpid(),
-            "number": config["slot"],
+            "number": number,
             "gpus": [str(gpu) for gpu in ray.get_gpu_ids()] if ray.is_initialized() else [],
             "gpu": _gpu_name(self._device),
         }

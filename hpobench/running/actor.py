@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import traceback
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,6 @@ class CellActor:
         spec, loop = self._spec, self._loop
         with own_cores(spec.width * spec.cpus) as cores:
             try:
-                self._prepare()
                 self._tune(cores)
                 loop.close()
             except BaseException as error:
@@ -113,17 +112,13 @@ class CellActor:
         self.tidy()
         os._exit(1)
 
-    def _prepare(self) -> None:
-        """Load, before the clock starts, what the searcher needs, whatever the task."""
-        warm_up = getattr(self._spec.cell.searcher, "warm_up", None)
-        if warm_up is not None:
-            warm_up()
-
     def _tune(self, cores: tuple[int, ...]) -> None:
         from hpobench.running.tune_adapter import tune_cell
 
         spec, exchange = self._spec, Exchange(self._loop)
-        with exchange.answering(self._scratch) as address:
+        with closing(exchange), exchange.answering(self._scratch) as address:
+            # Before the clock starts, what the searcher needs is loaded, whatever the task.
+            exchange.alone(getattr(spec.cell.searcher, "warm_up", lambda: None))
             context = SlotContext(
                 task=spec.cell.task,
                 searcher=spec.cell.searcher,

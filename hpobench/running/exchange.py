@@ -1,7 +1,8 @@
 """Where a cell's slots tell what they measured, and are handed what is next, in one call.
 
-Every slot is answered in a thread of its own; one at a time has the cell's loop. Nothing is handed
-out ahead of time: a searcher sees every result that there is before it proposes again.
+Every slot is answered in a thread of its own; what touches the cell's loop, and with it a
+searcher's own code, all happens in one. Nothing is handed out ahead of time: a searcher sees every
+result that there is before it proposes again.
 """
 
 from __future__ import annotations
@@ -11,15 +12,21 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingMixIn, UnixStreamServer
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from hpobench.running.cell_loop import CellLoop, Work
 from hpobench.running.faults import Fault
+
+T = TypeVar("T")
+
+OVER = -1.0
+Offer: TypeAlias = tuple[Work | None, float | None, int]
 
 END_SECONDS = 0.05
 """How soon nobody is answered any more, at the end."""
@@ -33,9 +40,22 @@ class Exchange:
 
     def __init__(self, loop: CellLoop) -> None:
         self._loop = loop
+        self._one = ThreadPoolExecutor(1)
         self._changed = threading.Condition()
+        self._changes = 0
         self.error: BaseException | None = None
         """What went wrong here while a slot was answered."""
+
+    def alone(self, call: Callable[[], T]) -> T:
+        """Call something in the one thread that has the loop; all it raises is raised here.
+
+        Raises ConnectionError after `close`.
+        """
+        try:
+            told = self._one.submit(call)
+        except RuntimeError:
+            raise ConnectionError("the cell is over") from None
+        return told.result()
 
     def next_work(self, report: dict[str, Any]) -> Work | None:
         """Take what a slot tells, and wait until there is work for it.
@@ -47,40 +67,34 @@ class Exchange:
             Its next work; None once the cell is over.
         """
         slot = report["slot"]["number"]
-        with self._changed:
-            if "warm" in report:
-                self._loop.warm(slot, report["slot"])
-            else:
-                self._loop.report(slot, report)
-            work = self._loop.next_work(slot)
-            self._changed.notify_all()  # there may be work for others now, or none for anybody
-            while work is None and not self._loop.over:
-                self._changed.wait(self._loop.left)
-                work = self._loop.next_work(slot)
+        work, left, seen = self.alone(lambda: self._take(slot, report))
+        while work is None and left != OVER:
+            with self._changed:
+                self._changed.wait_for(lambda: self._changes != seen, left)  # noqa: B023
+            work, left, seen = self.alone(lambda: self._offer(slot))
         return work
 
     def over(self) -> bool:
         """Whether the cell is over."""
-        with self._changed:
-            if self._loop.over:
-                self._changed.notify_all()
-            return self._loop.over
+        over = self.alone(lambda: self._loop.over)
+        if over:
+            self._tell_all()
+        return over
 
     def processes(self) -> list[int]:
         """Of the slots that have said that they are warm."""
-        with self._changed:
-            return [told["pid"] for told in self._loop.slots.values()]
+        return self.alone(lambda: [told["pid"] for told in self._loop.slots.values()])
 
     def lost(self, fault: Fault) -> None:
         """A slot's process is gone."""
-        with self._changed:
-            self._loop.lost(fault)
-            self._changed.notify_all()
+        self.alone(lambda: self._loop.lost(fault))
+        self._tell_all()
 
     def failed(self, error: BaseException) -> None:
-        """The loop itself has failed."""
-        self.error = error
-        self.lost(Fault(f"{type(error).__name__}: {error}".splitlines()[0], "scheduler stall"))
+        """The loop itself has failed; once the cell is over, that changes nothing."""
+        if not self.over():
+            self.error = error
+            self.lost(Fault(f"{type(error).__name__}: {error}".splitlines()[0], "scheduler stall"))
 
     @contextmanager
     def answering(self, folder: Path) -> Iterator[str]:
@@ -93,6 +107,31 @@ class Exchange:
                 yield address
             finally:
                 server.shutdown()
+
+    def close(self) -> None:
+        """End the one thread, once it is no longer at work."""
+        self._tell_all()
+        self._one.shutdown()
+
+    def _take(self, slot: int, report: dict[str, Any]) -> Offer:
+        if "warm" in report:
+            self._loop.warm(slot, report["slot"])
+        else:
+            self._loop.report(slot, report)
+        offer = self._offer(slot)
+        self._tell_all()  # there may be work for others now, or none for anybody
+        return offer[0], offer[1], self._changes
+
+    def _offer(self, slot: int) -> Offer:
+        """A slot's next work; how long it may wait for some; and what has changed by then."""
+        seen = self._changes
+        work = self._loop.next_work(slot)
+        return work, OVER if self._loop.over else self._loop.left, seen
+
+    def _tell_all(self) -> None:
+        with self._changed:
+            self._changes += 1
+            self._changed.notify_all()
 
 
 class _Server(ThreadingMixIn, UnixStreamServer):
@@ -111,6 +150,8 @@ class _Call(StreamRequestHandler):
         exchange = self.server.exchange
         try:
             for told in self.rfile:
+                if not told.endswith(b"\n"):
+                    return  # its process ended in the middle of it
                 work = exchange.next_work(json.loads(told))
                 self.wfile.write(json.dumps(work).encode() + b"\n")
         except OSError:

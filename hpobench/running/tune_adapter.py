@@ -34,14 +34,19 @@ def tune_cell(
 ) -> None:
     """Run a cell's slots to its end, inside the placement group of the calling actor."""
     slots = {"CPU": float(context.width * cpus), "GPU": context.width * gpus}
-    trainable = tune.with_parameters(SlotTrainable, context=context)
+    # Not by `tune.with_parameters`, which would keep each cell's task for this process's life:
+    file = storage / "context.pkl"
+    file.write_bytes(cloudpickle.dumps(context))
     # All cells of a Ray job share Tune's registry: by the name of its class, a cell would now and
     # then be given another's.
     name = f"slot-{uuid4().hex}"
-    tune.register_trainable(name, tune.with_resources(trainable, {"cpu": cpus, "gpu": gpus}))
+    tune.register_trainable(name, tune.with_resources(SlotTrainable, {"cpu": cpus, "gpu": gpus}))
     tuner = tune.Tuner(
         name,
-        param_space={"slot": tune.grid_search(list(range(context.width)))},
+        param_space={
+            "slot": tune.grid_search(list(range(context.width))),
+            "context": str(file),
+        },
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(storage),

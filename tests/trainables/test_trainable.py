@@ -67,7 +67,7 @@ def slot(
     asked = controller or Controller()
     context = SlotContext(task, find_searcher(searcher), 0, 1, next_work=asked, scratch=tmp_path)
     made = SlotTrainable.__new__(SlotTrainable)  # without Ray's own construction
-    made.setup({"slot": 3}, context)
+    made.begin(context, 3)
     return made
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpobench.budget import Budget
@@ -444,6 +446,21 @@ def test_memory_is_the_peak_over_all_slots() -> None:
         cell.next_work(number)
         cell.report(number, {**report(clock, 0), "slot": slot(number, host, device)})
     assert cell.memory == {"host": 700, "device": 9}
+
+
+def test_numbers_of_numpy_are_as_good_as_pythons() -> None:
+    """What a slot is handed, and what is written down, is JSON."""
+
+    class Numeric(Scripted):
+        def suggester(self, brief: Brief):
+            suggester = super().suggester(brief)
+            point = {name: np.float64(value) for name, value in brief.default.items()}
+            suggester.ask = lambda: Job(0, point, np.int64(brief.horizon))
+            return suggester
+
+    cell = control(Clock(), Numeric())
+    warm_up(cell)
+    assert json.loads(json.dumps(cell.next_work(0)))["epochs"] == 9
 
 
 @pytest.mark.parametrize(

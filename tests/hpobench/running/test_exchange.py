@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -94,8 +95,8 @@ def test_waiting_slots_end_with_the_budget(pool) -> None:
 
 
 def test_one_slot_at_a_time_has_the_loop(pool) -> None:
-    """A searcher is never asked or told by two at once."""
-    inside = threading.Lock()
+    """A searcher is never asked or told by two at once, and always by the same thread."""
+    inside, threads = threading.Lock(), set[int]()
 
     class Careful(Scripted):
         def suggester(self, brief):
@@ -105,6 +106,7 @@ def test_one_slot_at_a_time_has_the_loop(pool) -> None:
             def alone(call):
                 def locked(*arguments):
                     assert inside.acquire(blocking=False)
+                    threads.add(threading.get_ident())
                     try:
                         return call(*arguments)
                     finally:
@@ -128,6 +130,7 @@ def test_one_slot_at_a_time_has_the_loop(pool) -> None:
         done.result(timeout=60)
     assert loop.fault is None
     assert sorted(line["training"] for line in loop.lines) == list(range(400))
+    assert len(threads) == 1
 
 
 def test_slots_call_over_a_socket_and_are_told_when_the_cell_is_over(pool, tmp_path: Path) -> None:
@@ -163,6 +166,39 @@ def test_what_goes_wrong_in_the_controller_ends_the_cell_and_says_why(pool, tmp_
     assert isinstance(slots.exchange.error, KeyError)
     assert slots.loop.fault is not None
     assert slots.loop.fault.cause == "scheduler stall"
+
+
+def test_a_slot_that_ends_in_the_middle_of_a_report_is_no_fault_of_the_controller(
+    pool, tmp_path: Path
+) -> None:
+    slots = cell(pool)
+    with (
+        slots.exchange.answering(tmp_path) as address,
+        socket.socket(socket.AF_UNIX) as connection,
+    ):
+        connection.connect(address)
+        connection.sendall(b'{"slot": {"number": 0')
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""  # it has hung up
+    assert slots.exchange.error is None
+    assert slots.loop.fault is None
+
+
+def test_what_fails_once_the_cell_is_over_changes_nothing(pool) -> None:
+    slots = cell(pool)
+    slots.exchange.lost(Fault("a worker was lost: killed", "worker lost"))
+    slots.exchange.failed(ValueError("too late"))
+    assert slots.exchange.error is None
+    assert slots.loop.fault.cause == "worker lost"
+
+
+def test_a_slot_that_still_waits_when_all_is_closed_is_let_go(pool) -> None:
+    slots = cell(pool)
+    waiting = slots.warm(0)
+    until(lambda: 0 in slots.loop.slots)
+    slots.exchange.close()
+    with pytest.raises(ConnectionError):
+        waiting.result(timeout=60)
 
 
 def test_a_line_to_nobody_says_so(tmp_path: Path) -> None:
