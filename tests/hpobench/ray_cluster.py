@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partialmethod
 from typing import Any
 
 import pytest
@@ -30,8 +31,10 @@ def patient_with_nodes() -> Iterator[None]:
                     raise
                 time.sleep(0.1)
 
+    wait = partialmethod(Cluster._wait_for_node, timeout=NODE_SECONDS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services, "get_node", patient)
+        patch.setattr(Cluster, "_wait_for_node", wait)
         yield
 
 
