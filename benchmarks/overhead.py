@@ -4,10 +4,10 @@
 
 Each cell runs for so many seconds (5, unless told): every searcher on trainings of 20 ms that keep
 a core busy, at widths 1 and 2 as far as there are cores, and on trainings that sleep for 20 ms at
-widths 1, 2 and 4; random search, TPE and FDS on empty trainings; random search on trainings of a
-second. What the framework takes of an evaluation is all of its slot's time that is no training,
-differentiating, validating or thinking: the way there and back, reports, records, and weights that
-are kept to be tested. Prints medians and 95th percentiles, and exits with 1
+widths 1, 2 and 4; random search, TPE and FDS on empty trainings and on trainings of a second. What
+the framework takes of an evaluation is all of its slot's time that is no training, differentiating,
+validating, keeping of unfinished trainings or thinking: the way there and back, reports, records,
+and weights that are kept to be tested. Prints medians and 95th percentiles, and exits with 1
 
 * if a median is above 2 ms, or a 95th percentile above 4 ms;
 * if the medians of two searchers at one width are more than 1 ms apart;

@@ -29,9 +29,7 @@ from searchers.protocols import (
     checked_job,
 )
 from trainables.task import Task
-from trainables.trainable import chain_work, job_work
-
-Work = dict[str, Any]
+from trainables.trainable import Work, chain_work, job_work
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingMixIn, UnixStreamServer
 from typing import Any, TypeAlias, TypeVar
 
-from hpobench.running.cell_loop import CellLoop, Work
+from hpobench.running.cell_loop import CellLoop
 from hpobench.running.faults import Fault
+from trainables.trainable import Work
 
 T = TypeVar("T")
 

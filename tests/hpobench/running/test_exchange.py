@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from hpobench.budget import Budget
-from hpobench.running.cell_loop import CellLoop, Work
+from hpobench.running.cell_loop import CellLoop
 from hpobench.running.exchange import Exchange
 from hpobench.running.faults import Fault
 from tests.hpobench.running.test_cell_loop import Clock, Scripted, control, report, slot
 from tests.hpobench.waiting import until
 from trainables.line import Line, LineError
+from trainables.trainable import Work
 
 
 class Slots:
