@@ -41,6 +41,8 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Click's own, or that of the copy of click which newer typers carry."""
 
 INTERRUPTED = 130
+MOST_PICTURES = 3
+"""Tasks of which the terminal shows the curves; of more, the page has them."""
 
 
 @app.command("list")
@@ -310,10 +312,18 @@ def _say(line: str, status: int) -> None:
 
 
 def _show(results: hpobench.Results, clock: ClockName) -> None:
+    from hpobench.report.conclusions import answers
+    from hpobench.report.drawing.panel import panel_of
+    from hpobench.report.drawing.text_panel import text_panel
     from hpobench.report.tables.prices import price_notes
     from hpobench.report.tables.summary import summary_table
 
     console = wide_console()
+    found = answers(results, clock.clock)
+    for task, answer in zip(results.tasks, found, strict=True):
+        console.print(f"\n{answer.headline} {answer.sure}", markup=False, highlight=False)
+        if len(found) <= MOST_PICTURES:
+            console.print(text_panel(panel_of(results, task, clock=clock.clock), clock.clock))
     console.print(summary_table(results, clock.clock))
     unequal = [note for task in results.tasks for note in price_notes(results, task)]
     for note in [*unequal, *results.notes]:

@@ -17,6 +17,7 @@ from hpobench.errors import RunError
 from hpobench.provenance import commit, hardware, versions
 from hpobench.results.schema import SCHEMA
 from hpobench.study import Study
+from searchers.black_box.baselines import Baseline
 from searchers.protocols import BlackBoxSearcher, Searcher
 from searchers.update_rules import UpdateRule
 from trainables.task import Task
@@ -24,6 +25,10 @@ from trainables.tasks import find_task
 
 FACES = ("searchers", "searchers.hypergradients")
 """A class is recorded by where it is exported for users: the module that it is in may move."""
+
+
+WORDS = ("summary", "kind")
+"""Of a record of a task or a searcher, what follows from its class."""
 
 
 def describe(study: Study, source: Path | None) -> dict[str, Any]:
@@ -104,11 +109,18 @@ def describe_searcher(searcher: Searcher) -> dict[str, Any]:
     kind = type(searcher)
     return {
         "name": searcher.name,
-        "kind": "black-box" if isinstance(searcher, BlackBoxSearcher) else "gradient-based",
+        "kind": _kind(searcher),
         "class": class_name(kind),
         "settings": json.loads(json.dumps(_settings(searcher), default=_part)),
         "summary": (kind.__doc__ or "").strip().split("\n")[0],
     }
+
+
+def _kind(searcher: Searcher) -> str:
+    """Its family, which reports tell apart."""
+    if isinstance(searcher, Baseline):
+        return "no search"
+    return "black-box" if isinstance(searcher, BlackBoxSearcher) else "gradient-based"
 
 
 def _settings(thing: Any) -> dict[str, Any]:
@@ -189,12 +201,12 @@ def check_same(study: Study, record: dict[str, Any]) -> None:
 
 
 def _compared(value: Any) -> Any:
-    """What has to be the same in two definitions: classes, however recorded, and no summaries."""
+    """What has to be the same in two definitions: classes, however recorded, and no words."""
     if isinstance(value, list):
         return [_compared(part) for part in value]
     if not isinstance(value, dict):
         return value
-    same = {key: _compared(part) for key, part in value.items() if key != "summary"}
+    same = {key: _compared(part) for key, part in value.items() if key not in WORDS}
     if isinstance(same.get("class"), str):
         with suppress(ImportError, AttributeError):  # one that is gone has its recorded name
             same["class"] = class_name(find_class(same["class"]))

@@ -17,7 +17,7 @@ from hpobench.audit.cost import HORIZON, PLAIN, USUAL
 from hpobench.audit.rows import Cost, Spread, named, over_draws, own_draws
 from hpobench.report.drawing.labels import Entry, draw_labels, height_of, width_of
 from hpobench.report.drawing.scale import log_ticks, regret_scale, tick_text
-from hpobench.report.drawing.style import LineStyle, Style, StyleName, line_style, themed
+from hpobench.report.drawing.style import LineStyle, Style, StyleName, part_style, themed
 from hpobench.text import plural
 
 WIDTH, LEFT, TOP, BOTTOM = 8.8, 0.75, 0.62, 0.62  # inches
@@ -70,7 +70,7 @@ def audit_figure(
 
 def _looks(cost: Sequence[Cost], style: StyleName) -> dict[str, LineStyle]:
     engines = dict.fromkeys(row.engine for row in cost if row.engine != PLAIN)
-    return {engine: line_style(place, style) for place, engine in enumerate(engines)}
+    return {engine: part_style(place, style) for place, engine in enumerate(engines)}
 
 
 def _steps(cost: Sequence[Cost]) -> Curves:
@@ -186,7 +186,7 @@ def _draw_spread(
     reach: list[float] = []
     for place, engine in enumerate(engines):
         own = [row for row in rows if row.engine == engine and math.isfinite(row.mean)]
-        look = line_style(place, style)
+        look = part_style(place, style)
         shift = 0.28 * (place - (len(engines) - 1) / 2)
         means = [row.mean for row in own]
         errors = [row.deviation if math.isfinite(row.deviation) else 0.0 for row in own]

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hpobench.report.clocks import CLOCKS
 from hpobench.report.tables.speedup import sooner
 from hpobench.results.paired import finals
+from hpobench.results.regret import step_curves
 from hpobench.results.replayed import lowest_replayed
-from hpobench.statistics.curves import FEWEST_SEEDS_FOR_A_BAND, Array, estimate
-from hpobench.statistics.verdicts import MOST_SEEDS, Verdict, seeds_to_separate, verdicts
+from hpobench.statistics.curves import (
+    FEWEST_SEEDS_FOR_A_BAND,
+    Array,
+    StepCurve,
+    estimate,
+    lowest_from,
+    mean_curve,
+)
+from hpobench.statistics.verdicts import MOST_SEEDS, Verdict, paired, seeds_to_separate, verdicts
 from hpobench.text import default_held, listed, number, plural, plus_minus
 
 if TYPE_CHECKING:
@@ -22,12 +32,46 @@ SMALLEST_P = 0.001
 """Below it, no more is said."""
 
 
-def answers(results: Results, clock: Clock = "seconds") -> list[str]:
-    """A few sentences for each task, computed from the complete cells."""
+@dataclass(frozen=True)
+class Answer:
+    """What a task's cells come to.
+
+    Args:
+        headline: Who ended lowest, by how much, and from when on.
+        sure: Whether the seeds separate it from the others, in a short sentence.
+        details: What else there is to say of it, sentence by sentence.
+    """
+
+    headline: str
+    sure: str = ""
+    details: tuple[str, ...] = ()
+
+
+def answers(results: Results, clock: Clock = "seconds") -> list[Answer]:
+    """That of each task, computed from the complete cells."""
     return [answer(results, task, clock) for task in results.tasks]
 
 
-def answer(results: Results, task: str, clock: Clock = "seconds") -> str:
+def verdict(found: Sequence[Answer]) -> list[str]:
+    """What a report opens with, a line for each task; what is as sure on all is said once."""
+    sure = dict.fromkeys(answer.sure for answer in found)
+    if len(sure) == 1:
+        return [*(answer.headline for answer in found), *filter(None, sure)]
+    return [f"{answer.headline} {answer.sure}".strip() for answer in found]
+
+
+def further(results: Results, found: Sequence[Answer]) -> list[str]:
+    """What else there is to say, a paragraph for each task."""
+    told = {task: one.details for task, one in zip(results.tasks, found, strict=True)}
+    several = len(told) > 1
+    return [
+        f"{f'{task}: ' if several else ''}{' '.join(details)}"
+        for task, details in told.items()
+        if details
+    ]
+
+
+def answer(results: Results, task: str, clock: Clock = "seconds") -> Answer:
     """Who ended lowest on a task, from whom that separates it, and how much sooner it was there.
 
     Only a searcher whose planned cells are all complete, and not all still at the task's default,
@@ -39,20 +83,57 @@ def answer(results: Results, task: str, clock: Clock = "seconds") -> str:
     planned = results.cells.loc[results.cells["task"] == task, "searcher"].value_counts()
     whole = {s: values for s, values in measured.items() if len(values) == planned[s]}
     if not whole:
-        return (
+        return Answer(
             f"On {task}, no searcher has all of its cells complete and measured,"
             " so none is called lowest."
         )
     held, at_default = _held(results, task, whole)
     ranked = sorted(whole.keys() - at_default, key=lambda s: (estimate(whole[s]).mean, s))
     if not ranked:
-        return f"On {task}, no searcher got beyond the default, so none is called lowest. {held}"
+        none = f"On {task}, no searcher got beyond the default, so none is called lowest."
+        return Answer(none, details=(held,))
     lowest, *others = ranked
-    sentence = f"{_lead(results, task, lowest, whole[lowest])}{_next(others, whole)}."
-    separation, lower = _separation(by_seed, lowest, others), _lower(lowest, by_seed, whole)
-    soon = sooner(results, task, lowest, others, clock)
+    compared = _Compared.of(by_seed, lowest, others)
+    ahead = _ahead(by_seed, lowest, others) + _since(results, task, lowest, [*whole], clock)
+    headline = f"{_lead(results, task, lowest, whole[lowest])}{ahead}."
+    details = [
+        f"Next is {others[0]}, with {_spread(whole[others[0]])}." if others else "",
+        compared.separation(),
+        _surely_below(results, task, whole[lowest]),
+        sooner(results, task, lowest, others, clock),
+        _lower(lowest, by_seed, whole),
+        held,
+    ]
     again = _replayed(results, task, lowest)
-    return " ".join(filter(None, [sentence, separation, soon, lower, held, again]))
+    return Answer(f"{headline} {again}".strip(), compared.sure(), tuple(filter(None, details)))
+
+
+def _ahead(by_seed: Mapping[str, Array], lowest: str, others: list[str]) -> str:
+    """By how much the next is above it, seed by seed."""
+    if not others:
+        return ""
+    gap = paired(by_seed[others[0]], by_seed[lowest])
+    if gap.n < FEWEST_SEEDS_FOR_A_BAND:
+        return f"; {number(gap.mean)} below the next, {others[0]}"
+    interval = f"95 % interval {number(gap.low)} to {number(gap.high)}"
+    return f"; {number(gap.mean)} ({interval}) below the next, {others[0]}"
+
+
+def _since(results: Results, task: str, lowest: str, whole: list[str], clock: Clock) -> str:
+    """From when on its mean is below those of all that completed their cells."""
+    value = "test_loss" if results.references[task] is None else "regret"
+
+    def mean(searcher: str) -> StepCurve:
+        curves = step_curves(results.changes(task, searcher), clock, value)
+        return mean_curve([*curves.values()]).mean
+
+    rivals = [mean(searcher) for searcher in whole if searcher != lowest]
+    time = lowest_from(mean(lowest), rivals) if rivals else None
+    if time is None:
+        return ""
+    words = CLOCKS[clock]
+    which = "it is" if len(results.study["seeds"]) == 1 else "its mean over seeds is"
+    return f"; {which} the lowest from {words.amount(time)} {words.short} on"
 
 
 def _held(results: Results, task: str, whole: dict[str, list[float]]) -> tuple[str, set[str]]:
@@ -78,16 +159,24 @@ def _lead(results: Results, task: str, lowest: str, values: list[float]) -> str:
             f" test {metric}, {_spread(values)}"
         )
     regret, zero = estimate(values).mean, _zero_tolerance(results, task)
-    interval = estimate(values).interval()
     if abs(regret) <= zero:
         place = ", within the reference's standard error"
     elif regret >= 0:
         place = ""
-    elif interval is not None and interval[1] < 0:
-        place = ", below the reference (by an interval that does not know it is the lowest's)"
     else:
         place = ", below the reference"
     return f"On {task}, {lowest} ended lowest, with a regret of {_spread(values)}{place}"
+
+
+def _surely_below(results: Results, task: str, values: list[float]) -> str:
+    """What is said of an interval that leaves out the reference; else nothing."""
+    interval = estimate(values).interval()
+    if results.references[task] is None or interval is None or interval[1] >= 0:
+        return ""
+    return (
+        "The interval of its regret is below the reference, but does not know that it was picked as"
+        " the lowest."
+    )
 
 
 def _zero_tolerance(results: Results, task: str) -> float:
@@ -110,33 +199,71 @@ def _spread(values: list[float]) -> str:
     return f"{number(mean.mean)} ({seeds}, from {number(min(values))} to {number(max(values))})"
 
 
-def _next(others: list[str], whole: dict[str, list[float]]) -> str:
-    if not others:
-        return ""
-    return f"; next is {others[0]}, with {_spread(whole[others[0]])}"
+@dataclass(frozen=True)
+class _Compared:
+    """The lowest against each of the others that can be called lowest, seed by seed.
 
+    Args:
+        lowest: The lowest.
+        against: By the other's name, of the others in order.
+        pairs: How many pairs there are in all, for which p is adjusted.
+    """
 
-def _separation(by_seed: Mapping[str, Array], lowest: str, others: list[str]) -> str:
-    if not others:
-        return "No other searcher has all of its cells complete, with something trained in full."
-    every_pair = verdicts(by_seed)
-    against = {
-        (v.second if v.first == lowest else v.first): v
-        for v in every_pair
-        if lowest in (v.first, v.second)
-    }
-    n = min(against[other].difference.n for other in others)
-    if n < FEWEST_SEEDS_FOR_A_BAND:
-        few = "One seed is" if n == 1 else f"{n} seeds are"
-        return f"{few} too few to separate searchers; it takes at least {FEWEST_SEEDS_FOR_A_BAND}."
-    lower = [other for other in others if against[other].better == lowest]
-    near = [other for other in others if against[other].better is None]
-    clauses = [f"lower than {listed(lower)} ({_p(against, lower)})"] if lower else []
-    clauses += [f"not separated from {listed(near)} ({_p(against, near)})"] if near else []
-    pairs = len(every_pair)
-    adjusted = f", with Holm's correction for {pairs} pairs" if pairs > 1 else ""
-    verdict = f"Seed by seed{adjusted}, it is {', and '.join(clauses)}."
-    return f"{verdict}{_more_seeds(against, near, pairs)}"
+    lowest: str
+    against: Mapping[str, Verdict]
+    pairs: int
+
+    @classmethod
+    def of(cls, by_seed: Mapping[str, Array], lowest: str, others: list[str]) -> _Compared:
+        every_pair = verdicts(by_seed) if others else []
+        against = {
+            (v.second if v.first == lowest else v.first): v
+            for v in every_pair
+            if lowest in (v.first, v.second)
+        }
+        return cls(lowest, {other: against[other] for other in others}, len(every_pair))
+
+    @property
+    def lower(self) -> list[str]:
+        return [other for other, verdict in self.against.items() if verdict.better == self.lowest]
+
+    @property
+    def near(self) -> list[str]:
+        return [other for other, verdict in self.against.items() if verdict.better is None]
+
+    @property
+    def seeds(self) -> int:
+        return min((verdict.difference.n for verdict in self.against.values()), default=0)
+
+    def sure(self) -> str:
+        """Whether it is separated from the others, in a short sentence."""
+        if not self.against:
+            return (
+                "No other searcher has all of its cells complete, with something trained in full."
+            )
+        if self.seeds < FEWEST_SEEDS_FOR_A_BAND:
+            few = "One seed is" if self.seeds == 1 else f"{self.seeds} seeds are"
+            least = FEWEST_SEEDS_FOR_A_BAND
+            return f"{few} too few to separate searchers; it takes at least {least}."
+        lower, others = len(self.lower), len(self.against)
+        if lower == others:
+            return f"It is separated from {'the other' if others == 1 else f'all {others} others'}."
+        of = "the other" if others == 1 else f"any of the {others} others"
+        if not lower:
+            return f"It is not separated from {of}."
+        return f"It is separated from {lower} of the {others} others."
+
+    def separation(self) -> str:
+        """From whom it is separated, how surely, and what it would take."""
+        if self.seeds < FEWEST_SEEDS_FOR_A_BAND:
+            return ""
+        lower, near = self.lower, self.near
+        clauses = [f"lower than {listed(lower)} ({_p(self.against, lower)})"] if lower else []
+        if near:
+            clauses.append(f"not separated from {listed(near)} ({_p(self.against, near)})")
+        adjusted = f", with Holm's correction for {self.pairs} pairs" if self.pairs > 1 else ""
+        verdict = f"Seed by seed{adjusted}, it is {', and '.join(clauses)}."
+        return f"{verdict}{_more_seeds(self.against, near, self.pairs)}"
 
 
 def _p(verdicts: Mapping[str, Verdict], others: Sequence[str]) -> str:

@@ -17,6 +17,8 @@ from hpobench.report.figures import figures_of
 from hpobench.report.figures.regret import whole_regret
 from hpobench.report.page.document import is_large, write_report
 from hpobench.report.subprocess_pool import run_in_subprocess, start_subprocess
+from hpobench.report.tables.latex import latex_tables
+from hpobench.results.json_files import write_whole
 from hpobench.results.regret import Clock
 from hpobench.results.run import Results
 
@@ -31,13 +33,18 @@ def publish(results: Results, clock: Clock = "seconds") -> None:
     with no_garbage_collection(), ThreadPoolExecutor(1) as waiter:
         if is_large(results):
             drawn = _drawn_in_subprocess(source, waiter)
-            results.write()
+            _write_tables(results, clock)
             write_report(results, clock, drawn=drawn)
         else:
-            results.write()
+            _write_tables(results, clock)
             figures = figures_of(source)
             write_figures(source, figures)
             write_report(results, clock, figures)
+
+
+def _write_tables(results: Results, clock: Clock) -> None:
+    results.write()
+    write_whole(results.path / "table.tex", latex_tables(results, clock).encode())
 
 
 def _drawn_in_subprocess(source: FigureSource, waiter: Executor) -> Callable[[], Markup]:

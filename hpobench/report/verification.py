@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ import pyarrow.parquet
 
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.page.document import GENERATOR, render_report
+from hpobench.report.tables.latex import latex_tables
 from hpobench.results.csv_text import csv_of
 from hpobench.results.json_files import encoded, read_bytes, read_json, read_lines
 from hpobench.results.parquet import parts_of
@@ -58,6 +59,7 @@ def differences(path: Path) -> list[str]:
         "regret.csv": lambda results, file: _of_table(results.regret(), file),
         "summary.csv": lambda results, file: _of_table(results.summary(), file),
         "report.html": _of_page,
+        "table.tex": _of_latex,
     }
     if results.replays is not None:
         checks["replay.csv"] = lambda results, file: _of_table(results.replay_summary(), file)
@@ -65,6 +67,8 @@ def differences(path: Path) -> list[str]:
     lines = _some(_of_records(results), "the records")
     for name, check in checks.items():
         file = results.path / name
+        if not file.exists() and name == "table.tex":
+            continue  # earlier versions wrote none
         if not file.exists():
             lines.append(f"{name} is not there; hpobench report {path} makes it")
             continue
@@ -218,48 +222,93 @@ def _columns_differ(name: str, then: Sequence[str], now: Sequence[str]) -> str:
 
 
 def _of_page(results: Results, file: Path) -> Iterator[str]:
-    """Against the page over the clock that it is nearest to: what it says, then how it is drawn.
-
-    Of a page that another version drew, all that it says has to be what the records give, and the
-    data of each figure; it may lack what that version did not have.
-    """
+    """Against the page over the clock that it is nearest to: what it says, then how it is drawn."""
     stored = read_bytes(file).decode(errors="replace")
-    drawn_alike = f'content="{GENERATOR}"' in stored
+    alike = f'content="{GENERATOR}"' in stored
     clocks: tuple[Clock, ...] = get_args(Clock)
     text = html.unescape(stored)
     fewest: list[str] | None = None
     for clock in [clock for clock in clocks if CLOCKS[clock].meaning in text] or clocks:
         page = render_report(results, clock)
-        if page == stored or (not drawn_alike and _is_part(_content(stored), _content(page))):
+        if page == stored:
             return
-        differences = list(_sayings(_said(stored), _said(page)))
-        fewest = differences if fewest is None or len(differences) < len(fewest) else fewest
-    yield from fewest or ["report.html: a figure is not what the records give"]
+        if alike:
+            found = [*_sayings(_said(stored), _said(page))]
+            found = found or ["report.html: a figure is not what the records give"]
+        else:
+            found = [*_of_other_version(stored, page)]
+        if not found:
+            return
+        fewest = found if fewest is None or len(found) < len(fewest) else fewest
+    yield from fewest or []
 
 
-Content: TypeAlias = tuple[list[str], dict[str, str | None]]
-"""What a page says, and the CSV of each figure; None for one that cannot be read."""
+def _of_other_version(stored: str, page: str) -> Iterator[str]:
+    """A page that another version drew, against this one's, which may say more, in other words.
+
+    Each number in it has to be one that the records give: a cell of a table as it stands, one in a
+    sentence in some sentence. So does each row of a figure's data.
+    """
+    then, now = (
+        Counter(line for line in _said(_without_drawings(text)) if re.search(r"\d", line))
+        for text in (stored, page)
+    )
+    known = {number for line in now if len(line) > CELL for number in NUMBER.findall(line)}
+    for line in then - now:
+        if re.fullmatch("[0-9a-f]{12}", line):  # of a figure's data, which are compared
+            continue
+        unknown = [number for number in NUMBER.findall(line) if number not in known]
+        if len(line) <= CELL or unknown:
+            which = f" ({', '.join(unknown)})" if len(line) > CELL else ""
+            said = textwrap.shorten(line, LONGEST, placeholder=" …")
+            yield f"report.html says {said!r}, which the records do not give{which}"
+    figures = _csvs(page)
+    for name, rows in _csvs(stored).items():
+        if rows is None or name not in figures or rows - (figures[name] or Counter()):
+            yield f"report.html: figure {name} is not what the records give"
 
 
-def _is_part(stored: Content, page: Content) -> bool:
-    return not Counter(stored[0]) - Counter(page[0]) and stored[1].items() <= page[1].items()
+CELL = 40
+"""Letters that a cell of a table has at most; what is longer is a sentence."""
+
+NUMBER = re.compile(r"[−-]?\d+(?:\.\d+)?(?:e[−-]?\d+)?")
 
 
-def _content(page: str) -> Content:
+def _without_drawings(page: str) -> str:
+    return re.sub(r"<svg\b.*?</svg>", "", page, flags=re.DOTALL)
+
+
+def _csvs(page: str) -> dict[str, Counter[str] | None]:
+    """The rows of each figure's data; None where they cannot be read."""
     packed = re.findall(
         r'<figure data-figure="([^"]+)">.*?<script type="text/plain">(.*?)</script>',
         page,
         re.DOTALL,
     )
-    return _said(page), {name: _csv(data) for name, data in packed}
+    return {name: _rows_of(data) for name, data in packed}
 
 
-def _csv(packed: str) -> str | None:
+def _rows_of(packed: str) -> Counter[str] | None:
     try:
         content = json.loads(gzip.decompress(base64.b64decode(packed)))
     except (ValueError, OSError, EOFError, zlib.error):
         return None
-    return str(content["csv"]) if isinstance(content, dict) and "csv" in content else None
+    known = isinstance(content, dict) and isinstance(content.get("csv"), str)
+    return Counter(content["csv"].splitlines()) if known else None
+
+
+def _of_latex(results: Results, file: Path) -> Iterator[str]:
+    """Against the tables over the clock that they are nearest to."""
+    stored = read_bytes(file).decode(errors="replace").splitlines()
+    clocks: tuple[Clock, ...] = get_args(Clock)
+    tables = [latex_tables(results, clock).splitlines() for clock in clocks]
+    if stored in tables:
+        return
+    nearest = max(tables, key=lambda lines: len({*lines} & {*stored}))
+    for number, (now, then) in enumerate(zip_longest(nearest, stored, fillvalue=""), start=1):
+        if now != then:
+            before, given = _excerpts(then, now)
+            yield f"{file.name}, line {number}: it says {before}, and the records give {given}"
 
 
 def _sayings(then: list[str], now: list[str]) -> Iterator[str]:

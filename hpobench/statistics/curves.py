@@ -151,6 +151,21 @@ def time_to_target(curve: StepCurve, target: float) -> float | None:
     return float(curve.times[above[-1] + 1])
 
 
+def lowest_from(curve: StepCurve, others: Sequence[StepCurve]) -> float | None:
+    """From when on a curve is below each of the others, to the end.
+
+    Args:
+        curve: over a clock, from 0 on.
+        others: at least one, over the same clock.
+
+    Returns:
+        The time on the clock; None if one of the others ends at or below it.
+    """
+    grid = np.unique(np.concatenate([one.times for one in (curve, *others)]))
+    ahead = curve.at(grid) - np.min([other.at(grid) for other in others], axis=0)
+    return time_to_target(StepCurve(grid, ahead), math.nextafter(0.0, -1.0))
+
+
 def estimate(values: ArrayLike) -> Estimate:
     """Mean and standard error over seeds.
 

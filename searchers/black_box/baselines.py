@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from searchers.black_box.in_order import InOrder
 from searchers.errors import SearcherError
@@ -40,6 +41,10 @@ class DefaultCosine:
 
     def suggester(self, brief: Brief) -> InOrder:
         return InOrder([brief.default | cosine_learning_rates(brief)], brief.horizon)
+
+
+Baseline: TypeAlias = Default | DefaultCosine
+"""What a search is compared with."""
 
 
 def cosine_learning_rates(brief: Brief) -> Flat:

@@ -16,7 +16,11 @@ from hpobench.results.json_files import Record, append_lines, write_json
 from hpobench.results.schema import OPTIONAL, PARTS
 from hpobench.running.faults import MACHINES
 
-GRADIENT_BASED = {"hd", "fds", "rmd", "fds_published"}
+KINDS = {
+    **dict.fromkeys(("default", "default_cosine"), "no search"),
+    **dict.fromkeys(("hd", "greedy", "fds", "fds_published", "rmd"), "gradient-based"),
+}
+"""Of searchers that are no black boxes."""
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
@@ -83,7 +87,7 @@ def write_study(
         "searchers": [
             {
                 "name": searcher,
-                "kind": "gradient-based" if searcher in GRADIENT_BASED else "black-box",
+                "kind": KINDS.get(searcher, "black-box"),
                 "settings": {"windows": 2, "first_step": 0.1} if searcher == "fds" else {},
                 "summary": f"what {searcher} does, in one line",
             }

@@ -9,17 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from hpobench.report.drawing.labels import LONGEST, text_width
+from hpobench.report.drawing.labels import shortened, text_width
 from hpobench.report.drawing.scale import tick_text
-from hpobench.report.drawing.style import STYLES, StyleName
+from hpobench.report.drawing.style import STYLES, Look, StyleName
 
 WIDTH, ROW, TOP, BOTTOM, RIGHT = 8.8, 0.24, 0.62, 0.55, 0.2  # inches
 PALE = 0.4
 THICK = 0.62  # of a row
-
-
-def shortened(name: str) -> str:
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
 def rows_of_bars(
@@ -47,9 +43,25 @@ def rows_of_bars(
     return figure, found
 
 
+def filled(place: int) -> tuple[int, bool]:
+    """Which colour part number ``place`` of a whole has, and whether it is pale.
+
+    Full colours come first, then pale ones.
+    """
+    colours = len(STYLES["light"].parts)
+    return place % colours, place // colours % 2 == 1
+
+
 def filling(place: int, style: StyleName) -> dict[str, Any]:
-    """How part number ``place`` of a bar is filled: full colours first, then pale ones."""
-    colours = STYLES[style].lines
-    colour = colours[place % len(colours)]
-    pale = place // len(colours) % 2 == 1
+    """How matplotlib fills part number ``place`` of a whole."""
+    colour, pale = filled(place)
+    return _filling(STYLES[style].parts[colour], pale)
+
+
+def searcher_filling(look: Look, style: StyleName) -> dict[str, Any]:
+    """How matplotlib fills the areas of a searcher: pale where its line has dashes."""
+    return _filling(STYLES[style].colours[look.colour], look.dash > 0)
+
+
+def _filling(colour: str, pale: bool) -> dict[str, Any]:
     return {"facecolor": colour, "edgecolor": colour, "alpha": PALE if pale else 1.0}

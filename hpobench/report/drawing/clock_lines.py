@@ -61,7 +61,7 @@ def clock_figure(
         lines = _lines(data)
         entries = []
         for drawn in panel.drawn:
-            look, rows = line_style(drawn.place, style), lines.get(drawn.searcher)
+            look, rows = line_style(drawn.look, style), lines.get(drawn.searcher)
             ends = () if rows is None else (float(rows[value].iloc[-1]),)
             text = theme.text if ends else theme.faint
             entries.append(Entry(drawn.label, ends, look.line(1.7), None, text))
@@ -78,7 +78,7 @@ def clock_figure(
             if drawn.searcher in lines:
                 rows = lines[drawn.searcher]
                 times = [*np.maximum(rows["time"], start), panel.end]
-                look = line_style(drawn.place, style)
+                look = line_style(drawn.look, style)
                 axes.plot(
                     times, held(rows[value].tolist()), drawstyle="steps-post", **look.line(1.7)
                 )
@@ -120,7 +120,7 @@ def clock_plot(
                 f"{bold(drawn.searcher)}<br>{words} {told(one)} at {told(time)} {unit}"
                 for time, one in zip(times, values, strict=True)
             ]
-            look = line_look(drawn.place, 2.0)
+            look = line_look(drawn.look, 2.0)
             look["marker"] |= {"maxdisplayed": 6}
             points = {"x": [*times, panel.end], "y": held(values), "text": held(text)}
             traces.append(look | points | {"meta": shown(drawn.searcher)})
@@ -133,7 +133,7 @@ def clock_plot(
         plot_of(traces, layout),
         (Control("across", "horizontal", SCALES, "log"),),
         tuple(
-            searcher_entry(d.place, d.searcher, d.label, d.searcher in lines) for d in panel.drawn
+            searcher_entry(d.look, d.searcher, d.label, d.searcher in lines) for d in panel.drawn
         ),
         tuple(scale_layouts("across", log_begin(data["time"], panel.end), panel.end)),
     )

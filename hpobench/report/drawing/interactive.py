@@ -3,7 +3,8 @@
 Everything is made here; the page's script shows and hides. A trace says in its ``meta`` whose it is
 (``of``: an entry of the legend) and which choices it belongs to (``when``: control → value). What
 else a choice changes is in ``variants``: other properties of that trace, and `Interactive.layouts`.
-Beside the choices there is the ``screen``, "narrow" or "wide", to which layouts can belong too.
+Beside the choices there is the ``screen``, "narrow" or "wide", to which layouts can belong too, and
+where searchers are ``ranked`` the ``weight`` of a trace's, "front" or "pale".
 Colours are those of the light style; the page turns them into the reader's.
 """
 
@@ -20,9 +21,16 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from hpobench.report.drawing.bars import PALE, THICK
+from hpobench.report.drawing.bars import PALE, THICK, filled
+from hpobench.report.drawing.panel import CROWD, FRONT
 from hpobench.report.drawing.scale import log_ticks, tick_text
-from hpobench.report.drawing.style import DASHES, PLOTLY_DASHES, PLOTLY_MARKERS, STYLES
+from hpobench.report.drawing.style import (
+    PLOTLY_DASHES,
+    PLOTLY_MARKERS,
+    STYLES,
+    Look,
+    colour_name,
+)
 from hpobench.results.json_files import Record
 from hpobench.text import UNKNOWN, number
 
@@ -131,6 +139,9 @@ class Interactive:
             which ``panel`` it is in. None: a single plot.
         rows: Names of rows in order, of a layout of `rows_layout`; one that is no entry of the
             legend is always there. None: a row for each entry.
+        ranked: Of a figure whose lines have their names at their ends, whose they are, in the order
+            in which they come to the front. If more than a `CROWD` are shown, `FRONT` of them are
+            in front and the others pale, until a reader brings one forward.
     """
 
     plot: go.Figure
@@ -139,6 +150,7 @@ class Interactive:
     layouts: tuple[Layout, ...] = ()
     panels: tuple[str, ...] | None = None
     rows: tuple[str, ...] | None = None
+    ranked: tuple[str, ...] | None = None
 
     def as_json(self) -> Record:
         """As `page.js` reads it."""
@@ -150,6 +162,7 @@ class Interactive:
             "layouts": [{"when": when, "layout": layout} for when, layout in self.layouts],
             "panels": self.panels,
             "rows": self.rows,
+            "ranked": self.ranked and {"order": self.ranked, "front": FRONT, "crowd": CROWD},
         }
 
 
@@ -214,30 +227,37 @@ def shown(
 
 
 def searcher_entry(
-    place: int, name: str, label: str | None = None, drawn: bool = True
+    look: Look, name: str, label: str | None = None, drawn: bool = True
 ) -> LegendEntry:
-    """The study's searcher number ``place``, which looks the same in every figure."""
-    colours = len(LIGHT.lines)
-    dash = PLOTLY_DASHES[place // colours % len(DASHES)]
-    return LegendEntry(name, label or name, f"line-{place % colours}", dash, drawn)
+    """A searcher told by its line, which looks the same in every figure."""
+    return LegendEntry(name, label or name, look.colour, PLOTLY_DASHES[look.dash], drawn)
 
 
-def area_entry(place: int, name: str, drawn: bool = True) -> LegendEntry:
-    """Something that is told by areas, filled as `bars.filling` has it."""
-    colours = len(LIGHT.lines)
-    pale = place // colours % 2 == 1
-    return LegendEntry(name, name, f"line-{place % colours}", "solid", drawn, True, pale)
+def searcher_area(look: Look, name: str, drawn: bool = True) -> LegendEntry:
+    """A searcher told by areas of its colour: pale ones where its line has dashes."""
+    return LegendEntry(name, name, look.colour, "solid", drawn, True, look.dash > 0)
 
 
-def area_colour(place: int, share: float = 1.0) -> str:
-    """Of the areas of an `area_entry`; ``share``: of it, where something is drawn on top."""
-    pale = place // len(LIGHT.lines) % 2 == 1
-    return faded(line_colour(place), share * (PALE if pale else 1.0))
+def part_entry(place: int, name: str) -> LegendEntry:
+    """Part number ``place`` of a whole, filled as `bars.filling` has it."""
+    colour, pale = filled(place)
+    return LegendEntry(name, name, colour_name("part", colour), "solid", True, True, pale)
 
 
-def line_colour(place: int) -> str:
-    """Of the study's searcher number ``place``."""
-    return LIGHT.lines[place % len(LIGHT.lines)]
+def part_colours(place: int) -> tuple[str, str]:
+    """Of the areas of part number ``place`` of a whole, and of their edges."""
+    colour, pale = filled(place)
+    return faded(LIGHT.parts[colour], PALE if pale else 1.0), LIGHT.parts[colour]
+
+
+def area_colour(look: Look, share: float = 1.0) -> str:
+    """Of the areas of a searcher; ``share``: of it, where something is drawn on top."""
+    return faded(line_colour(look), share * (PALE if look.dash else 1.0))
+
+
+def line_colour(look: Look) -> str:
+    """Of a searcher's line, in the light style."""
+    return LIGHT.colours[look.colour]
 
 
 def faded(colour: str, share: float) -> str:
@@ -246,16 +266,18 @@ def faded(colour: str, share: float) -> str:
     return f"rgba({red}, {green}, {blue}, {share:g})"
 
 
-def line_look(place: int, width: float) -> Trace:
-    """How the curve of the study's searcher number ``place`` is drawn, as steps."""
-    colour = line_colour(place)
-    dash = PLOTLY_DASHES[place // len(LIGHT.lines) % len(DASHES)]
-    symbol = PLOTLY_MARKERS[place % len(PLOTLY_MARKERS)]
+PALE_LINE: Trace = {"mode": "lines", "opacity": 0.45, "line": {"width": 1.2}}
+"""What becomes of the look of a line that is not in front."""
+
+
+def line_look(look: Look, width: float) -> Trace:
+    """How a searcher's curve is drawn, as steps."""
+    colour, dash = line_colour(look), PLOTLY_DASHES[look.dash]
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "line": {"shape": "hv", "width": width, "color": colour, "dash": dash},
-        "marker": {"symbol": symbol, "size": 6, "color": colour},
+        "marker": {"symbol": PLOTLY_MARKERS[look.marker], "size": 6, "color": colour},
         "hovertemplate": HOVER,
     }
 

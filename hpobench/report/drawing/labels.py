@@ -19,6 +19,11 @@ LEADER, SAMPLE, GAP = 0.2, 0.38, 0.07  # inches, from the curves' ends to the na
 LONGEST = 28  # letters of a name
 
 
+def shortened(name: str, longest: int = LONGEST) -> str:
+    """At most so many letters of a name."""
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
 @dataclass(frozen=True)
 class Entry:
     """One name. ``ends``: where its curves end, in the panel's own values; none if there is none.
@@ -34,7 +39,7 @@ class Entry:
 
     @property
     def shown(self) -> str:
-        return self.name if len(self.name) <= LONGEST else self.name[: LONGEST - 1] + "…"
+        return shortened(self.name)
 
 
 def width_of(entries: Sequence[Entry]) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hpobench.report.drawing.style import Look, looks_of
 from hpobench.results.regret import Clock, Curve
 from hpobench.results.schema import CLOCKS
 from hpobench.statistics.curves import FEWEST_SEEDS_FOR_A_BAND, MeanCurve, StepCurve, mean_curve
@@ -20,19 +21,28 @@ if TYPE_CHECKING:
     from hpobench.results.run import Results
 
 
+FRONT = 5
+"""Of more searchers than a `CROWD` these many stand in front, those that end lowest."""
+CROWD = 6
+
+
 @dataclass(frozen=True)
 class Drawn:
     """One searcher on one task: a curve for each complete cell, of ``planned`` cells.
 
-    ``place``: its number in the study, which decides how it looks in every figure. ``seeds``: of
-    the curves.
+    ``look``: what tells it apart in every figure. ``seeds``: of the curves.
     """
 
     searcher: str
-    place: int
+    look: Look
     curves: tuple[StepCurve, ...]
     planned: int
     seeds: tuple[int, ...] = ()
+
+    @property
+    def one(self) -> bool:
+        """Whether it has a single curve, which is all there is to show of it."""
+        return len(self.curves) == 1
 
     @property
     def banded(self) -> bool:
@@ -80,6 +90,17 @@ class Panel:
     @property
     def has_curves(self) -> bool:
         return any(drawn.curves for drawn in self.drawn)
+
+    @cached_property
+    def ranked(self) -> tuple[Drawn, ...]:
+        """Those with curves, by where their means end, the lowest first."""
+        return tuple(sorted((d for d in self.drawn if d.curves), key=lambda d: d.mean.last))
+
+    @cached_property
+    def front(self) -> frozenset[str]:
+        """Who is drawn in front of the others, which are pale: of many, those that end lowest."""
+        shown = self.ranked if len(self.ranked) <= CROWD else self.ranked[:FRONT]
+        return frozenset(drawn.searcher for drawn in shown)
 
 
 _NEEDED = (
@@ -130,6 +151,7 @@ def panels_from(
     for (searcher, seed), mine in cast("dict[tuple[str, int], NDArray[np.intp]]", cells).items():
         if not math.isnan(values[mine[-1]]):
             own[searcher][int(seed)] = mine
+    looks = looks_of(results.study["searchers"])
     panels = {}
     for clock, of_task in ends.items():
         times, is_budget = complete[clock].to_numpy(), results.study["budget"]["kind"] == clock
@@ -140,12 +162,12 @@ def panels_from(
             drawn=tuple(
                 Drawn(
                     searcher,
-                    place,
+                    looks[searcher],
                     tuple(StepCurve(times[mine], values[mine]) for mine in of_seed.values()),
                     int(planned.get(searcher, 0)),
                     tuple(of_seed),
                 )
-                for place, (searcher, of_seed) in enumerate(own.items())
+                for searcher, of_seed in own.items()
             ),
             default=default,
             tolerance=tolerance,

@@ -1,14 +1,15 @@
 """Curves of regret over the clock, drawn without scripts: one panel for each task.
 
-From five complete seeds on, a searcher is drawn as its mean with a 95 % t-band; below, as one
-thin line for each seed. Only complete cells are drawn; a label says where some are not.
+A searcher is a thick line, its mean over seeds; behind it, from five complete seeds on, is a 95 %
+t-band, and below each seed as a thin line. Of many searchers, those that end lowest are in front
+and the others pale. Only complete cells are drawn; a label says where some are not.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,16 +20,21 @@ from hpobench.report.clocks import CLOCKS
 from hpobench.report.drawing.downsampling import thinned
 from hpobench.report.drawing.labels import Entry, draw_labels, height_of, width_of
 from hpobench.report.drawing.panel import Drawn, Panel
-from hpobench.report.drawing.scale import Scale, log_ticks, loss_scale, regret_scale, tick_text
+from hpobench.report.drawing.scale import (
+    LINEAR_SHARE,
+    Scale,
+    log_ticks,
+    loss_scale,
+    regret_scale,
+    tick_text,
+)
 from hpobench.report.drawing.style import LineStyle, Style, StyleName, line_style, themed
 from hpobench.results.regret import Clock
 from hpobench.statistics.curves import Array, StepCurve
 
-if TYPE_CHECKING:
-    pass
-
 WIDTH, LEFT, TOP, BOTTOM = 8.8, 0.75, 0.8, 0.62  # inches
 LOWEST = 2.7
+THICK = 2.0  # points, of a searcher's line
 MARKS = 4  # along a curve, so that crossing curves can be followed
 
 NOTHING = "Nothing to draw: no cell of this task is complete and measured."
@@ -67,37 +73,58 @@ def _draw(axes: Axes, panel: Panel, clock: Clock, style: StyleName, theme: Style
         axes.text(0, 1, NOTHING, color=theme.faint, va="top", transform=axes.transAxes)
         return
     above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate(_how(panel), (0, 1), (0, 20), fontsize=8, color=theme.faint, **above)
+    axes.annotate(_below(panel), (0, 1), (0, 20), fontsize=8, color=theme.faint, **above)
     start = _set_clock(axes, panel, clock)
     _set_scale(axes, panel)
     for entry in _yardsticks(panel, theme):
         axes.axhline(entry.ends[0], zorder=1.5, **entry.line)
     if panel.regret:
         axes.axhspan(-panel.tolerance, panel.tolerance, color=theme.faint, alpha=0.15, lw=0)
-    shade = 0.14 if sum(drawn.banded for drawn in panel.drawn) <= 6 else 0.08
-    for drawn in panel.drawn:
-        if drawn.curves:
-            look = line_style(drawn.place, style)
-            _draw_searcher(axes, drawn, look, start, panel.end, shade)
+    shade = 0.14 if len(panel.front) <= 3 else 0.08
+    for drawn in reversed(panel.ranked):  # the lowest on top
+        look = line_style(drawn.look, style)
+        if drawn.searcher in panel.front:
+            _draw_searcher(axes, drawn, look, (start, panel.end), shade)
+        else:
+            _draw_line(axes, drawn.mean, start, panel.end, _pale(look))
 
 
-def _how(panel: Panel) -> str:
-    banded = {drawn.banded for drawn in panel.drawn if drawn.curves}
-    if banded == {True}:
-        how = "mean and 95 % band over seeds"
-    elif banded == {False}:
-        how = "one line for each seed"
-    else:
-        how = "mean and 95 % band from five seeds on, else one line for each seed"
+def _pale(look: LineStyle) -> dict[str, Any]:
+    """How the line of a searcher that is not in front is drawn."""
+    return look.line(1.0) | {"alpha": 0.5}
+
+
+def _below(panel: Panel) -> str:
+    """What stands below the task's name."""
+    how = how_drawn(panel)
+    if len(panel.front) < len(panel.ranked):
+        how += f"; the {len(panel.front)} that end lowest in front, the others pale"
     if any(len(drawn.curves) < drawn.planned for drawn in panel.drawn):
         how += "; in brackets: complete seeds"
     return how if panel.regret else f"no reference, so no regret; {how}"
 
 
-def _set_clock(axes: Axes, panel: Panel, clock: Clock) -> float:
-    """A log clock from just before the first event; returns where it starts."""
+def how_drawn(panel: Panel) -> str:
+    """What the lines in front are."""
+    shown = panel.ranked[: len(panel.front)]
+    if all(drawn.one for drawn in shown):
+        return "one seed"
+    if all(drawn.banded for drawn in shown):
+        return "mean and 95 % band over seeds"
+    if any(drawn.banded for drawn in shown):
+        return "thick: mean over seeds; behind it a 95 % band from five seeds on, else each seed"
+    return "thick: mean over seeds; thin: each seed"
+
+
+def start_of(panel: Panel) -> float:
+    """Where a log clock begins: just before the first event after 0."""
     events = [float(t) for drawn in panel.drawn for c in drawn.curves for t in c.times if t > 0]
-    start = 0.85 * min([*events, 0.5 * panel.end])
+    return 0.85 * min([*events, 0.5 * panel.end])
+
+
+def _set_clock(axes: Axes, panel: Panel, clock: Clock) -> float:
+    """A log clock; returns where it starts."""
+    start = start_of(panel)
     axes.set_xscale("log")
     axes.set_xlim(start, panel.end)
     axes.xaxis.set_major_locator(FixedLocator(log_ticks(start, panel.end)))
@@ -116,7 +143,7 @@ def _set_scale(axes: Axes, panel: Panel) -> None:
         "symlog": f" (log scale; linear within ±{tick_text(scale.linear_below)})",
     }[scale.kind]
     if scale.kind == "symlog":
-        axes.set_yscale("symlog", linthresh=scale.linear_below, linscale=0.5)
+        axes.set_yscale("symlog", linthresh=scale.linear_below, linscale=LINEAR_SHARE)
     else:
         axes.set_yscale(scale.kind)
     axes.set_ylim(scale.low, scale.high)
@@ -152,28 +179,38 @@ def _yardsticks(panel: Panel, theme: Style) -> list[Entry]:
 def _entries(panel: Panel, style: StyleName, theme: Style) -> list[Entry]:
     entries = []
     for drawn in panel.drawn:
-        look = line_style(drawn.place, style)
-        shown = (drawn.mean,) if drawn.banded else drawn.curves
-        ends = tuple(float(curve.at(panel.end)) for curve in shown)
-        text = theme.text if ends else theme.faint
-        entries.append(Entry(drawn.label, ends, look.line(1.9), look.points(5), text))
+        look, in_front = line_style(drawn.look, style), drawn.searcher in panel.front
+        ends = (float(drawn.mean.at(panel.end)),) if drawn.curves else ()
+        line = look.line(THICK) if in_front or not ends else _pale(look)
+        marks = look.points(5) if in_front else None
+        text = theme.text if in_front else theme.faint
+        entries.append(Entry(drawn.label, ends, line, marks, text))
     return entries + _yardsticks(panel, theme)
 
 
 def _draw_searcher(
-    axes: Axes, drawn: Drawn, look: LineStyle, start: float, end: float, shade: float
+    axes: Axes, drawn: Drawn, look: LineStyle, span: tuple[float, float], shade: float
 ) -> None:
-    """The mean and its band, or each seed's curve, as steps that hold until the end."""
+    """The mean in front of its band, or of each seed's curve."""
+    start, end = span
     if drawn.band is not None:
         (times, low), (_, high) = (_steps(curve, start, end) for curve in drawn.band)
         axes.fill_between(times, low, high, step="post", color=look.colour, alpha=shade, lw=0)
-    for curve in (drawn.mean,) if drawn.banded else drawn.curves:
-        times, values = _steps(curve, start, end)
-        width = 1.9 if drawn.banded else 1.1
-        axes.plot(times, values, drawstyle="steps-post", **look.line(width))
-        where = np.geomspace(start, end, MARKS + 2)[1:-1] * (1 + 0.03 * (drawn.place % 6))
-        where = where[where > curve.times[min(1, len(curve.times) - 1)]]
-        axes.plot(where, curve.at(where), linestyle="none", **look.points(4.5))
+    elif not drawn.one:
+        for curve in drawn.curves:
+            _draw_line(axes, curve, start, end, look.line(0.8) | {"alpha": 0.4})
+    _draw_line(axes, drawn.mean, start, end, look.line(THICK))
+    where = np.geomspace(start, end, MARKS + 2)[1:-1] * (1 + 0.03 * (drawn.look.marker % 6))
+    where = where[where > drawn.mean.times[min(1, len(drawn.mean.times) - 1)]]
+    axes.plot(where, drawn.mean.at(where), linestyle="none", **look.points(4.5))
+
+
+def _draw_line(
+    axes: Axes, curve: StepCurve, start: float, end: float, line: dict[str, Any]
+) -> None:
+    """Steps that hold until the end."""
+    times, values = _steps(curve, start, end)
+    axes.plot(times, values, drawstyle="steps-post", **line)
 
 
 def _steps(curve: StepCurve, start: float, end: float) -> tuple[Array, Array]:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.drawing.interactive import (
     LIGHT,
+    PALE_LINE,
     SCALES,
     Control,
     Interactive,
@@ -36,19 +37,19 @@ from hpobench.report.drawing.interactive import (
     wrapped,
 )
 from hpobench.report.drawing.panel import Drawn, Panel
-from hpobench.report.drawing.regret_panels import scale_of
+from hpobench.report.drawing.regret_panels import how_drawn, scale_of
 from hpobench.report.drawing.regret_table import Panels
 from hpobench.report.drawing.scale import Scale, tick_text
 from hpobench.results.json_files import Record
 from hpobench.results.regret import Clock, Curve
 
-if TYPE_CHECKING:
-    pass
-
+_Steps: TypeAlias = tuple[list[Any], list[Any], list[str]]
 
 CURVES: dict[Curve, str] = {"incumbent": "incumbent", "in_hand": "model in hand"}
 DECIMALS = 4  # of a decade on that scale: more than a screen shows
-LINEAR_SHARE = 0.5  # of a decade, for each side of zero on a log scale of both signs
+BAND = 0.14  # of a line's colour
+BEHIND = {"lines": "mean", "weight": "front"}
+PALE: tuple[When, Trace] = ({"weight": "pale"}, PALE_LINE)
 
 
 def regret_plot(
@@ -84,23 +85,28 @@ def regret_plot(
         until = f"; the budget ends at {tick_text(panel.end)}" if panel.end_is_budget else ""
         layouts.append((when, {"xaxis": {"title": {"text": CLOCKS[name].axis + until}}}))
         layouts += scale_layouts("across", log_begin(rows[name], panel.end), panel.end, when)
+    several = any(len(drawn.curves) > 1 for panel in panels.values() for drawn in panel.drawn)
+    lines = (("mean", "mean"), ("seed", "each seed")) if several else ()
     for curve in curves:
+        panel = panels[curve, clock]
         levels = data[(data["curve"] == curve) & data["line"].isin(["default", "reference"])]
-        layouts += _vertical(panels[curve, clock].quantity, levels, scales[curve], curve)
-    banded = any(drawn.banded for panel in panels.values() for drawn in panel.drawn)
-    lines = (("mean", "mean and band"), ("seed", "each seed"))
+        hows = {"mean": how_drawn(panel), "seed": "a line for each seed"}
+        for mode in [mode for mode, _ in lines] or ["mean"]:
+            when = {"curve": curve, "lines": mode}
+            layouts += _vertical(panel.quantity, hows[mode], levels, scales[curve], when)
     log_too = any(scale.kind != "linear" for scale in scales.values())
     return Interactive(
         plot_of(traces, {}),
         (
             Control("clock", "clock", tuple((k, CLOCKS[k].unit) for k in clocks), clock),
             Control("curve", "curve", tuple((c, CURVES[c]) for c in curves), curves[0]),
-            Control("lines", "lines", lines if banded else (), "mean"),
+            Control("lines", "lines", lines, "mean"),
             Control("across", "horizontal", SCALES, "log"),
             Control("up", "vertical", SCALES if log_too else (), "log"),
         ),
-        tuple(searcher_entry(d.place, d.searcher, d.label, bool(d.curves)) for d in first.drawn),
+        tuple(searcher_entry(d.look, d.searcher, d.label, bool(d.curves)) for d in first.drawn),
         tuple(layouts),
+        ranked=tuple(drawn.searcher for drawn in first.ranked),
     )
 
 
@@ -133,57 +139,69 @@ class _Curves:
     apart: bool
 
     def traces(self) -> list[Trace]:
-        """Bands first, and the lines over them."""
+        """What is behind the lines first, then the lines, the lowest last and so on top."""
         where = self.rows.groupby(["line", "searcher"], sort=False).indices
-        present = [drawn for drawn in self.panel.drawn if drawn.curves]
-        shade = min(0.15, 0.8 / max(len(present), 1))
-        bands: list[Trace] = []
+        behind: list[Trace] = []
         lines: list[Trace] = []
-        for drawn in present:
+        for drawn in reversed(self.panel.ranked):
             mean = self.rows.iloc[where.get(("mean", drawn.searcher), [])]
             seeds = self.rows.iloc[where.get(("seed", drawn.searcher), [])]
-            if len(mean):
-                bands += self._band(drawn, mean, shade)
-                lines.append(self._mean(drawn, mean))
-            lines += self._seeds(drawn, seeds, {"lines": "seed"} if len(mean) else {})
-        return [*bands, *lines]
+            if drawn.one:
+                lines += self._seeds(drawn, seeds, 2.2, {})
+                continue
+            behind += self._band(drawn, mean) if drawn.banded else self._faint(drawn, seeds)
+            lines.append(self._mean(drawn, mean))
+            lines += self._seeds(drawn, seeds, 1.3, {"lines": "seed"})
+        return [*behind, *lines]
 
-    def _band(self, drawn: Drawn, rows: pd.DataFrame, shade: float) -> list[Trace]:
+    def _band(self, drawn: Drawn, rows: pd.DataFrame) -> list[Trace]:
         x = [*plain_list(rows[self.clock]), self.panel.end]
-        colour = faded(line_colour(drawn.place), shade)
-        meta = shown(drawn.searcher, {**self.when, "lines": "mean"})
+        colour = faded(line_colour(drawn.look), BAND)
+        meta = shown(drawn.searcher, {**self.when, **BEHIND})
         low, high = (held(plain_list(rows[end])) for end in ("low", "high"))
         return [self._scaled(trace, trace["y"], meta) for trace in band(x, low, high, colour, meta)]
 
+    def _faint(self, drawn: Drawn, rows: pd.DataFrame) -> list[Trace]:
+        """Each seed behind a mean that has no band."""
+        meta = shown(drawn.searcher, {**self.when, **BEHIND})
+        look = {"mode": "lines", "hoverinfo": "skip", "hovertemplate": None, "opacity": 0.45}
+        trace = line_look(drawn.look, 1.0) | look
+        return [self._scaled(trace | {"x": x}, y, meta) for x, y, _ in _in_one(self._steps(rows))]
+
     def _mean(self, drawn: Drawn, rows: pd.DataFrame) -> Trace:
         head = f"{bold(drawn.searcher)}, mean of {len(drawn.curves)} seeds"
-        columns = (rows[name] for name in (self.clock, "value", "low", "high"))
+        columns = (plain_list(rows[name]) for name in (self.clock, "value", "low", "high"))
         text = [
             f"{head}<br>{self.kind} {told(value)} at {told(time)} {CLOCKS[self.clock].unit}"
-            f"<br>95 % band {told(low)} to {told(high)}"
+            f"{'' if low is None else f'<br>95 % band {told(low)} to {told(high)}'}"
             for time, value, low, high in zip(*columns, strict=True)
         ]
-        look = line_look(drawn.place, 2.2)
+        look = line_look(drawn.look, 2.4)
         look["marker"] |= {"maxdisplayed": 6}
         x = [*plain_list(rows[self.clock]), self.panel.end]
-        meta = shown(drawn.searcher, {**self.when, "lines": "mean"})
+        meta = shown(drawn.searcher, {**self.when, "lines": "mean"}, [PALE])
         return self._scaled(
             look | {"x": x, "text": held(text)}, held(plain_list(rows["value"])), meta
         )
 
-    def _seeds(self, drawn: Drawn, rows: pd.DataFrame, when: When) -> list[Trace]:
-        meta = shown(drawn.searcher, {**self.when, **when})
+    def _seeds(self, drawn: Drawn, rows: pd.DataFrame, width: float, when: When) -> list[Trace]:
+        meta = shown(drawn.searcher, {**self.when, **when}, [PALE])
+        steps = self._steps(rows, self._texts(drawn, rows))
+        look = line_look(drawn.look, width)
+        return [
+            self._scaled(look | {"x": x, "text": text}, y, meta)
+            for x, y, text in (steps if self.apart else _in_one(steps))
+        ]
+
+    def _steps(self, rows: pd.DataFrame, texts: Sequence[str] | None = None) -> list[_Steps]:
+        """Of each seed: times, values and texts, held until the end."""
         times, values = (plain_list(rows[name]) for name in (self.clock, "value"))
-        texts, steps = self._texts(drawn, rows), []
+        texts = [""] * len(rows) if texts is None else texts
+        steps = []
         for of_seed in rows.groupby("seed", sort=False).indices.values():
             x, y, text = ([column[row] for row in of_seed] for column in (times, values, texts))
             steps.append(([*x, self.panel.end], held(y), held(text)))
-        if not self.apart:  # one after the other, with a gap between any two
-            gaps = [([*x, None], [*y, None], [*text, ""]) for x, y, text in steps]
-            x, y, text = (list(chain(*column))[:-1] for column in zip(*gaps, strict=True))
-            steps = [(x, y, text)] if gaps else []
-        look = line_look(drawn.place, 1.3)
-        return [self._scaled(look | {"x": x, "text": text}, y, meta) for x, y, text in steps]
+        return steps
 
     def _texts(self, drawn: Drawn, rows: pd.DataFrame) -> list[str]:
         head, unit = bold(drawn.searcher), CLOCKS[self.clock].unit
@@ -203,8 +221,15 @@ class _Curves:
         if self.scale.kind != "symlog":
             return trace | {"y": values, "meta": meta}
         linear = {"when": {"up": "linear"}, "trace": {"y": values}}
-        placed = [_placed(value, self.scale.linear_below) for value in values]
-        return trace | {"y": placed, "meta": meta | {"variants": [linear]}}
+        placed = [None if value is None else _placed(self.scale, value) for value in values]
+        return trace | {"y": placed, "meta": meta | {"variants": [*meta["variants"], linear]}}
+
+
+def _in_one(steps: Sequence[_Steps]) -> list[_Steps]:
+    """One after the other, with a gap between any two."""
+    gaps = [([*x, None], [*y, None], [*text, ""]) for x, y, text in steps]
+    x, y, text = (list(chain(*column))[:-1] for column in zip(*gaps, strict=True))
+    return [(x, y, text)]
 
 
 def _which(evaluation: int | None) -> str:
@@ -215,42 +240,40 @@ def _set(hyperparameters: str | None) -> str:
     return f"<br>{wrapped(hyperparameters)}" if hyperparameters else ""
 
 
-def _placed(value: float | None, linear_below: float) -> float | None:
-    """Where a value is on a scale that is log in both directions, and linear around zero."""
-    if value is None:
-        return None
-    size = abs(value) / linear_below
-    if size <= 1:
-        return round(LINEAR_SHARE * value / linear_below, DECIMALS)
-    return math.copysign(round(LINEAR_SHARE + math.log10(size), DECIMALS), value)
+def _placed(scale: Scale, value: float) -> float:
+    return round(scale.placed(value), DECIMALS)
 
 
-def _vertical(quantity: str, levels: pd.DataFrame, scale: Scale, curve: Curve) -> list[Layout]:
-    """The vertical axis on each of its scales, with the default's level and the reference's."""
-    of_curve = {"curve": curve}
-    plain = {"title": {"text": quantity}, "yaxis": {"type": "linear"}}
+def _vertical(
+    quantity: str, how: str, levels: pd.DataFrame, scale: Scale, when: When
+) -> list[Layout]:
+    """The vertical axis on each of its scales, with the default's level and the reference's.
+
+    ``how``: What the lines are; ``when``: the choices that it belongs to.
+    """
+    plain = {"title": {"text": f"{quantity}; {how}"}, "yaxis": {"type": "linear"}}
     linear = plain | _levels(levels, lambda value: value)
     if scale.kind == "linear":
-        return [(of_curve, linear)]
+        return [(when, linear)]
     ticks = scale.ticks()
     axis: Record = {"ticktext": [tick_text(tick) for tick in ticks]}
     if scale.kind == "log":
         axis |= {"type": "log", "tickvals": ticks}
         axis |= {"range": [math.log10(scale.low), math.log10(scale.high)]}
-        log = {"title": {"text": f"{quantity} (log scale)"}, "yaxis": axis}
+        log = {"title": {"text": f"{quantity} (log scale); {how}"}, "yaxis": axis}
         log |= _levels(levels, lambda value: value, math.log10)
     else:
-        place = partial(_placed, linear_below=scale.linear_below)
+        place = partial(_placed, scale)
         axis |= {"type": "linear", "tickvals": [place(tick) for tick in ticks]}
         axis |= {"range": [place(scale.low), place(scale.high)], "fixedrange": True}
-        near = f"{quantity} (log scale; linear within ±{tick_text(scale.linear_below)})"
+        near = f"{quantity} (log scale; linear within ±{tick_text(scale.linear_below)}); {how}"
         log = {"title": {"text": near}, "yaxis": axis} | _levels(levels, place)
-    return [({**of_curve, "up": "linear"}, linear), ({**of_curve, "up": "log"}, log)]
+    return [({**when, "up": "linear"}, linear), ({**when, "up": "log"}, log)]
 
 
 def _levels(
     levels: pd.DataFrame,
-    place: Callable[[float], float | None],
+    place: Callable[[float], float],
     of_text: Callable[[float], float] | None = None,
 ) -> Record:
     """Lines across the plot, and their names; ``place``: where a value is on the axis."""

@@ -67,11 +67,11 @@ def changes_of(results: Results, tasks: Iterable[str]) -> dict[str, pd.DataFrame
 def regret_table(panels: Panels, changes: pd.DataFrame, at_most: int = MOST_STEPS) -> pd.DataFrame:
     """The figure's data, numbers to five significant digits, texts as the page says them.
 
-    ``line``: "mean" (over the complete seeds, from five on, with ``low`` and ``high``, the ends of
-    its 95 % band; of the clocks, the one that it is over), "seed" (a cell's change: the evaluation
-    that became the incumbent, or the model in hand; none for the default, at 0), "default" (its
-    mean) or "reference" (its standard error as ``low`` and ``high``). ``value``: the regret, or
-    the test loss where there is no reference.
+    ``line``: "mean" (over the complete seeds, if there are several; from five on with ``low`` and
+    ``high``, the ends of its 95 % band; of the clocks, the one that it is over), "seed" (a cell's
+    change: the evaluation that became the incumbent, or the model in hand; none for the default,
+    at 0), "default" (its mean) or "reference" (its standard error as ``low`` and ``high``).
+    ``value``: the regret, or the test loss where there is no reference.
     """
     value = "regret" if next(iter(panels.values())).regret else "test_loss"
     texts = [configuration(h) if h else None for h in changes["hyperparameters"]]
@@ -87,7 +87,7 @@ def regret_table(panels: Panels, changes: pd.DataFrame, at_most: int = MOST_STEP
         _mean(drawn, curve, clock, panel.end, at_most)
         for (curve, clock), panel in panels.items()
         for drawn in panel.drawn
-        if drawn.banded
+        if len(drawn.curves) > 1
     ]
     yardsticks = [
         row
@@ -111,13 +111,11 @@ def _mean(
     drawn: Drawn, curve: Curve, clock: Clock, end: float, at_most: int
 ) -> dict[str, NDArray[Any]]:
     """Columns, all of the same length."""
-    assert drawn.band is not None
-    low, high = drawn.band
     keep = kept_steps(drawn.mean.times, end, at_most)
     unknown = np.full(len(keep), math.nan)
+    low, high = [curve.values[keep] for curve in drawn.band or ()] or [unknown, unknown]
     columns = dict.fromkeys(CLOCKS, unknown) | {clock: drawn.mean.times[keep]}
-    columns |= {"value": drawn.mean.values[keep], "low": low.values[keep]}
-    columns |= {"high": high.values[keep]}
+    columns |= {"value": drawn.mean.values[keep], "low": low, "high": high}
     names = {"line": "mean", "curve": curve, "searcher": drawn.searcher}
     return {key: np.full(len(keep), name, object) for key, name in names.items()} | columns
 

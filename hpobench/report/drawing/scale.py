@@ -23,6 +23,17 @@ class Scale:
     high: float
     linear_below: float = math.nan
 
+    def placed(self, value: float) -> float:
+        """Where a value is on the scale, in its units or, on a log scale, in decades."""
+        if self.kind == "linear":
+            return value
+        if self.kind == "log":
+            return math.log10(value)
+        size = abs(value) / self.linear_below
+        if size <= 1:
+            return LINEAR_SHARE * value / self.linear_below
+        return math.copysign(LINEAR_SHARE + math.log10(size), value)
+
     def ticks(self) -> list[float]:
         if self.kind == "linear":
             return [
@@ -37,6 +48,9 @@ class Scale:
             above, below = above[::3], below[::3]
         ticks = [*(-t for t in reversed(below)), 0.0, *above]
         return [t for t in ticks if self.low <= t <= self.high]
+
+
+LINEAR_SHARE = 0.5  # of a decade, for each side of zero on a log scale of both signs
 
 
 def regret_scale(values: Sequence[float], default: float, tolerance: float) -> Scale:

@@ -12,6 +12,7 @@ from hpobench.report.clocks import CLOCKS
 from hpobench.report.drawing.evaluated import Evaluated
 from hpobench.report.drawing.panel import Panel, panels_of
 from hpobench.report.drawing.regret_table import changes_of
+from hpobench.report.drawing.style import Look, looks_of
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.regret import Clock, Curve
 
@@ -35,7 +36,7 @@ class FigureSource:
 
     @property
     def searchers(self) -> tuple[str, ...]:
-        """The study's, in its order, which decides how each looks."""
+        """The study's, in its order."""
         return self.results.searchers
 
     @property
@@ -43,10 +44,10 @@ class FigureSource:
         """Whether each cell's curve can be a trace of its own, over every clock."""
         return len(self.results.cells) <= MOST_CELLS
 
-    @property
-    def places(self) -> dict[str, int]:
-        """Each searcher's number in the study."""
-        return {name: place for place, name in enumerate(self.searchers)}
+    @cached_property
+    def looks(self) -> dict[str, Look]:
+        """What tells each searcher apart, in the study's order."""
+        return looks_of(self.results.study["searchers"])
 
     @property
     def shown_curves(self) -> list[tuple[str, Curve]]:

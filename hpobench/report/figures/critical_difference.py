@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from hpobench.report.drawing.bars import WIDTH, shortened
+from hpobench.report.drawing.bars import WIDTH
 from hpobench.report.drawing.downsampling import rounded
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.interactive import (
@@ -37,10 +37,10 @@ from hpobench.report.drawing.interactive import (
     shown,
     told,
 )
-from hpobench.report.drawing.labels import text_width
+from hpobench.report.drawing.labels import shortened, text_width
 from hpobench.report.drawing.scale import tick_text
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.drawing.style import PLOTLY_MARKERS, StyleName, line_style, themed
+from hpobench.report.drawing.style import PLOTLY_MARKERS, Look, Looks, StyleName, line_style, themed
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.statistics.ranks import CriticalDifference, critical_difference
 from hpobench.text import number, plural
@@ -114,13 +114,12 @@ def critical_difference_data(found: CriticalDifference, searchers: Sequence[str]
 
 
 def critical_difference_figure(
-    data: pd.DataFrame, searchers: Sequence[str], note: str = "", style: StyleName = "light"
+    data: pd.DataFrame, looks: Looks, note: str = "", style: StyleName = "light"
 ) -> Figure:
     """Names on both sides of an axis of mean ranks, the lowest on the left; bars join groups.
 
     A dot marks each member of a group: one whose rank lies between may be set apart. ``data``: of
-    `critical_difference_data`; ``searchers``: the study's, which decide how they look; ``note``:
-    what stands below.
+    `critical_difference_data`; ``looks``: the searchers'; ``note``: what stands below.
     """
     with themed(style) as theme:
         ranked = data[data["line"] == "searcher"]
@@ -156,7 +155,7 @@ def critical_difference_figure(
             y = 0.2 + GROUP * bars + LABEL * (row + 0.5)
             side = 0.0 if on_left else 1.0
             edge = axes.get_xlim()[0 if on_left else 1]
-            look = line_style(searchers.index(name), style)
+            look = line_style(looks[name], style)
             axes.plot([rank, rank, edge], [0, y, y], color=look.colour, lw=1.0, clip_on=False)
             axes.plot([rank], [0], clip_on=False, zorder=5, **look.points(5))
             axes.annotate(
@@ -189,12 +188,12 @@ def _rank_axis(axes: Axes) -> None:
     axes.set_xlabel("mean rank, 1 is best; a bar joins those that are not set apart", labelpad=6)
 
 
-def critical_difference_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
+def critical_difference_plot(data: pd.DataFrame, looks: Looks) -> Interactive:
     """A row for each searcher at its mean rank; at the right, a line for each group.
 
     Args:
         data: Of `critical_difference_data`.
-        searchers: The study's, which decide how they look.
+        looks: The searchers'.
     """
     ranked = data[data["line"] == "searcher"]
     names, ranks = ranked["searcher"].tolist(), ranked["rank"].tolist()
@@ -204,7 +203,7 @@ def critical_difference_plot(data: pd.DataFrame, searchers: Sequence[str]) -> In
     begin, end = 1 - 0.03 * len(names), len(names) + 0.1
     traces: list[Trace] = []
     for name, rank in zip(names, ranks, strict=True):
-        traces += _rank_traces(name, rank, p_values[name], begin, searchers.index(name))
+        traces += _rank_traces(name, rank, p_values[name], begin, looks[name])
     traces += [_group_trace(str(number), group) for number, group in enumerate(groups, start=1)]
     heading = "mean rank, 1 is best"
     if groups:
@@ -215,7 +214,7 @@ def critical_difference_plot(data: pd.DataFrame, searchers: Sequence[str]) -> In
     layout = {**rows, **aside, "meta": {**rows["meta"], **aside["meta"]}}
     return Interactive(
         plot_of(traces, {**layout, "title": {"text": heading}, "xaxis": axis}),
-        legend=tuple(searcher_entry(place, name) for place, name in enumerate(searchers)),
+        legend=tuple(searcher_entry(look, name) for name, look in looks.items()),
         rows=tuple(names),
     )
 
@@ -233,15 +232,15 @@ def _p_values(data: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def _rank_traces(
-    name: str, rank: float, p_values: dict[str, float], begin: float, place: int
+    name: str, rank: float, p_values: dict[str, float], begin: float, look: Look
 ) -> list[Trace]:
     """A stem from the axis' begin to a mean rank, and the searcher's mark there."""
-    colour = line_colour(place)
+    colour = line_colour(look)
     lines = [[None, f"{bold(name)}, mean rank {told(rank)}"]]
     lines += [[other, f"p = {told(p)} against {escaped(other)}"] for other, p in p_values.items()]
     stem: Trace = {"type": "scatter", "mode": "lines", "hoverinfo": "skip"}
     stem |= {"x": [begin, rank], "y": [name, name], "line": {"width": 1.5, "color": colour}}
-    symbol = PLOTLY_MARKERS[place % len(PLOTLY_MARKERS)]
+    symbol = PLOTLY_MARKERS[look.marker]
     dot: Trace = {"type": "scatter", "mode": "markers", "hovertemplate": HOVER, "x": [rank]}
     dot |= {"y": [name], "cliponaxis": False, "meta": shown(name, lines=[lines])}
     dot |= {"marker": {"size": 9, "color": colour, "symbol": symbol}}
@@ -267,14 +266,14 @@ def _group_trace(column: str, names: Sequence[str]) -> Trace:
 def critical_difference_figures(source: FigureSource) -> list[RunFigure]:
     """One, of two blocks of two searchers or more."""
     standing = standing_of(source.curves)
-    return [_critical_difference(standing, source.searchers)] if standing else []
+    return [_critical_difference(standing, source.looks)] if standing else []
 
 
 CRITICAL_DIFFERENCE = FigureKind(critical_difference_figures)
 
 
-def _critical_difference(standing: Standing, searchers: Sequence[str]) -> RunFigure:
-    data = critical_difference_data(standing.found, searchers)
+def _critical_difference(standing: Standing, looks: Looks) -> RunFigure:
+    data = critical_difference_data(standing.found, tuple(looks))
     return RunFigure(
         section="across",
         heading="Critical difference",
@@ -282,8 +281,8 @@ def _critical_difference(standing: Standing, searchers: Sequence[str]) -> RunFig
         label="Figure: critical difference of mean ranks, over all tasks and seeds",
         caption=_caption(standing),
         data=data,
-        static=partial(critical_difference_figure, data, searchers, few_blocks(standing.found)),
-        interactive=partial(critical_difference_plot, data, searchers),
+        static=partial(critical_difference_figure, data, looks, few_blocks(standing.found)),
+        interactive=partial(critical_difference_plot, data, looks),
     )
 
 

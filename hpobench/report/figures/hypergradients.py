@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from hpobench.report.drawing.bars import shortened
 from hpobench.report.drawing.downsampling import rounded
 from hpobench.report.drawing.evaluated import Evaluated
 from hpobench.report.drawing.figure import Draw, FigureKind, RunFigure
@@ -35,10 +34,11 @@ from hpobench.report.drawing.interactive import (
     shown,
     told,
 )
+from hpobench.report.drawing.labels import shortened
 from hpobench.report.drawing.priors import Prior, priors_of
 from hpobench.report.drawing.scale import log_ticks, tick_text
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.drawing.style import LineStyle, StyleName, line_style, themed
+from hpobench.report.drawing.style import LineStyle, Look, Looks, StyleName, line_style, themed
 from hpobench.report.figures.schedules import AXES, WORDS, begin_at_zero, of_one_cell
 from hpobench.results.json_files import Record
 
@@ -98,16 +98,16 @@ def _norm(prior: Prior, noted_of: Record, lost: Sequence[str]) -> float | None:
 def hypergradient_figure(
     data: pd.DataFrame,
     across: Across,
-    searchers: Mapping[str, int],
+    looks: Looks,
     hyperparameters: Sequence[str],
     style: StyleName = "light",
 ) -> Figure:
     """A panel for each hyperparameter, a line for each searcher, on a log scale.
 
-    ``data``: of `hypergradient_data`. ``searchers``: their places in the study. A cross on top: a
+    ``data``: of `hypergradient_data`. ``looks``: the searchers'. A cross on top: a
     derivative was inf or NaN; a triangle at the bottom: zero.
     """
-    drawn = [name for name in searchers if (data["searcher"] == name).any()]
+    drawn = [name for name in looks if (data["searcher"] == name).any()]
     columns = min(len(hyperparameters), MOST_COLUMNS)
     rows = -(-len(hyperparameters) // columns)
     with themed(style) as theme:
@@ -133,8 +133,8 @@ def hypergradient_figure(
             begin_at_zero(axes, float(mine[across].max()), 5)
             for searcher in drawn:
                 own = mine[mine["searcher"] == searcher]
-                _draw(axes, own, across, line_style(searchers[searcher], style), (low, high))
-        handles = [Line2D([], [], **line_style(searchers[n], style).line(1.6)) for n in drawn]
+                _draw(axes, own, across, line_style(looks[searcher], style), (low, high))
+        handles = [Line2D([], [], **line_style(looks[n], style).line(1.6)) for n in drawn]
         figure.legend(
             handles,
             names,
@@ -183,13 +183,13 @@ def _draw(
         )
 
 
-def hypergradient_plot(data: pd.DataFrame, searchers: Mapping[str, int]) -> Interactive:
+def hypergradient_plot(data: pd.DataFrame, looks: Looks) -> Interactive:
     """One of the panels of `hypergradient_figure`, the reader's choice.
 
-    ``data``: of `hypergradient_data`. ``searchers``: their places in the study.
+    ``data``: of `hypergradient_data`. ``looks``: the searchers'.
     """
     hyperparameters, present = _hyperparameters(data), set(data["searcher"])
-    drawn = {name: place for name, place in searchers.items() if name in present}
+    drawn = {name: look for name, look in looks.items() if name in present}
     traces: list[Trace] = []
     layouts: list[Layout] = []
     for name in hyperparameters:
@@ -202,8 +202,8 @@ def hypergradient_plot(data: pd.DataFrame, searchers: Mapping[str, int]) -> Inte
         for across in ACROSS:
             axis = {"title": {"text": AXES[across]}, "range": [0, float(rows[across].max()) or 1]}
             layouts.append(({**when, "against": across}, {"xaxis": axis}))
-        for searcher, place in drawn.items():
-            traces += _traces(rows[rows["searcher"] == searcher], place, when, ends)
+        for searcher, look in drawn.items():
+            traces += _traces(rows[rows["searcher"] == searcher], look, when, ends)
     by = tuple((name, name) for name in hyperparameters)
     return Interactive(
         plot_of(traces, {"yaxis": {"type": "log", "exponentformat": "power", "nticks": 8}}),
@@ -211,23 +211,23 @@ def hypergradient_plot(data: pd.DataFrame, searchers: Mapping[str, int]) -> Inte
             Control("hyperparameter", "by", by, hyperparameters[0]),
             Control("against", "against", tuple((a, WORDS[a]) for a in ACROSS), "evaluation"),
         ),
-        tuple(searcher_entry(place, name) for name, place in drawn.items()),
+        tuple(searcher_entry(look, name) for name, look in drawn.items()),
         tuple(layouts),
     )
 
 
-def _traces(rows: pd.DataFrame, place: int, when: When, ends: tuple[float, float]) -> list[Trace]:
+def _traces(rows: pd.DataFrame, look: Look, when: When, ends: tuple[float, float]) -> list[Trace]:
     """A searcher's line, and marks at the ``ends`` of the axis for what is not on it.
 
-    ``rows``: of one hyperparameter; ``place``: the searcher's number in the study.
+    ``rows``: of one hyperparameter; ``look``: the searcher's.
     """
     if not len(rows):
         return []
-    colour, norms = line_colour(place), rows["norm"]
-    look = line_look(place, 1.6)
-    look["line"] |= {"shape": "linear"}
-    look["marker"] |= {"size": 5}
-    traces = [_trace(rows, plain_list(norms.where(norms > 0)), look, when)]
+    colour, norms = line_colour(look), rows["norm"]
+    line = line_look(look, 1.6)
+    line["line"] |= {"shape": "linear"}
+    line["marker"] |= {"size": 5}
+    traces = [_trace(rows, plain_list(norms.where(norms > 0)), line, when)]
     for off, symbol, end in (
         (norms.isna(), "x-thin-open", ends[1]),
         (norms == 0, "triangle-down-open", ends[0]),
@@ -262,14 +262,14 @@ def hypergradient_figures(source: FigureSource) -> list[RunFigure]:
     """That of each task on which some searcher noted hypergradients."""
     at_most = evaluations_for(sum(len(source.evaluated.searches(task)) for task in source.tasks))
     noted = [(task, hypergradient_data(source.evaluated, task, at_most)) for task in source.tasks]
-    return [_hypergradients(task, data, source.places) for task, data in noted if len(data)]
+    return [_hypergradients(task, data, source.looks) for task, data in noted if len(data)]
 
 
 def _files(source: FigureSource) -> dict[str, Draw]:
     """The same, of more evaluations than a page can hold."""
     noted = {task: hypergradient_data(source.evaluated, task) for task in source.tasks}
     return {
-        f"hypergradients-{task}": _static(data, source.places)
+        f"hypergradients-{task}": _static(data, source.looks)
         for task, data in noted.items()
         if len(data)
     }
@@ -278,11 +278,11 @@ def _files(source: FigureSource) -> dict[str, Draw]:
 HYPERGRADIENTS = FigureKind(hypergradient_figures, _files)
 
 
-def _static(data: pd.DataFrame, searchers: Mapping[str, int]) -> Draw:
-    return partial(hypergradient_figure, data, "evaluation", searchers, _hyperparameters(data))
+def _static(data: pd.DataFrame, looks: Looks) -> Draw:
+    return partial(hypergradient_figure, data, "evaluation", looks, _hyperparameters(data))
 
 
-def _hypergradients(task: str, data: pd.DataFrame, searchers: Mapping[str, int]) -> RunFigure:
+def _hypergradients(task: str, data: pd.DataFrame, looks: Looks) -> RunFigure:
     return RunFigure(
         section="learned",
         heading=f"{task}: hypergradient",
@@ -294,6 +294,6 @@ def _hypergradients(task: str, data: pd.DataFrame, searchers: Mapping[str, int])
         " (RMD has one for each step). ×: one of them was inf or NaN; ▽: zero."
         f" {of_one_cell(data)}",
         data=data,
-        static=_static(data, searchers),
-        interactive=partial(hypergradient_plot, data, searchers),
+        static=_static(data, looks),
+        interactive=partial(hypergradient_plot, data, looks),
     )

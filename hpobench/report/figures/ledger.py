@@ -17,10 +17,9 @@ from hpobench.report.drawing.interactive import (
     Control,
     Interactive,
     Layout,
-    area_colour,
-    area_entry,
     bold,
-    line_colour,
+    part_colours,
+    part_entry,
     plot_of,
     rows_layout,
     shown,
@@ -94,7 +93,8 @@ def ledger_plot(data: pd.DataFrame) -> Interactive:
             f" {told(seconds)} slot-seconds"
             for searcher, share, seconds in zip(rows["searcher"], shares, took, strict=True)
         ]
-        look = {"color": area_colour(place), "line": {"width": 1, "color": line_colour(place)}}
+        colour, edge = part_colours(place)
+        look = {"color": colour, "line": {"width": 1, "color": edge}}
         meta = shown(part, variants=[({"bars": "slot_seconds"}, {"x": took})])
         points = {"x": shares, "y": rows["searcher"].tolist(), "text": text}
         traces.append(BAR | points | {"marker": look, "meta": meta})
@@ -106,7 +106,7 @@ def ledger_plot(data: pd.DataFrame) -> Interactive:
     return Interactive(
         plot_of(traces, rows_layout(90) | {"barmode": "stack", "xaxis": {"rangemode": "tozero"}}),
         (Control("bars", "bars", options, "share"),),
-        tuple(area_entry(place, part) for place, part in enumerate(parts)),
+        tuple(part_entry(place, part) for place, part in enumerate(parts)),
         tuple(layouts),
         rows=tuple(dict.fromkeys(data["searcher"])),
     )

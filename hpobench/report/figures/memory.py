@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hpobench.report.drawing.bars import THICK, filling, rows_of_bars
+from hpobench.report.drawing.bars import THICK, rows_of_bars, searcher_filling
 from hpobench.report.drawing.downsampling import rounded
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.interactive import (
@@ -30,7 +29,7 @@ from hpobench.report.drawing.interactive import (
     told,
 )
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.drawing.style import StyleName, themed
+from hpobench.report.drawing.style import Look, Looks, StyleName, themed
 
 if TYPE_CHECKING:
     from hpobench.results.run import Results
@@ -52,49 +51,52 @@ def memory_data(results: Results) -> pd.DataFrame:
     return rounded(cells[list(COLUMNS)].reset_index(drop=True))
 
 
-def memory_figure(data: pd.DataFrame, style: StyleName = "light") -> Figure:
-    """The most over a searcher's cells, on the host and beside it on a GPU."""
+def memory_figure(data: pd.DataFrame, looks: Looks, style: StyleName = "light") -> Figure:
+    """The most over a searcher's cells, on the host and beside it on a GPU.
+
+    ``data``: of `memory_data`; ``looks``: the searchers'.
+    """
     with themed(style):
         most = data.groupby("searcher", sort=False)[["host_mib", "device_mib"]].max()
         columns = ["host_mib", *(["device_mib"] if most["device_mib"].notna().any() else [])]
         figure, panels = rows_of_bars([str(name) for name in most.index], len(columns), top=0.35)
         words = {"host_mib": "host: MiB, peak of a slot", "device_mib": "GPU: MiB, peak of a slot"}
-        for place, (axes, name) in enumerate(zip(panels, columns, strict=True)):
-            axes.barh(range(len(most)), most[name].fillna(0.0), THICK, **filling(place, style))
+        for axes, name in zip(panels, columns, strict=True):
+            bars = most[name].fillna(0.0).items()
+            for row, (searcher, amount) in enumerate(bars):
+                look = searcher_filling(looks[str(searcher)], style)
+                axes.barh(row, amount, THICK, **look)
             axes.set_xlabel(words[name])
     return figure
 
 
-def memory_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
+def memory_plot(data: pd.DataFrame, looks: Looks) -> Interactive:
     """A bar for the most over a searcher's cells and a stroke for each, on the host or on a GPU.
 
     Args:
         data: Of `memory_data`.
-        searchers: The study's, which decide how they look.
+        looks: The searchers'.
     """
     of_host, of_gpu = ("host_mib", "host"), ("device_mib", "GPU")
     places = (of_host, of_gpu) if data["device_mib"].notna().any() else (of_host,)
     traces: list[Trace] = []
-    for place, searcher in enumerate(searchers):
+    for searcher, look in looks.items():
         for column, _ in places:
             cells = data[(data["searcher"] == searcher) & data[column].notna()]
             if len(cells):
-                traces += _traces(cells, searcher, place, column)
+                traces += _traces(cells, searcher, look, column)
     present = set(data["searcher"])
     axis = {"title": {"text": "MiB, peak of a slot"}, "rangemode": "tozero"}
     return Interactive(
         plot_of(traces, rows_layout(90) | {"xaxis": axis}),
         (Control("where", "memory of the", places, "host_mib"),),
-        tuple(
-            searcher_entry(place, name, drawn=name in present)
-            for place, name in enumerate(searchers)
-        ),
+        tuple(searcher_entry(look, name, drawn=name in present) for name, look in looks.items()),
     )
 
 
-def _traces(cells: pd.DataFrame, searcher: str, place: int, column: str) -> list[Trace]:
+def _traces(cells: pd.DataFrame, searcher: str, own: Look, column: str) -> list[Trace]:
     """A searcher's bar, and over it a stroke for each of its cells; ``column``: what is shown."""
-    meta, colour = shown(searcher, {"where": column}), line_colour(place)
+    meta, colour = shown(searcher, {"where": column}), line_colour(own)
     amounts, most = cells[column].tolist(), float(cells[column].max())
     look = {"color": faded(colour, 0.5), "line": {"width": 1.2, "color": colour}}
     at_most = f"{bold(searcher)}<br>at most {told(most)} MiB"
@@ -112,13 +114,13 @@ def _traces(cells: pd.DataFrame, searcher: str, place: int, column: str) -> list
 def memory_figures(source: FigureSource) -> list[RunFigure]:
     """One, where it is known of any cell."""
     data = memory_data(source.results)
-    return [_memory(data, source.searchers)] if len(data) else []
+    return [_memory(data, source.looks)] if len(data) else []
 
 
 MEMORY = FigureKind(memory_figures, of_large_runs=True)
 
 
-def _memory(data: pd.DataFrame, searchers: Sequence[str]) -> RunFigure:
+def _memory(data: pd.DataFrame, looks: Looks) -> RunFigure:
     label = "Figure: peak memory of a slot, by searcher"
     return RunFigure(
         section="memory",
@@ -128,7 +130,7 @@ def _memory(data: pd.DataFrame, searchers: Sequence[str]) -> RunFigure:
         caption="The most memory that a slot needed: a bar for the most over a searcher's cells,"
         " and with scripts a stroke for each.",
         data=data,
-        static=partial(memory_figure, data),
-        interactive=partial(memory_plot, data, searchers),
+        static=partial(memory_figure, data, looks),
+        interactive=partial(memory_plot, data, looks),
         spoken=f"{label}; the summary has the numbers",
     )

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from hpobench.report.drawing.bars import shortened
 from hpobench.report.drawing.downsampling import rounded
 from hpobench.report.drawing.evaluated import Evaluated
 from hpobench.report.drawing.figure import Draw, FigureKind, RunFigure
@@ -37,11 +36,11 @@ from hpobench.report.drawing.interactive import (
     told,
     wrapped,
 )
-from hpobench.report.drawing.labels import text_width
+from hpobench.report.drawing.labels import shortened, text_width
 from hpobench.report.drawing.priors import Prior, priors_of
 from hpobench.report.drawing.scale import Scale, loss_scale, tick_text
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.drawing.style import StyleName, line_style, themed
+from hpobench.report.drawing.style import PLOTLY_DASHES, Looks, StyleName, line_style, themed
 from hpobench.results.json_files import Record
 
 MOST_LINES = 2000
@@ -152,19 +151,19 @@ def parallel_figure(
     data: pd.DataFrame,
     priors: Mapping[str, Prior],
     metric: str,
-    searchers: Mapping[str, int],
+    looks: Looks,
     style: StyleName = "light",
 ) -> Figure:
     """The axes one under the other, the validation loss last; stronger lines have lower losses.
 
     ``data``: of `parallel_data`; ``priors``: of `shown_priors`. The best of each of the
-    ``searchers`` (their places in the study) is in its own colour.
+    searchers is in its own colour; ``looks``: theirs.
     """
     scale = loss_scale(data["validation_loss"].tolist())
     names = _names(priors, metric, scale)
     with themed(style) as theme:
         best = data[data["best"]]
-        drawn = [name for name in searchers if (best["searcher"] == name).any()]
+        drawn = [name for name in looks if (best["searcher"] == name).any()]
         top = TOP + 0.2 * -(-len(drawn) // 5)
         left = 0.25 + max(map(text_width, names))
         height = top + ROW * (len(names) - 1) + BOTTOM
@@ -189,7 +188,7 @@ def parallel_figure(
             axes.add_collection(some)
         handles = []
         for searcher in drawn:
-            look = line_style(searchers[searcher], style)
+            look = line_style(looks[searcher], style)
             (own,) = np.flatnonzero(data["best"] & (data["searcher"] == searcher))
             axes.plot(*lines[own].T, clip_on=False, **look.line(1.6))
             handles.append(Line2D([], [], **look.line(1.6)))
@@ -234,7 +233,7 @@ def _along(scale: Scale, losses: pd.Series) -> NDArray[np.float64]:
 
 
 def parallel_plot(
-    data: pd.DataFrame, priors: Mapping[str, Prior], metric: str, searchers: Mapping[str, int]
+    data: pd.DataFrame, priors: Mapping[str, Prior], metric: str, looks: Looks
 ) -> Interactive:
     """The lines of `parallel_figure`, of those searchers that the reader chooses.
 
@@ -242,10 +241,10 @@ def parallel_plot(
         data: Of `parallel_data`.
         priors: Of `shown_priors`.
         metric: What the task's validation loss is.
-        searchers: Their places in the study.
+        looks: The searchers'.
     """
     scale = loss_scale(data["validation_loss"].tolist())
-    present = {n: place for n, place in searchers.items() if (data["searcher"] == n).any()}
+    present = {n: look for n, look in looks.items() if (data["searcher"] == n).any()}
     lines = _Lines(data, places(data, priors, scale), _texts(data, priors, metric))
     layouts: list[Layout] = [
         ({"colour": colour}, {"title": {"text": f"thick: the best of each searcher; {others}"}})
@@ -264,7 +263,7 @@ def parallel_plot(
             Control("colour", "colour", COLOURS, "loss"),
             Control("lines", "lines", () if all_the_best else WHICH, "all"),
         ),
-        tuple(searcher_entry(place, n, drawn=n in present) for n, place in searchers.items()),
+        tuple(searcher_entry(look, n, drawn=n in present) for n, look in looks.items()),
         tuple(layouts),
     )
 
@@ -283,7 +282,7 @@ class _Lines:
     across: NDArray[np.float64]
     texts: NDArray[np.object_]
 
-    def traces(self, searchers: Mapping[str, int]) -> list[Trace]:
+    def traces(self, looks: Looks) -> list[Trace]:
         """By loss, the strongest on top, by searcher, and the best of each over them."""
         of, best = self.data["searcher"].to_numpy(), self.data["best"].to_numpy(bool)
         fifth, every = fifths(self.data["validation_loss"]), {"lines": "all"}
@@ -292,13 +291,13 @@ class _Lines:
             some = ~best & (fifth == shade)
             meta = shown(None, {"colour": "loss", **every}, each=of[some].tolist())
             traces.append(self._trace(some, meta, 1, faded(LIGHT.text, SHADES[shade])))
-        for name, place in searchers.items():
+        for name, look in looks.items():
             meta = shown(name, {"colour": "searcher", **every})
-            colour = faded(line_colour(place), 0.3)
+            colour = faded(line_colour(look), 0.3)
             traces.append(self._trace(~best & (of == name), meta, 1, colour))
-        for name, place in searchers.items():
-            some, dash = best & (of == name), searcher_entry(place, name).dash
-            traces.append(self._trace(some, shown(name), 2.5, line_colour(place), dash))
+        for name, look in looks.items():
+            some, dash = best & (of == name), PLOTLY_DASHES[look.dash]
+            traces.append(self._trace(some, shown(name), 2.5, line_colour(look), dash))
         return [trace for trace in traces if trace["x"]]
 
     def _trace(
@@ -364,7 +363,7 @@ def parallel_figures(source: FigureSource) -> list[RunFigure]:
         data, count = parallel_data(source.evaluated, task, at_most)
         if len(data):
             record = source.results.task(task)
-            figures.append(_parallel(record, data, count, source.places))
+            figures.append(_parallel(record, data, count, source.looks))
     return figures
 
 
@@ -376,16 +375,14 @@ def _files(source: FigureSource) -> dict[str, Draw]:
         if len(data):
             record = source.results.task(task)
             axes, metric = shown_priors(record, data), record["metric"]
-            files[f"parallel-{task}"] = partial(parallel_figure, data, axes, metric, source.places)
+            files[f"parallel-{task}"] = partial(parallel_figure, data, axes, metric, source.looks)
     return files
 
 
 PARALLEL = FigureKind(parallel_figures, _files)
 
 
-def _parallel(
-    task: Record, data: pd.DataFrame, count: int, searchers: Mapping[str, int]
-) -> RunFigure:
+def _parallel(task: Record, data: pd.DataFrame, count: int, looks: Looks) -> RunFigure:
     priors = shown_priors(task, data)
     few = sample(len(data), np.flatnonzero(data["best"]), DRAWN_LINES)
     return RunFigure(
@@ -399,8 +396,8 @@ def _parallel(
         f" a line, the lower its loss, in fifths. {_how_many(len(data), count)}"
         f"{_how_few(task, priors)}",
         data=data,
-        static=partial(parallel_figure, data.iloc[few], priors, task["metric"], searchers),
-        interactive=partial(parallel_plot, data, priors, task["metric"], searchers),
+        static=partial(parallel_figure, data.iloc[few], priors, task["metric"], looks),
+        interactive=partial(parallel_plot, data, priors, task["metric"], looks),
     )
 
 

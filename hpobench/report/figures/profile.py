@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,7 @@ from hpobench.report.drawing.labels import Entry, draw_labels, height_of, width_
 from hpobench.report.drawing.regret_table import steps_for
 from hpobench.report.drawing.scale import log_ticks, tick_text
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.drawing.style import StyleName, line_style, themed
+from hpobench.report.drawing.style import Looks, StyleName, line_style, themed
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.statistics.curves import FEWEST_SEEDS_FOR_A_BAND, Array
 from hpobench.statistics.profiles import performance_profile
@@ -97,21 +96,19 @@ def log_span(data: pd.DataFrame) -> tuple[float, float]:
     return min(begin, 50.0), max(1.1 * float(data["level"].max()), 110.0)
 
 
-def profile_figure(
-    data: pd.DataFrame, searchers: Sequence[str], style: StyleName = "light"
-) -> Figure:
+def profile_figure(data: pd.DataFrame, looks: Looks, style: StyleName = "light") -> Figure:
     """Higher is better. Bands are drawn of few searchers alone.
 
-    ``data``: of `profile_data`; ``searchers``: the study's, which decide how they look.
+    ``data``: of `profile_data`; ``looks``: the searchers'.
     """
     with themed(style) as theme:
         begin, end = log_span(data)
         steps = {str(name): _steps(rows, begin, end) for name, rows in data.groupby("searcher")}
         entries = []
-        for place, searcher in enumerate(searchers):
+        for searcher, own in looks.items():
             ends = (float(steps[searcher]["share"][-1]),) if searcher in steps else ()
             text = theme.text if ends else theme.faint
-            look = line_style(place, style)
+            look = line_style(own, style)
             entries.append(Entry(searcher, ends, look.line(1.7), None, text))
         width, height = 8.8 - 0.75 - width_of(entries), max(2.2, height_of(entries))
         total = height + 1.2
@@ -128,10 +125,10 @@ def profile_figure(
         axes.set_title(
             "share of cells at or below, higher is better", loc="left", fontsize=9, pad=8
         )
-        for place, searcher in enumerate(searchers):
+        for searcher, own in looks.items():
             if searcher not in steps:
                 continue
-            mine, look = steps[searcher], line_style(place, style)
+            mine, look = steps[searcher], line_style(own, style)
             if _banded(data) and len(steps) <= FEW:
                 between = (mine["low"], mine["high"])
                 shade: dict[str, Any] = {"color": look.colour, "alpha": 0.12, "lw": 0}
@@ -155,17 +152,17 @@ def _steps(rows: pd.DataFrame, begin: float, end: float) -> dict[str, Array]:
     return found
 
 
-def profile_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
+def profile_plot(data: pd.DataFrame, looks: Looks) -> Interactive:
     """Higher is better. Bands are drawn while few searchers are shown.
 
     Args:
         data: Of `profile_data`.
-        searchers: The study's, which decide how they look.
+        looks: The searchers'.
     """
     log, linear = log_span(data), _linear_span(data)
     bands: list[Trace] = []
     lines: list[Trace] = []
-    for place, searcher in enumerate(searchers):
+    for searcher, own in looks.items():
         rows = data[data["searcher"] == searcher]
         for scale, (begin, end) in {"log": log, "linear": linear}.items():
             steps, when = _from(rows, begin), {"across": scale}
@@ -173,8 +170,8 @@ def profile_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
             if _banded(data):
                 low, high = (held(steps[name].tolist()) for name in ("low", "high"))
                 meta = shown(searcher, when, most=FEW)
-                bands += band(levels, low, high, faded(line_colour(place), 0.12), meta)
-            look = line_look(place, 2.0)
+                bands += band(levels, low, high, faded(line_colour(own), 0.12), meta)
+            look = line_look(own, 2.0)
             look["marker"] |= {"maxdisplayed": 6}
             points = {"x": levels, "y": held(steps["share"].tolist()), "text": held(_texts(steps))}
             lines.append(look | points | {"meta": shown(searcher, when)})
@@ -190,7 +187,7 @@ def profile_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
     return Interactive(
         plot_of([*bands, *lines], layout),
         (Control("across", "horizontal", SCALES, "log"),),
-        tuple(searcher_entry(place, name) for place, name in enumerate(searchers)),
+        tuple(searcher_entry(own, name) for name, own in looks.items()),
         tuple(layouts),
     )
 
@@ -229,13 +226,13 @@ def profile_figures(source: FigureSource) -> list[RunFigure]:
     """One, where a normalised regret is known."""
     at_most = steps_for(len(source.searchers), PAGE_STEPS)
     data = profile_data(source.results, source.curves, at_most)
-    return [_profile(data, source.searchers)] if len(data) else []
+    return [_profile(data, source.looks)] if len(data) else []
 
 
 PROFILE = FigureKind(profile_figures)
 
 
-def _profile(data: pd.DataFrame, searchers: Sequence[str]) -> RunFigure:
+def _profile(data: pd.DataFrame, looks: Looks) -> RunFigure:
     counts = data.drop_duplicates("searcher")
     missing = int(counts["missing"].sum())
     bands = f" Bands, of up to {FEW} searchers, are 95 % intervals, at each level by itself."
@@ -250,6 +247,6 @@ def _profile(data: pd.DataFrame, searchers: Sequence[str]) -> RunFigure:
         f" the higher the better.{bands if _banded(data) else ''} On a log axis, what is lower than"
         f" its left end counts there.{gone if missing else ''}",
         data=data,
-        static=partial(profile_figure, data, searchers),
-        interactive=partial(profile_plot, data, searchers),
+        static=partial(profile_figure, data, looks),
+        interactive=partial(profile_plot, data, looks),
     )

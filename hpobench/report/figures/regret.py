@@ -92,7 +92,10 @@ def _regret(source: FigureSource, task: str, at_most: int) -> RunFigure:
         caption=NOTHING
         if empty
         else f"{words[0].upper()}{words[1:]}. Lower is better; a curve holds until the next step,"
-        " that of the incumbent the default's level until the first full training.",
+        " that of the incumbent the default's level until the first full training. A line in front"
+        " is a mean over seeds, with its 95 % band from five seeds on, else with each seed. With"
+        " scripts, pointing at a line or its name brings it forward, and pressing the name keeps it"
+        " there.",
         data=data,
         static=partial(figure_of, [first], source.clock),
         interactive=None

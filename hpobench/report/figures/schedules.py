@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from hpobench.report.drawing.bars import shortened
 from hpobench.report.drawing.downsampling import rounded
 from hpobench.report.drawing.evaluated import Cell, Evaluated, Rows
 from hpobench.report.drawing.figure import Draw, FigureKind, RunFigure
@@ -38,10 +37,11 @@ from hpobench.report.drawing.interactive import (
     shown,
     told,
 )
+from hpobench.report.drawing.labels import shortened
 from hpobench.report.drawing.priors import Prior, priors_of
 from hpobench.report.drawing.scale import Scale, log_ticks, tick_text
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.drawing.style import StyleName, line_style, themed
+from hpobench.report.drawing.style import Look, Looks, StyleName, line_style, themed
 from hpobench.results.json_files import Record
 
 COLUMNS: dict[str, type] = {
@@ -194,7 +194,7 @@ def scales_of(task: Record, data: pd.DataFrame) -> dict[str, bool]:
 def schedule_figure(
     data: pd.DataFrame,
     view: View,
-    searchers: Mapping[str, int],
+    looks: Looks,
     scales: Mapping[str, bool],
     style: StyleName = "light",
 ) -> Figure:
@@ -202,11 +202,11 @@ def schedule_figure(
 
     ``data``: of `schedule_data`. ``view``: what is across; along the training there is a line for
     each evaluation, the fainter the earlier in the search, otherwise a line for each value of the
-    configuration, the fainter the earlier in the training. ``searchers``: their places in the
-    study. ``scales``: the hyperparameters to draw, and whether each is on a log scale.
+    configuration, the fainter the earlier in the training. ``looks``: the
+    searchers'. ``scales``: the hyperparameters to draw, and whether each is on a log scale.
     """
     data = data[(data["line"] == "training") == (view == "training")]
-    present = [name for name in searchers if (data["searcher"] == name).any()]
+    present = [name for name in looks if (data["searcher"] == name).any()]
     columns = min(len(present), MOST_COLUMNS)
     rows = [
         (name, present[first : first + columns])
@@ -224,7 +224,7 @@ def schedule_figure(
                 left, floor = LEFT + column * width, height - (row + 1) * PITCH + 0.2
                 box = (left / WIDTH, floor / height, (width - 0.3) / WIDTH, TALL / height)
                 axes = figure.add_axes(box, label=f"{name} of {searcher}")
-                colour = line_style(searchers[searcher], style).colour
+                colour = line_style(looks[searcher], style).colour
                 mine = of_name[of_name["searcher"] == searcher]
                 _draw(axes, mine, view, colour)
                 head: dict[str, Any] = {"loc": "left", "fontsize": 9, "pad": 4, "y": 1.0}
@@ -290,19 +290,17 @@ def _room(values: pd.Series, log: bool) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def schedule_plot(
-    data: pd.DataFrame, searchers: Mapping[str, int], scales: Mapping[str, bool]
-) -> Interactive:
+def schedule_plot(data: pd.DataFrame, looks: Looks, scales: Mapping[str, bool]) -> Interactive:
     """The panels of `schedule_figure` of one hyperparameter and view, both the reader's choice.
 
     Args:
         data: Of `schedule_data`.
-        searchers: Their places in the study.
+        looks: The searchers'.
         scales: The hyperparameters, and whether each is on a log scale.
     """
     views, first = _views(data), _first(data, scales)
     present = set(data["searcher"])
-    drawn = {name: place for name, place in searchers.items() if name in present}
+    drawn = {name: look for name, look in looks.items() if name in present}
     across = {view: {"title": {"text": AXES[view]}} for view in views}
     layouts: list[Layout] = [({"against": view}, {"xaxis": axis}) for view, axis in across.items()]
     layouts.append(({"against": "training"}, {"xaxis": {"range": [0, 100]}}))
@@ -314,15 +312,15 @@ def schedule_plot(
             when = {"hyperparameter": name, "against": view}
             of_view = (values["line"] == "training") == (view == "training")
             layouts.append((when, _vertical(name, values["value"][of_view], log)))
-            for searcher, place in drawn.items():
-                traces += lines.traces(name, searcher, view, place, when)
+            for searcher, look in drawn.items():
+                traces += lines.traces(name, searcher, view, look, when)
     return Interactive(
         plot_of(traces, {"xaxis": {"rangemode": "tozero", "nticks": 5}}),
         (
             Control("hyperparameter", "hyperparameter", tuple((n, n) for n in scales), first),
             Control("against", "against", tuple((v, WORDS[v]) for v in views), views[0]),
         ),
-        tuple(searcher_entry(place, name) for name, place in drawn.items()),
+        tuple(searcher_entry(look, name) for name, look in drawn.items()),
         tuple(layouts),
         panels=tuple(drawn),
     )
@@ -357,8 +355,8 @@ class _Lines:
         columns = {name: data[name].tolist() for name in ("evaluation", "seconds", "value")}
         return _Lines(columns | {"training": (data["at"] * 100).tolist()}, _texts(data), rows)
 
-    def traces(self, name: str, searcher: str, view: View, place: int, when: When) -> list[Trace]:
-        """Those of a hyperparameter; ``place``: the searcher's number in the study."""
+    def traces(self, name: str, searcher: str, view: View, look: Look, when: When) -> list[Trace]:
+        """Those of a hyperparameter; ``look``: the searcher's."""
         along = view == "training"
         lines = self.rows.get((name, searcher, along), [])
         traces = []
@@ -369,12 +367,12 @@ class _Lines:
             )
             if along:  # values hold until the next
                 x, y, text = [*x, 100.0], held(y), held(text)
-            paint = faded(line_colour(place), strength)
+            paint = faded(line_colour(look), strength)
             trace: Trace = {"type": "scatter", "x": x, "y": y, "text": text}
             trace |= {"hovertemplate": HOVER, "mode": "lines" if len(x) > 1 else "markers"}
             trace |= {"line": {"shape": "hv" if along else "linear", "width": 1.5, "color": paint}}
             trace |= {"marker": {"size": 6, "color": paint}}
-            meta = shown(searcher, when, panel=searcher, colour=line_colour(place))
+            meta = shown(searcher, when, panel=searcher, colour=line_colour(look))
             traces.append(trace | {"meta": meta})
         return traces
 
@@ -429,7 +427,7 @@ def schedule_figures(source: FigureSource) -> list[RunFigure]:
         data = schedule_data(evaluated, task, evaluations_for(searches, values))
         if len(data):
             scales = scales_of(source.results.task(task), data)
-            figures.append(_schedules(task, data, source.places, scales))
+            figures.append(_schedules(task, data, source.looks, scales))
     return figures
 
 
@@ -439,7 +437,7 @@ def _files(source: FigureSource) -> dict[str, Draw]:
     for task in source.tasks:
         data = schedule_data(source.evaluated, task)
         scales = scales_of(source.results.task(task), data)
-        draw = partial(schedule_figure, data, searchers=source.places, scales=scales)
+        draw = partial(schedule_figure, data, looks=source.looks, scales=scales)
         if moving(data):
             files[f"schedules-{task}"] = partial(draw, view="training")
         if len(data):
@@ -451,7 +449,7 @@ SCHEDULES = FigureKind(schedule_figures, _files)
 
 
 def _schedules(
-    task: str, data: pd.DataFrame, searchers: Mapping[str, int], scales: Mapping[str, bool]
+    task: str, data: pd.DataFrame, looks: Looks, scales: Mapping[str, bool]
 ) -> RunFigure:
     first = _first(data, scales)
     return RunFigure(
@@ -466,8 +464,8 @@ def _schedules(
         " the other, the fainter the earlier in the training it holds; of what changes with each"
         f" step it is a window's mean. {of_one_cell(data)}",
         data=data,
-        static=partial(schedule_figure, data, _views(data)[0], searchers, {first: scales[first]}),
-        interactive=partial(schedule_plot, data, searchers, scales),
+        static=partial(schedule_figure, data, _views(data)[0], looks, {first: scales[first]}),
+        interactive=partial(schedule_plot, data, looks, scales),
     )
 
 

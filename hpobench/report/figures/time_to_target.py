@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.report.drawing.bars import THICK, filling, rows_of_bars
+from hpobench.report.drawing.bars import THICK, rows_of_bars, searcher_filling
 from hpobench.report.drawing.downsampling import rounded
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.interactive import (
@@ -35,7 +35,7 @@ from hpobench.report.drawing.interactive import (
 )
 from hpobench.report.drawing.panel import Panel
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.drawing.style import StyleName, themed
+from hpobench.report.drawing.style import Look, StyleName, themed
 from hpobench.results.regret import Clock, worth_of
 from hpobench.results.targets import TARGET_WORDS, TARGETS
 from hpobench.statistics.curves import StepCurve, normalised, time_to_target
@@ -93,9 +93,13 @@ def time_to_target_data(results: Results, panel: Panel) -> pd.DataFrame:
 
 
 def time_to_target_figure(
-    data: pd.DataFrame, clock: Clock, end: float, style: StyleName = "light"
+    data: pd.DataFrame, panel: Panel, clock: Clock, style: StyleName = "light"
 ) -> Figure:
-    """Bars until the median, a dot for each seed; open bars and ▷ for what was not reached."""
+    """Bars until the median, a dot for each seed; open bars and ▷ for what was not reached.
+
+    ``data``: of `time_to_target_data`; ``panel``: whose times.
+    """
+    looks = {drawn.searcher: drawn.look for drawn in panel.drawn}
     with themed(style) as theme:
         searchers = list(dict.fromkeys(data["searcher"]))
         data = data.assign(row=data["searcher"].map({name: i for i, name in enumerate(searchers)}))
@@ -107,8 +111,12 @@ def time_to_target_figure(
             for reached in (True, False):
                 mine = data[(data["target"] == target) & (data["reached"] == reached)]
                 bars, dots = mine[mine["line"] == "median"], mine[mine["line"] == "seed"]
-                look = filling(0, style) | ({"alpha": 0.45} if reached else late)
-                axes.barh(bars["row"], bars["time"], THICK, lw=0.8, **look)
+                for searcher, row, time in zip(
+                    bars["searcher"], bars["row"], bars["time"], strict=True
+                ):
+                    look = searcher_filling(looks[searcher], style)
+                    look |= {"alpha": 0.45} if reached else late
+                    axes.barh(row, time, THICK, lw=0.8, **look)
                 axes.plot(
                     dots["time"],
                     dots["row"],
@@ -120,7 +128,7 @@ def time_to_target_figure(
                     color=theme.text,
                     clip_on=False,
                 )
-            axes.set_xlim(0, end)
+            axes.set_xlim(0, panel.end)
             axes.set_xlabel(CLOCKS[clock].unit)
     return figure
 
@@ -138,7 +146,7 @@ def time_to_target_plot(data: pd.DataFrame, panel: Panel, clock: Clock) -> Inter
         rows = data[data["searcher"] == drawn.searcher]
         for target in targets:
             of_target = rows[rows["target"] == target]
-            traces += _traces(drawn.searcher, drawn.place, of_target, clock)
+            traces += _traces(drawn.searcher, drawn.look, of_target, clock)
     known = set(data["searcher"])
     layout = {**rows_layout(110), "xaxis": {"title": {"text": CLOCKS[clock].axis}}}
     return Interactive(
@@ -148,15 +156,15 @@ def time_to_target_plot(data: pd.DataFrame, panel: Panel, clock: Clock) -> Inter
             Control("across", "horizontal", SCALES[::-1], "linear"),
         ),
         tuple(
-            searcher_entry(d.place, d.searcher, d.label, d.searcher in known) for d in panel.drawn
+            searcher_entry(d.look, d.searcher, d.label, d.searcher in known) for d in panel.drawn
         ),
         tuple(layouts),
     )
 
 
-def _traces(searcher: str, place: int, rows: pd.DataFrame, clock: Clock) -> list[Trace]:
+def _traces(searcher: str, own: Look, rows: pd.DataFrame, clock: Clock) -> list[Trace]:
     """A bar until half of the seeds had reached the target, and a mark for each seed."""
-    colour, found = line_colour(place), []
+    colour, found = line_colour(own), []
     for (line, reached), some in rows.groupby(["line", "reached"], sort=False):
         when = {"target": some["target"].iloc[0]}
         who = ["half of the seeds" if line == "median" else f"seed {seed}" for seed in some["seed"]]
@@ -203,7 +211,7 @@ def _time_to_target(panel: Panel, data: pd.DataFrame, clock: Clock) -> RunFigure
         caption=f"{unit[0].upper()}{unit[1:]} until a target was reached to stay: a dot for each"
         " seed, a bar until half of them had. ▷ and an open bar: not reached by the end.",
         data=data,
-        static=partial(time_to_target_figure, data, clock, panel.end),
+        static=partial(time_to_target_figure, data, panel, clock),
         interactive=partial(time_to_target_plot, data, panel, clock),
         spoken=f"{label}; the table in the summary has the numbers",
     )

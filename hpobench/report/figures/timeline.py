@@ -22,8 +22,7 @@ from hpobench.report.drawing.bars import (
     ROW,
     THICK,
     WIDTH,
-    filling,
-    shortened,
+    searcher_filling,
 )
 from hpobench.report.drawing.downsampling import rounded
 from hpobench.report.drawing.figure import FigureKind, RunFigure
@@ -33,18 +32,18 @@ from hpobench.report.drawing.interactive import (
     Interactive,
     Trace,
     area_colour,
-    area_entry,
     bold,
     escaped,
     plot_of,
     rows_layout,
+    searcher_area,
     shown,
     told,
 )
-from hpobench.report.drawing.labels import text_width
+from hpobench.report.drawing.labels import shortened, text_width
 from hpobench.report.drawing.scale import tick_text
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.drawing.style import StyleName, themed
+from hpobench.report.drawing.style import Looks, StyleName, themed
 from hpobench.text import plural
 
 if TYPE_CHECKING:
@@ -140,16 +139,14 @@ def _evaluations(results: Results, cells: pd.DataFrame) -> pd.DataFrame:
     return table.assign(what="evaluation", began=table["began"] + table["after"], ended=ended)
 
 
-def timeline_figure(
-    data: pd.DataFrame, searchers: Sequence[str], style: StyleName = "light"
-) -> Figure:
+def timeline_figure(data: pd.DataFrame, looks: Looks, style: StyleName = "light") -> Figure:
     """A row for each slot: cells, pale where their evaluations are drawn; start-ups as thin lines.
 
-    ``data``: of `timeline_data`; ``searchers``: the study's, which decide the colours.
+    ``data``: of `timeline_data`; ``looks``: the searchers'.
     """
     with themed(style) as theme:
         slots = list(dict.fromkeys(data["slot"]))
-        present = [name for name in searchers if (data["searcher"] == name).any()]
+        present = [name for name in looks if (data["searcher"] == name).any()]
         names = [shortened(name) for name in present]
         widest = max(map(text_width, names), default=0.0)
         columns = max(1, min(LEGEND_COLUMNS, int((WIDTH - 0.4) / (0.6 + widest))))
@@ -161,9 +158,9 @@ def timeline_figure(
         startup = spans[spans["what"] == "start-up"]
         axes.add_patch(_boxes(startup, 0.08, facecolor=theme.faint, lw=0))
         detailed = bool((data["what"] == "evaluation").any())
-        for place, searcher in enumerate(searchers):
+        for searcher, own in looks.items():
             mine = spans[spans["searcher"] == searcher]
-            look = filling(place, style)
+            look = searcher_filling(own, style)
             cells = mine[mine["what"] == "cell"]
             faint = {"alpha": 0.5 * PALE} if detailed else {}
             axes.add_patch(_boxes(cells, THICK, lw=0.6, **look | faint))
@@ -171,7 +168,7 @@ def timeline_figure(
         axes.set_xlim(0, float(spans["ended"].max()))
         axes.set_xlabel(f"{unit} since the first start-up")
         figure.legend(
-            [Patch(lw=0.6, **filling(searchers.index(name), style)) for name in present],
+            [Patch(lw=0.6, **searcher_filling(looks[name], style)) for name in present],
             names,
             loc="upper left",
             ncols=columns,
@@ -220,12 +217,12 @@ def _boxes(spans: pd.DataFrame, thick: float, **look: Any) -> PathPatch:
     return PathPatch(Path(points, codes * len(spans)), **look)
 
 
-def timeline_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
+def timeline_plot(data: pd.DataFrame, looks: Looks) -> Interactive:
     """The same rows; a reader can hide searchers, and is told what a span was.
 
     Args:
         data: Of `timeline_data`.
-        searchers: The study's, which decide the colours.
+        looks: The searchers'.
     """
     slots = tuple(dict.fromkeys(data["slot"]))
     per, unit = unit_of(float(data["ended"].max()))
@@ -237,11 +234,11 @@ def timeline_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
     }
     traces = []
     for what, (thick, edge) in bars.items():
-        for place, searcher in enumerate(searchers):
+        for searcher, own in looks.items():
             spans = data[(data["what"] == what) & (data["searcher"] == searcher)]
             if len(spans):
                 faint = what == "cell" and detailed
-                colour = area_colour(place, 0.3 if faint else 1.0)
+                colour = area_colour(own, 0.3 if faint else 1.0)
                 colour = LIGHT.faint if what == "start-up" else colour
                 look = {"color": colour, "line": {"width": edge, "color": colour}}
                 bar = BAR | {"width": thick, "marker": look, "meta": shown(searcher)}
@@ -253,9 +250,7 @@ def timeline_plot(data: pd.DataFrame, searchers: Sequence[str]) -> Interactive:
     present = set(data["searcher"])
     return Interactive(
         plot_of(traces, rows_layout(rest, row) | {"barmode": "overlay", "xaxis": axis}),
-        legend=tuple(
-            area_entry(place, name, name in present) for place, name in enumerate(searchers)
-        ),
+        legend=tuple(searcher_area(own, name, name in present) for name, own in looks.items()),
         rows=slots,
     )
 
@@ -287,13 +282,13 @@ def timeline_figures(source: FigureSource) -> list[RunFigure]:
     data = timeline_data(source.results)
     if data.empty:
         return []
-    return [_timeline(data, source.searchers, _not_shown(source.results, data))]
+    return [_timeline(data, source.looks, _not_shown(source.results, data))]
 
 
 TIMELINE = FigureKind(timeline_figures)
 
 
-def _timeline(data: pd.DataFrame, searchers: Sequence[str], not_shown: str) -> RunFigure:
+def _timeline(data: pd.DataFrame, looks: Looks, not_shown: str) -> RunFigure:
     inside = " Inside are its evaluations." if (data["what"] == "evaluation").any() else ""
     return RunFigure(
         section="timeline",
@@ -303,8 +298,8 @@ def _timeline(data: pd.DataFrame, searchers: Sequence[str], not_shown: str) -> R
         caption="A bar for each cell, as long as its clock ran; before it, a thin line while its"
         f" slots started up. Of a cell it is the last attempt.{inside}{not_shown}",
         data=data,
-        static=partial(timeline_figure, data, searchers),
-        interactive=partial(timeline_plot, data, searchers),
+        static=partial(timeline_figure, data, looks),
+        interactive=partial(timeline_plot, data, looks),
     )
 
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.report.conclusions import answers
+from hpobench.report.conclusions import answers, further, verdict
 from hpobench.report.drawing.inline import colour_variables
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import STYLES
@@ -56,8 +56,11 @@ if TYPE_CHECKING:
     from hpobench.results.run import Results
 
 
-GENERATOR = "hpobench, page 3"
+GENERATOR = "hpobench, page 4"
 """By which page it says it was made; another number where it is drawn in another way."""
+
+OPENING = "regret"
+"""The section whose figures come directly under the answer."""
 
 MANY = 100_000
 """Evaluations of a large run are more than these."""
@@ -113,14 +116,15 @@ def _template() -> Template:
 def content(results: Results, clock: Clock) -> Record:
     study = results.study
     counts = [(study["tasks"], "task"), (study["searchers"], "searcher"), (study["seeds"], "seed")]
-    curves = FlatCurves.of(results, clock)
+    curves, found = FlatCurves.of(results, clock), answers(results, clock)
     return {
         "name": study["name"],
         "created": study["created"].replace("T", " ").replace("+00:00", " UTC"),
         "size": " × ".join(plural(len(items), noun) for items, noun in counts),
         "budget": budget(study["budget"]),
         "slots": plural(study["width"], "slot"),
-        "answers": answers(results, clock),
+        "verdict": verdict(found),
+        "further": further(results, found),
         "notes": _notes(results),
         "pairs": pairs_tables(results, curves, clock),
         "across": across_table(results, curves, clock),
@@ -147,9 +151,11 @@ def _sections(said: Record, figures: FiguresByKind) -> Record:
     by_section = {
         name: [figure for figure in shown if figure.figure.section == name] for name in SECTIONS
     }
-    tables = {"regret": True, **{name: said[name] for name in ("replays", "across", "ledger")}}
+    tables = {name: said[name] for name in ("replays", "across", "ledger")}
     headings = {
-        name: heading for name, heading in SECTIONS.items() if by_section[name] or tables.get(name)
+        name: heading
+        for name, heading in SECTIONS.items()
+        if name != OPENING and (by_section[name] or tables.get(name))
     }
     return {"sections": headings, "figures": by_section}
 
@@ -158,14 +164,15 @@ def _drawing(source: FigureSource, drawn: Callable[[], Markup] | None) -> Record
     """The drawing of a large run, and what the page's scripts need."""
     plotly = packed_plotly()
     whole = PageFigure(whole_regret(source)) if is_large(source.results) else None
-    script = files("hpobench") / "report" / "page" / "page.js"
+    page = files("hpobench") / "report" / "page"
+    scripts = [(page / name).read_text(encoding="utf-8") for name in ("line_ends.js", "page.js")]
     return {
         "whole": whole,
         "whole_svg": drawn() if drawn else whole and whole.svg,
         "generator": GENERATOR,
         "plotly": plotly,
         "light": Markup(json.dumps(STYLES["light"].colours)),
-        "script": Markup(script.read_text(encoding="utf-8")),
+        "script": Markup("\n".join(scripts)),
     }
 
 

@@ -161,18 +161,35 @@ const page = (() => {
     return repeat ? repeated(text, repeat) : text;
   };
 
+  // Whose lines are in front: the one that is brought forward; else those that end lowest, if there
+  // are many, and those that are kept there. Null where lines have no rank.
+  const inFront = ({ ranked }, { hidden, kept, forward }) => {
+    if (!ranked) return null;
+    if (forward) return new Set([forward]);
+    const shown = ranked.order.filter((name) => !hidden.has(name));
+    const first = shown.length > ranked.crowd ? shown.slice(0, ranked.front) : shown;
+    return new Set([...first, ...kept]);
+  };
+
   // The traces that are to be seen; of one that is several entries' the points of those shown.
-  const visible = (data, state) => {
-    const shown = data.legend.filter((entry) => entry.drawn && !state.hidden.has(entry.name));
+  const visible = (data, choices) => {
+    const front = inFront(data, choices);
+    const weighed = ({ of }) =>
+      front && of !== null ? { ...choices, weight: front.has(of) ? "front" : "pale" } : choices;
+    const shown = data.legend.filter((entry) => entry.drawn && !choices.hidden.has(entry.name));
     const names = new Set(shown.map((entry) => entry.name));
     const known = new Set(data.legend.map((entry) => entry.name));
     const there = (name) => !known.has(name) || names.has(name);
     return data.traces
-      .filter(({ meta }) => chosen(meta.when, state) && (meta.of === null || there(meta.of))
+      .filter(({ meta }) => chosen(meta.when, weighed(meta)) && (meta.of === null || there(meta.of))
         && shown.length <= (meta.most ?? Infinity))
-      .map((trace) => trace.meta.variants
-        .filter(({ when }) => Object.keys(when).every((name) => name in state) && chosen(when, state))
-        .reduce((one, variant) => merged(one, variant.trace), trace))
+      .map((trace) => {
+        const state = weighed(trace.meta);
+        return trace.meta.variants
+          .filter(({ when }) => Object.keys(when).every((name) => name in state) && chosen(when, state))
+          .reduce((one, variant) => merged(one, variant.trace), trace);
+      })
+      .map((trace) => (front?.has(trace.meta.of) ? { ...trace, zorder: 1 } : trace))
       .map((trace) => ({ ...trace, text: texts(trace, there) }))
       .map((trace) => {
         const { each: names, repeat: times } = trace.meta;
@@ -259,7 +276,8 @@ const page = (() => {
     return merged({ ...layout, margin: { ...margin, ...layout.margin } }, title);
   };
 
-  const drawing = (data, state, plot, light) => {
+  // `room`: what the names at the lines' ends take.
+  const drawing = (data, state, plot, light, room) => {
     const width = plot.clientWidth;
     const narrow = width < NARROW;
     let traces = visible(data, state);
@@ -268,6 +286,10 @@ const page = (() => {
     for (const part of data.layouts) if (chosen(part.when, asked)) layout = merged(layout, part.layout);
     if (layout.meta?.row) layout = inRows(layout, traces, narrow, data);
     if (layout.meta?.column) layout = withAside(layout, traces, width);
+    if (room) {
+      const height = Math.max(layout.height, room.height + 90);
+      layout = merged(layout, { height, margin: { r: room.right } });
+    }
     if (data.panels) [traces, layout] = inPanels(layout, traces, width, data.panels);
     const dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
     const font = { family: getComputedStyle(document.body).fontFamily, color: colour("text") };
@@ -278,14 +300,17 @@ const page = (() => {
     };
   };
 
-  // Arrow keys go along a curve and from one to another; what is there is said.
-  const walk = (plot, said) => {
+  // Arrow keys go along a curve and from one to another; what is there is said, and brought forward.
+  const walk = (plot, said, bring) => {
     let [curve, point] = [0, -1];
     const open = () => plot.data.flatMap((trace, i) => (trace.hoverinfo === "skip" ? [] : [i]));
     plot.addEventListener("keydown", (event) => {
       const curves = open();
       const turn = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-      if (event.key === "Escape") Plotly.Fx.unhover(plot);
+      if (event.key === "Escape") {
+        Plotly.Fx.unhover(plot);
+        bring(null);
+      }
       if (!(event.key in turn) || !curves.length) return;
       event.preventDefault();
       const [aside, along] = turn[event.key];
@@ -294,6 +319,7 @@ const page = (() => {
       point = Math.min(Math.max(point + along, 0), trace.text.length - 1);
       if (trace.text[point] === "") point += along || 1; // a gap between two curves of one trace
       Plotly.Fx.hover(plot, [{ curveNumber: curves[curve], pointNumber: point }]);
+      bring(trace.meta.of);
       said.textContent = trace.text[point].replaceAll(/<[^>]*>/g, " ");
     });
   };
@@ -301,7 +327,8 @@ const page = (() => {
   // What was chosen of a figure, until the tab is closed: a page may load itself again.
   const remember = (place, state) => {
     try {
-      sessionStorage.setItem(place, JSON.stringify({ ...state, hidden: [...state.hidden] }));
+      const { forward, hidden, kept, ...choices } = state;
+      sessionStorage.setItem(place, JSON.stringify({ ...choices, hidden: [...hidden], kept: [...kept] }));
     } catch { /* where nothing may be kept, nothing is */ }
   };
   const recalled = (place) => {
@@ -318,14 +345,47 @@ const page = (() => {
     const said = element("p", { class: "hidden", "aria-live": "polite" });
     const place = `${location.pathname} ${name}`;
     const before = recalled(place);
-    const state = { hidden: new Set(before.hidden) };
-    let width = 0;
+    const state = { hidden: new Set(before.hidden), kept: new Set(before.kept), forward: null };
+    const stage = element("div", { class: "stage" });
+    plot.replaceWith(stage);
+    stage.append(plot);
+    let [width, coming] = [0, 0];
+    const bring = (one) => {
+      if (!names) return;
+      clearTimeout(coming);
+      coming = setTimeout(() => {
+        if (state.forward === one) return;
+        state.forward = one;
+        draw();
+      }, one === null ? 150 : 40);
+    };
+    const keep = (one) => {
+      if (!state.kept.delete(one)) state.kept.add(one);
+      changed();
+    };
+    const names = data.ranked ? lineEnds.make(data, swatch, { bring, keep }) : null;
+    if (names) stage.append(names.holder);
+    const place_names = () => names.place(plot, inFront(data, state), state.kept);
     const draw = () => {
       try {
         figure.classList.add("ready");
         width = plot.clientWidth;
-        const { traces, layout } = drawing(data, state, plot, light);
+        const shown = names && data.ranked.order.filter((one) => !state.hidden.has(one));
+        const { traces, layout } = drawing(data, state, plot, light, names?.room(shown, width));
+        const first = !plot.data;
         Plotly.react(plot, traces, layout, { displayModeBar: false });
+        if (!names) return;
+        place_names();
+        if (!first) return;
+        plot.on("plotly_relayout", place_names);
+        plot.on("plotly_hover", ({ points }) => {
+          stage.classList.add("pointed");
+          bring(points[0].data.meta.of);
+        });
+        plot.on("plotly_unhover", () => {
+          stage.classList.remove("pointed");
+          bring(null);
+        });
       } catch (error) {
         figure.classList.remove("ready");
         throw error;
@@ -355,7 +415,8 @@ const page = (() => {
     plot.setAttribute("tabindex", "0");
     plot.setAttribute("aria-label", `${data.label}. ${help}`);
     plot.after(said);
-    walk(plot, said);
+    walk(plot, said, bring);
+    plot.addEventListener("blur", () => bring(null));
     new ResizeObserver(() => {
       if (width && plot.clientWidth && plot.clientWidth !== width) draw();
     }).observe(plot);

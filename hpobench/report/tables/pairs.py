@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 MOST_SEARCHERS = 8
 """With more, only the pairs with the lowest searcher are shown at once."""
 
-MOST_TASKS = 3
-"""With more, each task's pairs are folded away."""
-
 SMALLEST_P = 0.001
 MOST_TIMES, FEWEST_TIMES = 100_000, 100
 """At which crossovers are looked for: over all pairs of a page, and for each."""
@@ -98,7 +95,6 @@ def pairs_tables(results: Results, curves: FlatCurves, clock: Clock) -> Record |
     seeds = len(results.study["seeds"])
     few = seeds < FEWEST_SEEDS_FOR_A_BAND
     return {
-        "folded": len(results.tasks) > MOST_TASKS,
         "tasks": [_table(results, curves, task, clock, few) for task in results.tasks],
         "columns": _columns(few, CLOCKS[clock].unit),
         "explained": _explained(seeds, few, math.comb(len(results.searchers), 2)),

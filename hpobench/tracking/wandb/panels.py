@@ -22,13 +22,22 @@ from hpobench.tracking.wandb.track import study_id
 DRAWN_OVER: tuple[Clock, Clock] = ("seconds", "steps")
 MOST_RUNS = 1000  # in a panel: W&B would leave out all but the first few
 WIDTH, HEIGHT = 12, 8  # of a panel: two beside each other
+TALL = 10  # the panel that stands alone
 SPREAD = "median over seeds and their range (lowest to highest), not an interval"
 
 
+def opening_grid(results: Results, task: str) -> Record:
+    """The one picture: regret, or the test loss, over seconds."""
+    panel, *_ = _curves(results, task)
+    layout = made("Layout", x=0, y=0, w=2 * WIDTH, h=TALL)
+    panels = [panel | {"layout": layout}]
+    return made("PanelGrid", runsets=[_run_set(results, task)], panels=panels)
+
+
 def panel_grid(results: Results, task: str) -> Record:
-    """Curves over each clock beside each other, then bars, then the table of evaluations."""
+    """The other curves, over each clock, then bars, then the table of evaluations."""
     panels = [
-        *_curves(results, task),
+        *_curves(results, task)[1:],
         *_hyperparameters(results, task),
         *_bar_panels(results, task),
         made("WeavePanelSummaryTable", table_name="evaluations"),

@@ -17,7 +17,7 @@ from hpobench.results.targets import TARGET_WORDS
 from hpobench.text import plus_minus
 from hpobench.tracking.wandb.blocks import bullets, heading, made, paragraphs, table
 from hpobench.tracking.wandb.content import POINTS_A_DECADE
-from hpobench.tracking.wandb.panels import panel_grid, upper
+from hpobench.tracking.wandb.panels import opening_grid, panel_grid, upper
 from hpobench.tracking.wandb.track import study_id
 
 LONGEST_TITLE = 128
@@ -36,7 +36,9 @@ def report_of(results: Results, entity: str, project: str) -> Record:
         width="fluid",
         blocks=[
             heading("Verdict"),
-            *paragraphs(said["answers"]),
+            *paragraphs(said["verdict"]),
+            *[opening_grid(results, task) for task in results.tasks],
+            *paragraphs(said["further"]),
             *(_listed("To keep in mind:", said["notes"]) if said["notes"] else []),
             *[block for task in said["tasks"] for block in _task(results, task, said)],
             *_method(said),

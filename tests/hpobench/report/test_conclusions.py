@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from hpobench.report.conclusions import answer
+from hpobench.report import conclusions
 from hpobench.results.run import Results
 from tests.hpobench.fake_replay import write_replay
 from tests.hpobench.fake_run import (
@@ -13,6 +13,12 @@ from tests.hpobench.fake_run import (
     write_study,
     write_yardsticks,
 )
+
+
+def answer(results, task):
+    """All that is said of a task."""
+    found = conclusions.answer(results, task)
+    return " ".join([found.headline, found.sure, *found.details]).replace("  ", " ")
 
 
 def results_of(folder, finals, **study):
@@ -32,8 +38,9 @@ def test_few_seeds_separate_nobody(tmp_path):
     found = answer(results_of(tmp_path, {"a": [0.2, 0.22], "b": [0.15, 0.13]}), "digits")
     assert found == (
         "On digits, b ended lowest, with a regret of 0.04 (2 seeds, from 0.03 to 0.05);"
-        " next is a, with 0.11 (2 seeds, from 0.1 to 0.12)."
+        " 0.07 below the next, a; its mean over seeds is the lowest from 1 s on."
         " 2 seeds are too few to separate searchers; it takes at least 5."
+        " Next is a, with 0.11 (2 seeds, from 0.1 to 0.12)."
     )
 
 
@@ -103,11 +110,11 @@ def test_replays_have_the_last_word(tmp_path):
     again = (
         "Trained again on 2 fresh draws, long is lowest, with a replay regret of 0.06050 ± 0.00050"
     )
-    assert said.endswith(f"{again}; longer comes to 0.08050 ± 0.00050.")
+    assert f"{again}; longer comes to 0.08050 ± 0.00050. 2 seeds are too few" in said
     results_of(tmp_path / "same", {"a": [0.11, 0.11], "long": [0.12, 0.12]})
     said = answer(write_replay(tmp_path / "same"), "digits")
     assert "Trained again on 2 fresh draws, a is lowest, with a replay regret of 0.03050" in said
-    assert said.endswith("0.00050.")
+    assert "0.00050. 2 seeds" in said
 
 
 def test_only_a_searcher_with_all_of_its_cells_is_called_lowest(tmp_path):
@@ -121,7 +128,31 @@ def test_a_beaten_reference_is_said(tmp_path):
     assert "a regret of −0.05 (1 seed), below the reference" in found
     five = {"a": [0.05, 0.051, 0.049, 0.05, 0.05], "b": [0.2] * 5}
     found = answer(results_of(tmp_path / "five", five), "digits")
-    assert "below the reference (by an interval" in found  # its interval is below zero
+    assert "below the reference; 0.15 (95 % interval 0.149 to 0.151) below the next, b" in found
+    assert "is below the reference, but does not know that it was picked as the lowest." in found
+
+
+def test_since_when_it_is_lowest_and_whether_that_is_sure(tmp_path):
+    """The lead changes at 10 s; what is ahead in between counts for nothing."""
+    write_study(tmp_path, searchers=("late", "early", "far"), seeds=range(5))
+    for seed in range(5):
+        write_yardsticks(tmp_path, "digits", seed)
+        small = 1e-3 * seed
+        late = [Point(2.0, 0.25, 0.25), Point(10.0, 0.12, 0.12 + small)]
+        early = [Point(1.0, 0.26, 0.26), Point(5.0, 0.13, 0.13 + small)]
+        for searcher, points in (("late", late), ("early", early), ("far", [Point(3.0, 0.2, 0.2)])):
+            write_cell(tmp_path, "digits", searcher, seed, points)
+    found = conclusions.answer(Results.load(tmp_path), "digits")
+    assert found.headline.endswith("its mean over seeds is the lowest from 10 s on.")
+    assert "0.01 (95 % interval 0.01 to 0.01) below the next, early;" in found.headline
+    assert found.sure == "It is separated from all 2 others."
+    steps = conclusions.answer(Results.load(tmp_path), "digits", "slot_seconds")
+    assert steps.headline.endswith("from 10 slot-s on.")
+
+
+def test_equal_ends_have_no_lead(tmp_path):
+    found = conclusions.answer(results_of(tmp_path, {"a": [0.2, 0.2], "b": [0.2, 0.2]}), "digits")
+    assert found.headline.endswith("0 below the next, b.")
 
 
 def test_a_regret_within_the_references_error_is_said(tmp_path):

@@ -57,7 +57,7 @@ def test_the_page_says_who_is_lowest_and_from_whom_that_is_separated(planted: Pa
 
 
 def test_the_factors_are_in_their_intervals_and_the_intervals_are_narrow(planted: Path) -> None:
-    found = answer(Results.load(planted), "digits")
+    found = " ".join(answer(Results.load(planted), "digits").details)
     for searcher in ("medium", "slow"):
         said = re.search(rf"([\d.]+) \[([\d.]+) to ([\d.]+)\] than {searcher}", found)
         assert said is not None, found

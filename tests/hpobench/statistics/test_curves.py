@@ -9,6 +9,7 @@ from hpobench.statistics.curves import (
     StepCurve,
     estimate,
     incumbents,
+    lowest_from,
     mean_curve,
     normalised,
     regret,
@@ -104,6 +105,18 @@ def test_a_target_is_reached_when_it_is_kept(curve, target):
         assert np.all(curve.values[curve.times >= time] <= target)
         before = curve.values[curve.times < time]
         assert len(before) == 0 or before[-1] > target
+
+
+@given(curves(), st.lists(curves(), min_size=1, max_size=4))
+def test_from_then_on_a_curve_is_below_all_others(curve, others):
+    time = lowest_from(curve, others)
+    grid = np.unique(np.concatenate([one.times for one in (curve, *others)]))
+    below = np.all([curve.at(grid) < other.at(grid) for other in others], axis=0)
+    if time is None:
+        assert not below[-1]
+    else:
+        assert below[grid >= time].all()
+        assert not below[grid < time][-1:].any()  # nor is it just before
 
 
 @given(curves(), losses, losses)

@@ -22,6 +22,7 @@ from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.run import Results
 from hpobench.statistics.ranks import critical_difference
 from tests.hpobench.fake_run import write_run
+from tests.hpobench.report.figures.text_boxes import black_boxes
 
 
 def test_critical_difference_has_ranks_groups_and_pairs(two_tasks: Results) -> None:
@@ -55,7 +56,7 @@ def test_the_interactive_rows_are_the_ranks_with_groups_beside_them() -> None:
     values = np.random.default_rng(0).random((20, 5)) + np.array([5, 0, 0, 9, 5])
     searchers = ("second", "a", "b", "far", "third")
     data = critical_difference_data(critical_difference(values), searchers)
-    plot = critical_difference_plot(data, searchers).as_json()
+    plot = critical_difference_plot(data, black_boxes(*searchers)).as_json()
     ranked = data[data["line"] == "searcher"]
     assert list(plot["rows"]) == ranked["searcher"].tolist()
     assert [entry["name"] for entry in plot["legend"]] == list(searchers)
@@ -110,5 +111,7 @@ def test_it_is_drawn_in_both_styles_of_any_number_of_searchers(
     assert standing is not None
     names = long_names.searchers
     ranks = critical_difference_data(standing.found, names)
-    figure = critical_difference_figure(ranks, names, few_blocks(standing.found), style)
-    assert STYLES[style].lines[0] in render(figure, "svg", style).decode()
+    figure = critical_difference_figure(
+        ranks, black_boxes(*names), few_blocks(standing.found), style
+    )
+    assert STYLES[style].families["black-box"][0] in render(figure, "svg", style).decode()

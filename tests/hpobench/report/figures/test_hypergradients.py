@@ -18,7 +18,13 @@ from hpobench.report.figures.hypergradients import (
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import write_run, write_study
 from tests.hpobench.report.figures.learned_run import flat_of, learned, noted_at_length
-from tests.hpobench.report.figures.text_boxes import TWELVE, boxes, check_apart, check_files
+from tests.hpobench.report.figures.text_boxes import (
+    TWELVE,
+    black_boxes,
+    boxes,
+    check_apart,
+    check_files,
+)
 
 NOTES: list[dict[str, Any] | None] = [
     {"hypergradient": {"learning_rate_0": -3.0, "learning_rate_1": 4.0, "momentum": -0.5}},
@@ -36,7 +42,9 @@ def test_a_hypergradient_is_the_norm_of_what_was_noted(tmp_path: Path) -> None:
     assert by.index.tolist() == [0, 1, 2, 3]
     assert by["learning_rate"].tolist() == pytest.approx([5, 7, math.nan, math.nan], nan_ok=True)
     assert by["momentum"].tolist() == pytest.approx([0.5, 0, math.nan, math.nan], nan_ok=True)
-    texts = [t for t, _ in boxes(hypergradient_figure(data, "seconds", {"fds": 0}, ["momentum"]))]
+    texts = [
+        t for t, _ in boxes(hypergradient_figure(data, "seconds", black_boxes("fds"), ["momentum"]))
+    ]
     assert {"momentum", "fds", "seconds on the cell's clock"} <= set(texts)
 
 
@@ -63,7 +71,7 @@ def test_where_nothing_was_noted_nothing_is_drawn(tmp_path: Path) -> None:
 def test_the_interactive_one_shows_the_norms_and_marks_the_others(tmp_path: Path) -> None:
     source = learned(tmp_path, [flat_of(0.1, 0.2)] * 5, NOTES)
     data = hypergradient_data(source.evaluated, "digits")
-    plot = hypergradient_plot(data, source.places).as_json()
+    plot = hypergradient_plot(data, source.looks).as_json()
     traces = [trace for trace in plot["traces"] if "momentum" in trace["text"][0]]
     line, lost, zero = traces
     assert [trace["meta"]["when"] for trace in traces] == [{"hyperparameter": "momentum"}] * 3

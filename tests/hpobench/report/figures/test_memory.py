@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hpobench.report.drawing.source import FigureSource
 from hpobench.report.figures.memory import MIB, memory_data, memory_plot
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import write_cell, write_study
+from tests.hpobench.report.figures.text_boxes import black_boxes
 
 
 def test_memory_has_each_cell_by_searcher(one_task: Results) -> None:
@@ -26,7 +28,9 @@ def test_the_interactive_bars_are_the_most_of_the_cells_on_the_host_and_on_a_gpu
     ):
         used = {"host": host * MIB, "device": None if device is None else device * MIB}
         write_cell(tmp_path, "digits", searcher, seed, memory=used)
-    plot = memory_plot(memory_data(Results.load(tmp_path)), ("fds", "random", "none")).as_json()
+    plot = memory_plot(
+        memory_data(Results.load(tmp_path)), black_boxes("fds", "random", "none")
+    ).as_json()
     shown = [
         (trace["type"], trace["meta"]["of"], trace["meta"]["when"]["where"], list(trace["x"]))
         for trace in plot["traces"]
@@ -46,4 +50,6 @@ def test_the_interactive_bars_are_the_most_of_the_cells_on_the_host_and_on_a_gpu
 
 
 def test_without_a_gpu_there_is_no_choice(one_task: Results) -> None:
-    assert memory_plot(memory_data(one_task), one_task.searchers).as_json()["controls"] == []
+    assert (
+        memory_plot(memory_data(one_task), FigureSource(one_task).looks).as_json()["controls"] == []
+    )

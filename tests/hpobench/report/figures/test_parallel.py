@@ -30,7 +30,13 @@ from hpobench.report.figures.parallel import (
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import Point, write_cell, write_run, write_study
 from tests.hpobench.report.figures.learned_run import flat_of, learned, noted_at_length
-from tests.hpobench.report.figures.text_boxes import TWELVE, boxes, check_apart, check_files
+from tests.hpobench.report.figures.text_boxes import (
+    TWELVE,
+    black_boxes,
+    boxes,
+    check_apart,
+    check_files,
+)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 9)), max_size=80), st.integers(5, 40))
@@ -108,7 +114,7 @@ def test_choices_are_axes_too(tmp_path: Path) -> None:
     assert data[PREFIX + "rule"].tolist() == ["sgd", "adam"]
     assert priors["rule"].place(data[PREFIX + "rule"]).tolist() == [0, 1]
     assert priors["nesterov"].place(data[PREFIX + "nesterov"]).tolist() == [1, 0]
-    texts = [text for text, _ in boxes(parallel_figure(data, priors, "loss", {"bohb": 0}))]
+    texts = [text for text, _ in boxes(parallel_figure(data, priors, "loss", black_boxes("bohb")))]
     assert {"rule", "sgd", "adam", "validation loss"} <= set(texts)
 
 
@@ -137,7 +143,7 @@ def test_the_interactive_lines_are_those_of_the_data(tmp_path: Path) -> None:
     source = FigureSource(Results.load(write_run(tmp_path)))
     data, _ = parallel_data(source.evaluated, "digits")
     priors = shown_priors(source.results.task("digits"), data)
-    plot = parallel_plot(data, priors, "loss", source.places).as_json()
+    plot = parallel_plot(data, priors, "loss", source.looks).as_json()
     across = places(data, priors, loss_scale(data["validation_loss"].tolist()))
     points = across.shape[1] + 1
     found: dict[str, list[list[float]]] = {"loss": [], "searcher": [], "best": []}
@@ -171,7 +177,7 @@ def test_a_line_stops_where_it_has_no_value(tmp_path: Path) -> None:
     source = learned(tmp_path, flats, [None, None])
     data, _ = parallel_data(source.evaluated, "digits")
     priors = shown_priors(source.results.task("digits"), data)
-    plot = parallel_plot(data, priors, "loss", source.places).as_json()
+    plot = parallel_plot(data, priors, "loss", source.looks).as_json()
     best = next(trace for trace in plot["traces"] if not trace["meta"]["when"])
     assert [x is None for x in best["x"]] == [False, True, False, False, True]
     assert "<br>learning_rate_1 = –<br>" in best["text"][0]

@@ -48,7 +48,7 @@ def test_a_profile_is_the_share_of_cells_at_or_below(two_tasks: Results) -> None
 
 def test_the_interactive_curves_are_those_of_the_data(two_tasks: Results) -> None:
     data = profile_data(two_tasks, FlatCurves.of(two_tasks, "seconds"))
-    plot = profile_plot(data, two_tasks.searchers).as_json()
+    plot = profile_plot(data, FigureSource(two_tasks).looks).as_json()
     curves = [trace for trace in plot["traces"] if trace["mode"] == "lines+markers"]
     assert len(curves) == 2 * 4  # on two scales
     begin, end = log_span(data)
@@ -71,7 +71,7 @@ def test_the_interactive_curves_are_those_of_the_data(two_tasks: Results) -> Non
 def test_of_few_cells_there_are_no_bands(tmp_path: Path) -> None:
     results = Results.load(write_run(tmp_path))
     data = profile_data(results, FlatCurves.of(results, "seconds"))
-    plot = profile_plot(data, results.searchers).as_json()
+    plot = profile_plot(data, FigureSource(results).looks).as_json()
     assert {trace["mode"] for trace in plot["traces"]} == {"lines+markers"}
 
 
@@ -86,5 +86,5 @@ def test_it_is_drawn_in_both_styles_of_any_number_of_searchers(
     long_names: Results, style: StyleName
 ) -> None:
     data = profile_data(long_names, FlatCurves.of(long_names, "seconds"))
-    figure = profile_figure(data, long_names.searchers, style)
-    assert STYLES[style].lines[0] in render(figure, "svg", style).decode()
+    figure = profile_figure(data, FigureSource(long_names).looks, style)
+    assert STYLES[style].families["black-box"][0] in render(figure, "svg", style).decode()

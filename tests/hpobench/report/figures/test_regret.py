@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpobench.report.drawing.panel import panel_of, panels_of
+from hpobench.report.drawing.regret_panels import figure_of
 from hpobench.report.drawing.regret_table import changes_of, regret_table, steps_for
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.figures import regret_figure
@@ -59,7 +60,7 @@ def test_a_figure_names_its_units_and_who_is_absent(tmp_path):
     assert "regret: test cross-entropy above the reference" in texts
     assert "grid (0 of 2)" in texts
     assert "bohb (1 of 2)" in texts
-    assert "one line for each seed" in texts
+    assert "thick: mean over seeds; thin: each seed; the 5 that end lowest in front" in texts
 
 
 def test_other_clocks_have_other_units(tmp_path):
@@ -94,8 +95,10 @@ def test_a_curve_holds_until_the_end_and_keeps_a_beaten_reference(tmp_path):
     assert axes.get_ylim()[0] < -0.05
 
 
-@pytest.mark.parametrize(("seeds", "lines", "bands"), [(4, 4, 0), (5, 1, 1)])
-def test_there_is_a_band_from_five_seeds_on(tmp_path, seeds, lines, bands):
+@pytest.mark.parametrize(("seeds", "lines", "bands"), [(1, 1, 0), (4, 4 + 1, 0), (5, 1, 1)])
+def test_behind_the_mean_is_a_band_from_five_seeds_on_and_each_seed_below(
+    tmp_path, seeds, lines, bands
+):
     results = Results.load(write_run(tmp_path, searchers=("fds",), seeds=range(seeds)))
     (axes,) = regret_figure(results).axes
     assert sum(line.get_drawstyle() == "steps-post" for line in axes.lines) == lines
@@ -105,11 +108,29 @@ def test_there_is_a_band_from_five_seeds_on(tmp_path, seeds, lines, bands):
 def test_the_mean_is_over_complete_cells_and_looks_depend_on_the_study(tmp_path):
     results = Results.load(write_run(tmp_path, searchers=TWELVE, failed=["digits__grid__s0"]))
     panel = panel_of(results, "digits")
-    assert [(d.place, d.planned, len(d.curves)) for d in panel.drawn[:3]] == [
+    assert [(d.look.number, d.planned, len(d.curves)) for d in panel.drawn[:3]] == [
         (0, 2, 2),
         (1, 2, 1),
         (2, 2, 2),
     ]
+
+
+def test_of_many_searchers_the_five_that_end_lowest_are_in_front(tmp_path):
+    panel = panel_of(Results.load(write_run(tmp_path, searchers=TWELVE)), "digits")
+    ends = [drawn.mean.last for drawn in panel.ranked]
+    assert ends == sorted(ends)
+    assert len(ends) == 12
+    assert panel.front == {drawn.searcher for drawn in panel.ranked[:5]}
+    (axes,) = figure_of([panel]).axes
+    steps = [line for line in axes.lines if line.get_drawstyle() == "steps-post"]
+    widths = [line.get_linewidth() for line in steps if line.get_alpha() is None]
+    assert widths == [2.0] * 5  # and each of their two seeds is thin behind it
+    assert len(steps) == 7 + 5 + 5 * 2
+
+
+def test_few_searchers_are_all_in_front(tmp_path):
+    panel = panel_of(Results.load(write_run(tmp_path, searchers=TWELVE[:6])), "digits")
+    assert panel.front == {*TWELVE[:6]}
 
 
 @given(st.integers(1, 100_000))
@@ -142,9 +163,10 @@ def test_the_table_of_regret_has_the_changes_of_complete_cells(run):
     assert seeds["evaluation"].isna().equals(seeds["hyperparameters"].isna())
 
 
-def test_the_table_of_regret_has_means_on_each_clock_and_none_below_five_seeds(run):
+def test_the_table_of_regret_has_means_on_each_clock_and_bands_from_five_seeds_on(run):
     means = table_of(run).query("line == 'mean'")
-    assert set(means["searcher"]) == {"fds", "bohb"}
+    assert set(means["searcher"]) == {"fds", "bohb", "random"}
+    assert set(means.loc[means["low"].notna(), "searcher"]) == {"fds", "bohb"}
     assert np.all(means[list(CLOCKS)].notna().sum(axis=1) == 1)
     panel = panel_of(run, "digits", clock="steps")
     mine = means.query("searcher == 'fds' and curve == 'incumbent'").dropna(subset="steps")
@@ -203,8 +225,8 @@ def test_the_interactive_drawing_has_every_change_of_every_seed(run):
     for trace, curve in zip(traces, curves.values(), strict=True):
         assert trace["x"][:-1] == pytest.approx(curve.times, rel=1e-4)
         assert trace["x"][-1] == run.study["budget"]["amount"]
-        [linear] = trace["meta"]["variants"]
-        assert linear["when"] == {"up": "linear"}
+        pale, linear = trace["meta"]["variants"]
+        assert (pale["when"], linear["when"]) == ({"weight": "pale"}, {"up": "linear"})
         assert linear["trace"]["y"][:-1] == pytest.approx(curve.values, rel=1e-4)
 
 
@@ -213,7 +235,7 @@ def test_the_interactive_drawing_has_the_mean_and_its_band(run):
     mean = panel_of(run, "digits", clock="steps").drawn[0].mean
     [trace] = [t for t in traces_of(run, chosen) if t["meta"]["of"] == "fds"]
     assert trace["x"][:-1] == pytest.approx(mean.times, rel=1e-4)
-    assert trace["meta"]["variants"][0]["trace"]["y"][:-1] == pytest.approx(mean.values, rel=1e-4)
+    assert trace["meta"]["variants"][1]["trace"]["y"][:-1] == pytest.approx(mean.values, rel=1e-4)
     edges = [t for t in traces_of(run, chosen, "lines") if t["meta"]["of"] == "fds"]
     low, high = (edge["meta"]["variants"][0]["trace"]["y"] for edge in edges)
     assert np.all(np.array(low) <= np.array(high))

@@ -117,7 +117,7 @@ def test_where_nothing_was_learned_nothing_is_drawn(tmp_path: Path) -> None:
 def plotted(source: FigureSource) -> tuple[Any, Any]:
     data = schedule_data(source.evaluated, "digits")
     scales = scales_of(source.results.task("digits"), data)
-    return data, schedule_plot(data, source.places, scales).as_json()
+    return data, schedule_plot(data, source.looks, scales).as_json()
 
 
 def test_the_interactive_lines_are_those_of_the_data(tmp_path: Path) -> None:

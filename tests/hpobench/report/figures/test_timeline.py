@@ -20,6 +20,7 @@ from hpobench.report.figures.timeline import (
 from hpobench.results.json_files import read_json, write_json
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import OTHER_PLACE, Point, write_cell, write_study
+from tests.hpobench.report.figures.text_boxes import black_boxes
 
 
 def test_the_timeline_has_cells_start_ups_and_evaluations(two_tasks: Results) -> None:
@@ -71,7 +72,7 @@ def test_slots_are_told_apart_by_node_and_number(tmp_path: Path) -> None:
 
 def test_every_slot_keeps_its_interactive_row(tmp_path: Path) -> None:
     results = two_wide(tmp_path)
-    plot = timeline_plot(timeline_data(results), ("fds", "random", "none")).as_json()
+    plot = timeline_plot(timeline_data(results), black_boxes("fds", "random", "none")).as_json()
     assert plot["rows"] == SLOTS
     assert [entry["drawn"] for entry in plot["legend"]] == [True, True, False]
 
@@ -79,7 +80,7 @@ def test_every_slot_keeps_its_interactive_row(tmp_path: Path) -> None:
 def test_the_interactive_bars_are_the_spans_of_the_data(two_tasks: Results) -> None:
     data = timeline_data(two_tasks)
     size, unit = unit_of(data["ended"].max())
-    plot = timeline_plot(data, two_tasks.searchers).as_json()
+    plot = timeline_plot(data, FigureSource(two_tasks).looks).as_json()
     assert unit == "minutes"
     assert [trace["meta"]["of"] for trace in plot["traces"]] == 3 * [*two_tasks.searchers]
     kinds = [what for what in ("start-up", "cell", "evaluation") for _ in two_tasks.searchers]
@@ -122,5 +123,5 @@ def test_times_are_told_in_units_of_their_size() -> None:
 def test_it_is_drawn_in_both_styles_of_any_number_of_searchers(
     long_names: Results, style: StyleName
 ) -> None:
-    figure = timeline_figure(timeline_data(long_names), long_names.searchers, style)
-    assert STYLES[style].lines[0] in render(figure, "svg", style).decode()
+    figure = timeline_figure(timeline_data(long_names), FigureSource(long_names).looks, style)
+    assert STYLES[style].families["black-box"][0] in render(figure, "svg", style).decode()

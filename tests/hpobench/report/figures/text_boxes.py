@@ -12,6 +12,13 @@ from matplotlib.figure import Figure
 
 from hpobench.report.drawing.figure import Draw
 from hpobench.report.drawing.render import render
+from hpobench.report.drawing.style import Look, looks_of
+
+
+def black_boxes(*names: str) -> dict[str, Look]:
+    """How searchers look, all of one family."""
+    return looks_of([{"name": name, "kind": "black-box"} for name in names])
+
 
 TWELVE = (
     "random",

@@ -165,7 +165,8 @@ def test_the_page_answers_first_and_lists_the_best_first(run, page):
     words = page.words
     assert "On digits, fds ended lowest, with a regret of" in words
     assert "2 seeds are too few to separate searchers" in words
-    headings = ["Who ended lowest", "Summary", "Regret over the clock", "Cells 12 cells"]
+    headings = ["Who ended lowest", "Regret of the incumbent over seconds, on digits", "Summary"]
+    headings += ["Searcher against searcher", "Cells 12 cells"]
     places = [words.index(heading) for heading in headings]
     assert places == sorted(places)
     best = run.summary().loc[0, "searcher"]
@@ -263,7 +264,7 @@ def test_a_drawing_takes_every_colour_from_the_page(run, html):
     svg = inline_svg(regret_figure(run), "x-", "a label")
     assert re.findall(r"#[0-9a-f]{6}", re.sub(r'(href="|url\()#[^")]*', "", svg)) == []
     used = set(re.findall(r"var\((--[\w-]+)\)", svg))
-    assert {"--figure-text", "--figure-line-0", "--figure-line-2"} <= used
+    assert {"--figure-text", "--figure-black-box-0", "--figure-gradient-based-0"} <= used
     css = html[: html.index("</style>")]
     dark = css[css.rindex("(prefers-color-scheme: dark)") :]
     for name, light in STYLES["light"].colours.items():

@@ -113,7 +113,7 @@ def test_a_cell_without_a_cause_says_why():
 
 def test_peak_memory_of_a_slot(disturbed_page):
     words = disturbed_page.words
-    summary = words[words.index("Summary") : words.index("Regret over the clock")]
+    summary = words[words.index("Summary") : words.index("Where the time went")]
     assert "peak memory of a slot" in summary
     assert "3 GiB GPU 1.25 GiB" in summary
     assert summary.count("GPU") == 1
@@ -125,7 +125,7 @@ def test_memory_that_was_not_recorded_is_a_dash(tmp_path):
     write_cell(tmp_path, "digits", "fds", 0, [Point(1.0, 0.2, 0.2)])
     words = Page(render_report(Results.load(tmp_path))).words
     assert re.search(
-        r"thinking framework peak memory of a slot fds [^A-Z]* 25 % 0.0 % – Regret over", words
+        r"thinking framework peak memory of a slot fds [^A-Z]* 25 % 0.0 % – Where the time", words
     )
 
 
