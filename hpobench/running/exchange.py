@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -26,11 +27,14 @@ from trainables.trainable import Work
 
 T = TypeVar("T")
 
-OVER = -1.0
-Offer: TypeAlias = tuple[Work | None, float | None, int]
+Hand: TypeAlias = Callable[[Work | None], None]
+Offer: TypeAlias = tuple[bool, float | None, int]
 
 END_SECONDS = 0.05
 """How soon nobody is answered any more, at the end."""
+
+TURN = 0.0003
+"""Seconds of a thread's turn while slots are answered; Python's usual 0.005 are an evaluation's."""
 
 LONGEST_ADDRESS = 100
 """Of a Unix socket, in bytes: systems allow 104 or 108."""
@@ -58,22 +62,21 @@ class Exchange:
             raise ConnectionError("the cell is over") from None
         return told.result()
 
-    def next_work(self, report: dict[str, Any]) -> Work | None:
-        """Take what a slot tells, and wait until there is work for it.
+    def answer(self, report: dict[str, Any], hand: Hand) -> None:
+        """Take what a slot tells, and hand it its next work as soon as there is some.
 
         Args:
             report: of what it was handed last; at first, that it is warm.
-
-        Returns:
-            Its next work; None once the cell is over.
+            hand: gives the slot its work, or None once the cell is over. It is called in the one
+                thread: were it called in another, a searcher that by then thinks for another slot
+                would keep this one waiting for Python's interpreter lock.
         """
         slot = report["slot"]["number"]
-        work, left, seen = self.alone(lambda: self._take(slot, report))
-        while work is None and left != OVER:
+        handed, left, seen = self.alone(lambda: self._take(slot, report, hand))
+        while not handed:
             with self._changed:
                 self._changed.wait_for(lambda: self._changes != seen, left)  # noqa: B023
-            work, left, seen = self.alone(lambda: self._offer(slot))
-        return work
+            handed, left, seen = self.alone(lambda: self._offer(slot, hand))
 
     def over(self) -> bool:
         """Whether the cell is over."""
@@ -100,7 +103,11 @@ class Exchange:
     @contextmanager
     def answering(self, folder: Path) -> Iterator[str]:
         """Answer whoever calls meanwhile; a Unix socket's address, in this folder if it fits."""
-        with _short(folder / "slots") as address, _Server(address, _Call) as server:
+        with (
+            _short_turns(),
+            _short(folder / "slots") as address,
+            _Server(address, _Call) as server,
+        ):
             server.exchange = self
             serve = partial(server.serve_forever, poll_interval=END_SECONDS)
             threading.Thread(target=serve, daemon=True).start()
@@ -114,20 +121,25 @@ class Exchange:
         self._tell_all()
         self._one.shutdown()
 
-    def _take(self, slot: int, report: dict[str, Any]) -> Offer:
+    def _take(self, slot: int, report: dict[str, Any], hand: Hand) -> Offer:
         if "warm" in report:
             self._loop.warm(slot, report["slot"])
         else:
             self._loop.report(slot, report)
-        offer = self._offer(slot)
-        self._tell_all()  # there may be work for others now, or none for anybody
-        return offer[0], offer[1], self._changes
+        try:
+            handed, left, _ = self._offer(slot, hand)
+        finally:
+            self._tell_all()  # there may be work for others now, or none for anybody
+        return handed, left, self._changes
 
-    def _offer(self, slot: int) -> Offer:
-        """A slot's next work; how long it may wait for some; and what has changed by then."""
+    def _offer(self, slot: int, hand: Hand) -> Offer:
+        """Whether a slot was handed something; else how long it may wait, since which change."""
         seen = self._changes
         work = self._loop.next_work(slot)
-        return work, OVER if self._loop.over else self._loop.left, seen
+        if work is None and not self._loop.over:
+            return False, self._loop.left, seen
+        hand(work)
+        return True, None, seen
 
     def _tell_all(self) -> None:
         with self._changed:
@@ -153,12 +165,29 @@ class _Call(StreamRequestHandler):
             for told in self.rfile:
                 if not told.endswith(b"\n"):
                     return  # its process ended in the middle of it
-                work = exchange.next_work(json.loads(told))
-                self.wfile.write(json.dumps(work).encode() + b"\n")
+                exchange.answer(json.loads(told), self._hand)
         except OSError:
             pass  # its process is gone: Ray Tune says why
         except BaseException as error:
             exchange.failed(error)
+
+    def _hand(self, work: Work | None) -> None:
+        self.wfile.write(json.dumps(work).encode() + b"\n")
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """Let threads that want Python's interpreter take turns more often than usual.
+
+    Else a slot that waits behind others, of which a searcher thinks one by one, waits in between
+    until some thread of Ray's lets go of the interpreter.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 @contextmanager

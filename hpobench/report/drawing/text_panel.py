@@ -6,6 +6,7 @@ those that end lowest are drawn.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -74,16 +75,15 @@ def _note(scale: Scale) -> str:
 
 def _names(front: Sequence[Drawn], scale: Scale) -> dict[int, tuple[str, str]]:
     """By row: as near to where the curves end as can be, one in each."""
-    wanted = [float(_row(scale, drawn.mean.last)) for drawn in front]
-    places = spread([place - 1e-3 * rank for rank, place in enumerate(wanted)], 1, 0, ROWS - 1)
-    order = sorted(range(len(front)), key=places.__getitem__)
-    rows: dict[int, tuple[str, str]] = {}
-    for place in order:
-        drawn, row = front[place], max([round(places[place]), *(taken + 1 for taken in rows)])
-        label = shortened(drawn.label, LONGEST_NAME)
-        rows[row] = f"{MARKS[place]} {label}", COLOURS[drawn.look.family]
-    shift = max(max(rows) - (ROWS - 1), 0)
-    return {row - shift: name for row, name in rows.items()}
+    wanted = [_row(scale, drawn.mean.last) - 1e-3 * rank for rank, drawn in enumerate(front)]
+    places = spread(wanted, 1 + 1e-9, 0, ROWS - 1)
+    return {
+        math.floor(place + 0.5): (
+            f"{mark} {shortened(drawn.label, LONGEST_NAME)}",
+            COLOURS[drawn.look.family],
+        )
+        for place, drawn, mark in zip(places, front, MARKS, strict=False)
+    }
 
 
 def _clock_axis(panel: Panel, clock: Clock) -> str:

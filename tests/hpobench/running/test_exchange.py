@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
+import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -12,12 +14,19 @@ import pytest
 
 from hpobench.budget import Budget
 from hpobench.running.cell_loop import CellLoop
-from hpobench.running.exchange import Exchange
+from hpobench.running.exchange import TURN, Exchange
 from hpobench.running.faults import Fault
 from tests.hpobench.running.test_cell_loop import Clock, Scripted, control, report, slot
 from tests.hpobench.waiting import until
 from trainables.line import Line, LineError
 from trainables.trainable import Work
+
+
+def answered(exchange: Exchange, told: dict[str, Any]) -> Work | None:
+    handed: list[Work | None] = []
+    exchange.answer(told, handed.append)
+    (work,) = handed
+    return work
 
 
 class Slots:
@@ -30,11 +39,11 @@ class Slots:
 
     def warm(self, number: int) -> Future[Work | None]:
         told = {"warm": True, "slot": slot(number)}
-        return self._pool.submit(self.exchange.next_work, told)
+        return self._pool.submit(answered, self.exchange, told)
 
     def report(self, number: int, training: int) -> Future[Work | None]:
         told = report(self.clock, training) | {"slot": slot(number)}
-        return self._pool.submit(self.exchange.next_work, told)
+        return self._pool.submit(answered, self.exchange, told)
 
 
 @pytest.fixture
@@ -124,7 +133,7 @@ def test_one_slot_at_a_time_has_the_loop(pool) -> None:
 
     def work(number: int) -> None:
         told: dict[str, Any] = {"warm": True, "slot": slot(number)}
-        while (work := slots.exchange.next_work(told)) is not None:
+        while (work := answered(slots.exchange, told)) is not None:
             told = report(clock, work["training"]) | {"slot": slot(number)}
 
     for done in [pool.submit(work, number) for number in range(4)]:
@@ -132,6 +141,53 @@ def test_one_slot_at_a_time_has_the_loop(pool) -> None:
     assert loop.fault is None
     assert sorted(line["training"] for line in loop.lines) == list(range(400))
     assert len(threads) == 1
+
+
+def test_a_slot_has_its_work_before_the_searcher_thinks_for_another(pool) -> None:
+    """Thinking may hold Python's interpreter lock for long: nobody's answer waits for it."""
+    asked, go_on, order = threading.Event(), threading.Event(), list[str]()
+
+    class Thoughtful(Scripted):
+        def suggester(self, brief):
+            suggester = super().suggester(brief)
+            ask, numbers = suggester.ask, itertools.count()
+
+            def slowly():
+                number = next(numbers)
+                if number == 2:  # after both slots have begun
+                    asked.set()
+                    assert go_on.wait(60)
+                order.append(f"thinks of {number}")
+                return ask()
+
+            suggester.ask = slowly
+            return suggester
+
+    clock = Clock()
+    slots = Slots(pool, control(clock, Thoughtful(), width=2), clock)
+    begun = [slots.warm(0), slots.warm(1)]
+    trainings = [training(answer) for answer in begun]
+
+    def tell(number: int) -> Future[None]:
+        told = report(clock, trainings[number]) | {"slot": slot(number)}
+        hand = lambda work: order.append(f"handed to {number}")  # noqa: E731
+        return pool.submit(slots.exchange.answer, told, hand)
+
+    first = tell(0)
+    assert asked.wait(60)
+    second = tell(1)
+    until(lambda: slots.exchange._one._work_queue.qsize() == 1)  # behind the first one's thinking
+    go_on.set()
+    for done in (first, second):
+        done.result(timeout=60)
+    assert order[2:] == ["thinks of 2", "handed to 0", "thinks of 3", "handed to 1"]
+
+
+def test_threads_take_short_turns_while_slots_are_answered(pool, tmp_path: Path) -> None:
+    usual = sys.getswitchinterval()
+    with cell(pool).exchange.answering(tmp_path):
+        assert sys.getswitchinterval() == pytest.approx(TURN)
+    assert sys.getswitchinterval() == usual
 
 
 def test_slots_call_over_a_socket_and_are_told_when_the_cell_is_over(pool, tmp_path: Path) -> None:
