@@ -70,7 +70,7 @@ def clock_figure(
         figure = Figure(figsize=(8.8, total))
         box = (0.75 / 8.8, 0.6 / total, width / 8.8, height / total)
         axes = figure.add_axes(box, label=panel.task)
-        start = 0.85 * float(data.loc[data["time"] > 0, "time"].min())
+        start = log_begin(data["time"], panel.end)
         _set_axes(axes, start, panel.end, span)
         axes.set_xlabel(CLOCKS[clock].axis)
         axes.set_title(heading, loc="left", fontsize=9, pad=8)

@@ -22,7 +22,7 @@ from hpobench.report.page import document
 from hpobench.report.subprocess_pool import run_in_subprocess
 from hpobench.report.verification import differences
 from hpobench.results.run import Results
-from tests.hpobench.fake_run import write_run
+from tests.hpobench.fake_run import Point, write_cell, write_run, write_study, write_yardsticks
 
 
 @pytest.mark.slow
@@ -99,3 +99,19 @@ def test_a_large_page_has_one_drawing(published: Published) -> None:
     assert html.count("<svg") == 1
     assert html.count('<figure class="whole">') == 1
     assert html.count(NOTHING) == 2  # in the drawing, too
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("points", [[], [Point(1.0, 0.9, 0.9, full=False)]], ids=["none", "small"])
+def test_a_run_in_which_no_curve_ever_moves_is_published(
+    tmp_path: Path, points: list[Point]
+) -> None:
+    """Nothing was trained in full: every incumbent is the default from first to last."""
+    run = write_study(tmp_path / "run", searchers=("random", "bo"), seeds=(0, 1))
+    for seed in (0, 1):
+        write_yardsticks(run, "digits", seed)
+        for searcher in ("random", "bo"):
+            write_cell(run, "digits", searcher, seed, points)
+    publishing.publish(Results.load(run))
+    assert "no searcher got beyond the default" in (run / "report.html").read_text()
+    assert differences(run) == []
