@@ -32,7 +32,10 @@ LINGERS_SECONDS = 15.0
 """How long a lost node may still be thought to be there, and given work."""
 OF_LIBRARIES = ("torchinductor_", "ray", "hpobench-")
 """What stays in a temporary folder, to be used again."""
-KEPT = {".json", ".jsonl", ".csv", ".parquet", ".png", ".svg", ".pdf", ".html", ".txt"}
+KEPT = {
+    *(".json", ".jsonl", ".csv", ".parquet", ".tex"),
+    *(".png", ".svg", ".pdf", ".html", ".txt"),
+}
 
 
 class Disturbance:
