@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -167,7 +168,7 @@ class NetworkProblem:
         self.objective = objective or CrossEntropy()
         self.hyperparameters = self.objective.hyperparameters
         self.groups = {name: self._mask(chosen) for name, chosen in groups.items()}
-        self._random = self._attentive = False
+        self._random = self._attentive = self._recurrent = False
         self._look_at_a_step()
 
     def draw(self, training: int) -> NetworkDraw:
@@ -226,18 +227,19 @@ class NetworkProblem:
         return [self.device] if self.device.type == "cuda" else []
 
     def _look_at_a_step(self) -> None:
-        """Whether a training step's loss moves the random state, and whether it has attention.
+        """Whether a training step's loss moves the random state; what has no second derivative.
 
         A TaskError if a step could not be repeated.
         """
         draw = self.draw(0)
         theta = {n: torch.tensor(v, device=self.device) for n, v in self.hyperparameters.items()}
         with torch.random.fork_rng(self._random_devices()):
-            before = _random_state(self.device)
+            before = _random_states(self.device)
             vector, buffers = draw.initial()
             loss = self.training_loss(vector.requires_grad_(), buffers, draw.batch(0), theta)
-            self._random = not torch.equal(before, _random_state(self.device))
+            self._random = any(map(_differ, before, _random_states(self.device)))
             self._attentive = any("ScaledDotProduct" in name for name in _operators(loss))
+            self._recurrent = any("CudnnRnn" in name for name in _operators(loss))
             del loss  # and its graph; the others have none
             still = vector.detach()
             once, again = (
@@ -276,10 +278,12 @@ class NetworkProblem:
             state[name] = part if len(shape) == 1 else part.view(shape)
         for name, other in self._tied.items():
             state[name] = state[other]
-        if self._attentive:  # torch's fused attention has no second derivative
-            with sdpa_kernel(SDPBackend.MATH):
-                return functional_call(self._model, state, (inputs,))
-        return functional_call(self._model, state, (inputs,))
+        with ExitStack() as twice_differentiable:  # torch's fused kernels of these two are not
+            if self._attentive:
+                twice_differentiable.enter_context(sdpa_kernel(SDPBackend.MATH))
+            if self._recurrent:
+                twice_differentiable.enter_context(torch.backends.cudnn.flags(enabled=False))
+            return functional_call(self._model, state, (inputs,))
 
 
 def _scalar(loss: object) -> Tensor:
@@ -323,14 +327,20 @@ def seeded(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 def _seed(device: torch.device, key: int) -> None:
     """As torch.manual_seed, without its notes to accelerators, which take longer than a step."""
+    torch.default_generator.manual_seed(key)
     if device.type == "cuda":
-        torch.cuda.manual_seed(key)
-    else:
-        torch.default_generator.manual_seed(key)
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(key)
 
 
-def _random_state(device: torch.device) -> Tensor:
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+def _random_states(device: torch.device) -> list[Tensor]:
+    """The CPU's, which a model on a GPU may draw from too, and the GPU's own."""
+    own = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *own]
+
+
+def _differ(before: Tensor, after: Tensor) -> bool:
+    return not torch.equal(before, after)
 
 
 def _chunks(examples: Examples) -> list[tuple[Tensor, Tensor]]:
