@@ -20,6 +20,8 @@ from trainables.rng import derive, generator
 from trainables.task import TaskError
 from trainables.training_losses import CrossEntropy, Minibatch, TrainingLoss
 
+CPU = torch.device("cpu")
+
 EVALUATION_BATCH = 500  # on a CPU, 1,000 images leave the cache: a third slower
 
 
@@ -68,7 +70,8 @@ class NetworkDraw:
 
     def initial(self) -> Weights:
         problem = self._problem
-        model = seeded(problem.make_model, derive(problem.seed, self._training, "weights"))
+        seed = derive(problem.seed, self._training, "weights")
+        model = seeded(problem.make_model, seed, problem.device)
         parts = dict(model.named_parameters())
         frozen = {name: p for name, p in parts.items() if not p.requires_grad}
         vector = torch.cat([p.detach().reshape(-1) for n, p in parts.items() if n not in frozen])
@@ -156,7 +159,7 @@ class NetworkProblem:
         self.augment = augment
         self.steps_per_epoch = len(train) // batch_size
         # On "meta" it is structure alone: every forward pass brings its own weights and buffers.
-        model = seeded(make_model, 0)
+        model = seeded(make_model, 0, device)
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not parameters:
             raise TaskError("the model has no weights that need a gradient: nothing to train")
@@ -182,7 +185,7 @@ class NetworkProblem:
 
         if not self._random:
             return _scalar(self.objective(forward, vector, batch, theta))
-        with torch.random.fork_rng(self._random_devices()):
+        with torch.random.fork_rng(_random_devices(self.device)):
             _seed(self.device, batch.key)
             return _scalar(self.objective(forward, vector, batch, theta))
 
@@ -223,9 +226,6 @@ class NetworkProblem:
         mask = torch.cat([torch.full((size,), bool(chosen(name))) for name, size in parts])
         return mask.to(self.device)
 
-    def _random_devices(self) -> list[torch.device]:
-        return [self.device] if self.device.type == "cuda" else []
-
     def _look_at_a_step(self) -> None:
         """Whether a training step's loss moves the random state; what has no second derivative.
 
@@ -233,7 +233,7 @@ class NetworkProblem:
         """
         draw = self.draw(0)
         theta = {n: torch.tensor(v, device=self.device) for n, v in self.hyperparameters.items()}
-        with torch.random.fork_rng(self._random_devices()):
+        with torch.random.fork_rng(_random_devices(self.device)):
             before = _random_states(self.device)
             vector, buffers = draw.initial()
             loss = self.training_loss(vector.requires_grad_(), buffers, draw.batch(0), theta)
@@ -318,11 +318,19 @@ def _tied(model: nn.Module) -> dict[str, str]:
     return {name: first[id(p)] for name, p in every if first[id(p)] != name}
 
 
-def seeded(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """A module built from that seed; torch's global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+def seeded(make_model: Callable[[], nn.Module], seed: int, device: torch.device = CPU) -> nn.Module:
+    """A module built from that seed, on the CPU or that device.
+
+    torch's global random state is left as it was.
+    """
+    with torch.random.fork_rng(_random_devices(device)):
+        _seed(device, seed)
         return make_model()
+
+
+def _random_devices(device: torch.device) -> list[torch.device]:
+    """Those that have a random state beside the CPU's."""
+    return [device] if device.type == "cuda" else []
 
 
 def _seed(device: torch.device, key: int) -> None:
@@ -335,8 +343,7 @@ def _seed(device: torch.device, key: int) -> None:
 
 def _random_states(device: torch.device) -> list[Tensor]:
     """The CPU's, which a model on a GPU may draw from too, and the GPU's own."""
-    own = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
-    return [torch.get_rng_state(), *own]
+    return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, _random_devices(device))]
 
 
 def _differ(before: Tensor, after: Tensor) -> bool:

@@ -110,7 +110,16 @@ def test_a_recurrent_network(engine: Engine) -> None:
     agrees(engine, SGD(), recurrent_net, "label_smoothing", LabelSmoothing())
 
 
-class DrawsOnTheCpu(nn.Module):
+def test_a_network_that_is_built_on_the_gpu_has_the_same_weights_for_everyone() -> None:
+    before = torch.cuda.get_rng_state()
+    problem = problem_of(lambda: nn.Linear(6, 3, device=GPU, dtype=torch.float64), device=GPU)
+    one, other = (problem.draw(1).initial().vector for _ in range(2))
+    assert torch.equal(one, other)
+    assert not torch.equal(one, problem.draw(2).initial().vector)
+    assert torch.equal(before, torch.cuda.get_rng_state())
+
+
+class Noisy(nn.Module):
     """Multiplies by noise from either device's random state."""
 
     def __init__(self, device: str) -> None:
@@ -125,7 +134,7 @@ class DrawsOnTheCpu(nn.Module):
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_what_a_network_draws_is_replayed(device: str) -> None:
     before = torch.get_rng_state(), torch.cuda.get_rng_state()
-    problem = problem_of(lambda: DrawsOnTheCpu(device).double(), device=GPU)
+    problem = problem_of(lambda: Noisy(device).double(), device=GPU)
     along = per_step(SGD(), varied(SGD(), STEPS), problem)
     results = [e.hypergradient(problem, problem.draw(0), along) for e in (Graphs(), Stored())]
     one, other = (torch.from_numpy(result.by_coefficient.values()) for result in results)
