@@ -20,7 +20,7 @@ TESTS := -m pytest --numprocesses $(shell expr $(CORES) + 1) --maxprocesses 4 \
 # Tests start processes by the hundred: what Python compiles, it keeps.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast test-lowest check chaos bench clean
+.PHONY: demo test test-fast test-lowest check chaos bench gpu clean
 
 demo: $(VENV)/.installed  ## Race every searcher on the digits; prints the table and the report's path
 	$(BIN)/hpobench run demo $(if $(RUN),--out $(RUN))
@@ -53,6 +53,9 @@ bench: $(VENV)/.installed  ## What the framework, each engine and the optimizers
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/online.py
 	$(BIN)/python benchmarks/reversible.py
+
+gpu: $(VENV)/.developer  ## On a CUDA card: tests, engines, optimizers, a study (9 minutes)
+	$(BIN)/python benchmarks/gpu.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

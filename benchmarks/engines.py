@@ -68,7 +68,7 @@ def lenet(shape: tuple[int, int, int], classes: int) -> nn.Module:
 
 @dataclass(frozen=True)
 class Setting:
-    """A network, its images, and how long a training is."""
+    """A network, its images, how long a training is, and where."""
 
     name: str
     model: Callable[[tuple[int, int, int], int], nn.Module]
@@ -76,6 +76,7 @@ class Setting:
     shape: tuple[int, int, int]
     batch_size: int
     steps: int
+    device: torch.device = CPU
 
     @cached_property
     def problem(self) -> NetworkProblem:
@@ -90,7 +91,7 @@ class Setting:
             images(self.batch_size, 1),
             batch_size=self.batch_size,
             seed=0,
-            device=CPU,
+            device=self.device,
         )
 
     @cached_property
@@ -114,7 +115,7 @@ class Setting:
     def plain(self) -> None:
         """Plain training, as anyone would write it."""
         torch.manual_seed(0)
-        model = self.model(self.shape, 10)
+        model = self.model(self.shape, 10).to(self.device)
         optimizer = torch.optim.SGD(
             model.parameters(), RATE, MOMENTUM, weight_decay=DECAY, foreach=True
         )
@@ -140,15 +141,16 @@ def original(checkout: str, setting: Setting, windows: int) -> Callable[[], obje
     torchvision_datasets()  # declares what a torchvision for another torch needs to be imported
     import main as fds  # type: ignore[import-not-found]
 
-    dataset, architecture = setting.original
+    (dataset, architecture), device = setting.original, setting.device
     learner: Any = fds.MetaLearner.__new__(fds.MetaLearner)
     learner.args = SimpleNamespace(
-        dataset=dataset, architecture=architecture, init_type="default", init_param=1, device=CPU,
+        dataset=dataset, architecture=architecture, init_type="default", init_param=1,
         n_lrs=windows, n_moms=1, n_wds=1, learn_lr=True, learn_mom=True, learn_wd=True,
-        pruning_ratio=0, clamp_grads=False, clamp_HZ=False,
+        pruning_ratio=0, clamp_grads=False, clamp_HZ=False, device=device,
     )  # fmt: skip
-    learner.inner_lrs = torch.full((windows,), RATE)
-    learner.inner_moms, learner.inner_wds = torch.tensor([MOMENTUM]), torch.tensor([DECAY])
+    learner.inner_lrs = torch.full((windows,), RATE, device=device)
+    learner.inner_moms = torch.tensor([MOMENTUM], device=device)
+    learner.inner_wds = torch.tensor([DECAY], device=device)
     learner.cross_entropy = nn.CrossEntropyLoss()
     learner.train_loader = setting.batches
     learner.n_inner_epochs_for_this_outer_step = 1
@@ -210,12 +212,14 @@ def forward_by(products: Products, setting: Setting, windows: int) -> Callable[[
     return run
 
 
+ENGINES: tuple[Engine, ...] = (Graphs(), Stored(), Checkpointed(), Binomial(), Forward())
+
+
 def rows(pairs: int = 15) -> Iterator[Row]:
     """Every figure, as it comes."""
     targets = {"stored": 4.6, "checkpointed": 4.8}
-    engines: list[Engine] = [Graphs(), Stored(), Checkpointed(), Binomial(), Forward()]
     for setting in (LENET, WRN):
-        subjects = {engine.name: setting.ours(engine, 7) for engine in engines}
+        subjects = {engine.name: setting.ours(engine, 7) for engine in ENGINES}
         seconds = rounds({"plain": setting.plain, **subjects}, pairs)
         for name in subjects:
             ratio = seconds[name] / seconds["plain"]

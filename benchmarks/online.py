@@ -5,8 +5,8 @@
 A training step is forward, backward and optimizer step on one thread; the other side of each pair
 is `torch.optim.SGD` or `torch.optim.Adam` with foreach=True. Blocks of at least 50 ms of steps
 alternate in one process, in alternating order, and are timed by the process's CPU time, so that
-other programs' turns do not count. The ratio is the median over the pairs, with a 95 % interval of
-that median (order statistics).
+other programs' turns do not count; on a GPU, by the wall clock, once it has done them. The ratio is
+the median over the pairs, with a 95 % interval of that median (order statistics).
 
 The floors are the same training steps written by hand, without an optimizer class: torch's foreach
 (or fused) operations for the update, and the inner products of the gradient with what made the last
@@ -32,13 +32,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from timing import Row, report, row
+from timing import Row, report, row, wait
 from torch import Tensor, nn
 
 from searchers.online import SGD, SGDHD, Adam, AdamHD, Tower
 
 BLOCK_SECONDS = 0.05
 PAIRS = 21
+CPU = torch.device("cpu")
 NETS = {
     "784-128-10, B=256": ((784, 128, 10), 256),
     "784-512-512-10, B=128": ((784, 512, 512, 10), 128),
@@ -53,18 +54,18 @@ Make = Callable[[Any], torch.optim.Optimizer]
 class Task:
     """A net, a batch, and the training steps that different optimizers make of them."""
 
-    def __init__(self, widths: Sequence[int], batch: int):
-        self.widths = widths
+    def __init__(self, widths: Sequence[int], batch: int, device: torch.device = CPU):
+        self.widths, self.device = widths, device
         generator = torch.Generator().manual_seed(0)
-        self.inputs = torch.randn(batch, widths[0], generator=generator)
-        self.labels = torch.randint(widths[-1], (batch,), generator=generator)
+        self.inputs = torch.randn(batch, widths[0], generator=generator).to(device)
+        self.labels = torch.randint(widths[-1], (batch,), generator=generator).to(device)
 
     def net(self) -> nn.Sequential:
         torch.manual_seed(0)
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise(self.widths):
             layers += [nn.Linear(before, after), nn.ReLU()]
-        return nn.Sequential(*layers[:-1])
+        return nn.Sequential(*layers[:-1]).to(self.device)
 
     def loss(self, net: Callable[[Tensor], Tensor]) -> Tensor:
         return nn.functional.cross_entropy(net(self.inputs), self.labels)
@@ -114,7 +115,7 @@ def sgd_by_hand(task: Task, inner: bool, copying: bool = False) -> Step:
         nonlocal kept, rate
         gradients = task.gradients(net)
         if inner:
-            rate += 1e-9 * sum(map(_dot, gradients, kept))
+            rate += 1e-9 * sum(_numbers(list(map(_dot, gradients, kept))))
         with torch.no_grad():
             torch._foreach_add_(params, gradients, alpha=-rate)
         if copying:
@@ -136,11 +137,12 @@ def adam_by_hand(task: Task) -> Step:
     params: list[Tensor] = list(net.parameters())
     kept, means, squares = ([torch.zeros_like(p) for p in params] for _ in range(3))
     scratch = [[torch.zeros_like(p) for p in params] for _ in range(3)]
-    step = torch.zeros(())
+    step = torch.zeros((), device=task.device)
 
     def one() -> None:
         nonlocal kept
         gradients = task.gradients(net)
+        dots = []
         with torch.no_grad():
             for u, g, m, s, root, whole, by_beta2 in zip(
                 gradients, kept, means, squares, *scratch, strict=True
@@ -149,9 +151,9 @@ def adam_by_hand(task: Task) -> Step:
                 torch.add(root, 1e-8, out=whole)
                 torch.addcmul(s, g, g, value=-1.0, out=by_beta2).div_(root).div_(whole)
                 quotient = torch.div(u, whole, out=whole)
-                _dot(quotient, g)
-                _dot(quotient, m)
-                _dot(quotient.mul_(m), by_beta2)
+                dots += [_dot(quotient, g), _dot(quotient, m)]
+                dots.append(_dot(quotient.mul_(m), by_beta2))
+            _numbers(dots)
             step.add_(1.0)
             torch._fused_adam_(
                 params,
@@ -173,8 +175,13 @@ def adam_by_hand(task: Task) -> Step:
     return one
 
 
-def _dot(x: Tensor, y: Tensor) -> float:
-    return torch.dot(x.view(-1), y.view(-1)).item()
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    return torch.dot(x.view(-1), y.view(-1))
+
+
+def _numbers(dots: list[Tensor]) -> list[float]:
+    """A GPU is waited for once."""
+    return [dot.item() for dot in dots] if dots[0].is_cpu else torch.stack(dots).tolist()
 
 
 def torch_sgd(params: Any) -> torch.optim.Optimizer:
@@ -234,32 +241,36 @@ def contests(task: Task) -> Iterator[tuple[str, Step, Step, float | None]]:
             yield f"gbaydin: {kind.__name__}", step, task.step(torchs), None
 
 
-def rows(pairs: int = PAIRS) -> Iterator[Row]:
+def rows(pairs: int = PAIRS, device: torch.device = CPU) -> Iterator[Row]:
     """Every figure, as it comes."""
     for setting, (widths, batch) in NETS.items():
-        for what, ours, theirs, target in contests(Task(widths, batch)):
-            found = np.array(interleaved(ours, theirs, pairs))
+        for what, ours, theirs, target in contests(Task(widths, batch, device)):
+            found = np.array(interleaved(ours, theirs, pairs, device))
             yield row(what, setting, found, "× torch's step", target)
 
 
-def interleaved(ours: Step, theirs: Step, pairs: int) -> list[float]:
+def interleaved(ours: Step, theirs: Step, pairs: int, device: torch.device = CPU) -> list[float]:
     """Ratios of the times of equally many steps, one ratio a pair."""
     for step in (ours, theirs):
-        seconds(step, 10)
-    steps = 1 + int(BLOCK_SECONDS / min(seconds(step, 10) / 10 for step in (ours, theirs)))
+        seconds(step, 10, device)
+    fastest = min(seconds(step, 10, device) / 10 for step in (ours, theirs))
+    steps = 1 + int(BLOCK_SECONDS / fastest)
     ratios = []
     for pair in range(pairs):
         order = (ours, theirs) if pair % 2 else (theirs, ours)
-        taken = {step: seconds(step, steps) for step in order}
+        taken = {step: seconds(step, steps, device) for step in order}
         ratios.append(taken[ours] / taken[theirs])
     return ratios
 
 
-def seconds(step: Step, count: int) -> float:
-    began = time.process_time()
+def seconds(step: Step, count: int, device: torch.device = CPU) -> float:
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    wait()
+    began = clock()
     for _ in range(count):
         step()
-    return time.process_time() - began
+    wait()
+    return clock() - began
 
 
 def _original(variable: str, folder: str, name: str) -> Any:

@@ -6,6 +6,7 @@ Where HPOBENCH_CPU_TIME is set, seconds are the process's own, not the wall cloc
 from __future__ import annotations
 
 import gc
+import math
 import os
 import platform
 import sys
@@ -46,21 +47,35 @@ CLOCK = time.process_time if os.environ.get("HPOBENCH_CPU_TIME") else time.perf_
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """What a piece of work takes, by `CLOCK`."""
+    """What a piece of work takes, by `CLOCK`; a GPU has done nothing else meanwhile."""
+    wait()
     began = CLOCK()
     work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    wait()
     return CLOCK() - began
 
 
-def rounds(subjects: Mapping[str, Callable[[], object]], count: int) -> dict[str, np.ndarray]:
-    """Seconds of each subject in each round, (count,): all in turn, in an order that rotates."""
+def wait() -> None:
+    """Return when the GPU, where there is one, has done all work that it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def rounds(
+    subjects: Mapping[str, Callable[[], object]], count: int, longest: float = math.inf
+) -> dict[str, np.ndarray]:
+    """Seconds of each subject in each round, (count,): all in turn, in an order that rotates.
+
+    No round begins after ``longest`` seconds, but there is at least one.
+    """
     names = list(subjects)
+    end = time.perf_counter() + longest
     for name in names:
         subjects[name]()  # libraries are loaded, memory is there
     measured: dict[str, list[float]] = {name: [] for name in names}
     for i in range(count):
+        if i and time.perf_counter() > end:
+            break
         turn = i % len(names)
         for name in (*names[turn:], *names[:turn]):
             gc.collect()
@@ -107,26 +122,37 @@ def table(rows: Iterable[Row]) -> str:
     for r in rows:
         sign = "" if r.target is None else f"{'≥' if r.at_least else '≤'} {r.target:g}"
         met = {None: "", True: "yes", False: "no"}[r.met]
-        value, low, high = map(_number, (r.value, r.low, r.high))
-        interval = f"{low} … {high}" if r.pairs > 5 else "–"  # of fewer, no interval has 95 %
+        value, interval, pairs = figures(r)
         lines.append(
-            f"| {r.what} | {r.setting} | {value} {r.unit} | {interval} | {r.pairs or '–'} "
-            f"| {sign} | {met} |"
+            f"| {r.what} | {r.setting} | {value} | {interval} | {pairs} | {sign} | {met} |"
         )
     return "\n".join(lines)
+
+
+def figures(row: Row) -> tuple[str, str, str]:
+    """A row's median, its interval and the number of pairs, in words."""
+    value, low, high = map(_number, (row.value, row.low, row.high))
+    interval = f"{low} … {high}" if row.pairs > 5 else "–"  # of fewer, no interval has 95 %
+    return f"{value} {row.unit}", interval, str(row.pairs or "–")
 
 
 def _number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def machine() -> str:
-    """The processor and the versions, in one line."""
+def processor() -> str:
+    """Its name."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
         models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         name = models[0].partition(":")[2].strip() if models else name
+    return name
+
+
+def machine() -> str:
+    """The processor and the versions, in one line."""
+    name = processor()
     if torch.cuda.is_available():
         name += f", {torch.cuda.get_device_name()}"
     threads, python = torch.get_num_threads(), platform.python_version()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -18,6 +19,8 @@ from trainables.batch_norm import patch_batch_norm
 from trainables.rng import derive, generator
 from trainables.task import TaskError
 from trainables.training_losses import CrossEntropy, Minibatch, TrainingLoss
+
+CPU = torch.device("cpu")
 
 EVALUATION_BATCH = 500  # on a CPU, 1,000 images leave the cache: a third slower
 
@@ -67,7 +70,8 @@ class NetworkDraw:
 
     def initial(self) -> Weights:
         problem = self._problem
-        model = seeded(problem.make_model, derive(problem.seed, self._training, "weights"))
+        seed = derive(problem.seed, self._training, "weights")
+        model = seeded(problem.make_model, seed, problem.device)
         parts = dict(model.named_parameters())
         frozen = {name: p for name, p in parts.items() if not p.requires_grad}
         vector = torch.cat([p.detach().reshape(-1) for n, p in parts.items() if n not in frozen])
@@ -155,7 +159,7 @@ class NetworkProblem:
         self.augment = augment
         self.steps_per_epoch = len(train) // batch_size
         # On "meta" it is structure alone: every forward pass brings its own weights and buffers.
-        model = seeded(make_model, 0)
+        model = seeded(make_model, 0, device)
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not parameters:
             raise TaskError("the model has no weights that need a gradient: nothing to train")
@@ -167,7 +171,7 @@ class NetworkProblem:
         self.objective = objective or CrossEntropy()
         self.hyperparameters = self.objective.hyperparameters
         self.groups = {name: self._mask(chosen) for name, chosen in groups.items()}
-        self._random = self._attentive = False
+        self._random = self._attentive = self._recurrent = False
         self._look_at_a_step()
 
     def draw(self, training: int) -> NetworkDraw:
@@ -181,7 +185,7 @@ class NetworkProblem:
 
         if not self._random:
             return _scalar(self.objective(forward, vector, batch, theta))
-        with torch.random.fork_rng(self._random_devices()):
+        with torch.random.fork_rng(_random_devices(self.device)):
             _seed(self.device, batch.key)
             return _scalar(self.objective(forward, vector, batch, theta))
 
@@ -222,22 +226,20 @@ class NetworkProblem:
         mask = torch.cat([torch.full((size,), bool(chosen(name))) for name, size in parts])
         return mask.to(self.device)
 
-    def _random_devices(self) -> list[torch.device]:
-        return [self.device] if self.device.type == "cuda" else []
-
     def _look_at_a_step(self) -> None:
-        """Whether a training step's loss moves the random state, and whether it has attention.
+        """Whether a training step's loss moves the random state; what has no second derivative.
 
         A TaskError if a step could not be repeated.
         """
         draw = self.draw(0)
         theta = {n: torch.tensor(v, device=self.device) for n, v in self.hyperparameters.items()}
-        with torch.random.fork_rng(self._random_devices()):
-            before = _random_state(self.device)
+        with torch.random.fork_rng(_random_devices(self.device)):
+            before = _random_states(self.device)
             vector, buffers = draw.initial()
             loss = self.training_loss(vector.requires_grad_(), buffers, draw.batch(0), theta)
-            self._random = not torch.equal(before, _random_state(self.device))
+            self._random = any(map(_differ, before, _random_states(self.device)))
             self._attentive = any("ScaledDotProduct" in name for name in _operators(loss))
+            self._recurrent = any("CudnnRnn" in name for name in _operators(loss))
             del loss  # and its graph; the others have none
             still = vector.detach()
             once, again = (
@@ -276,10 +278,12 @@ class NetworkProblem:
             state[name] = part if len(shape) == 1 else part.view(shape)
         for name, other in self._tied.items():
             state[name] = state[other]
-        if self._attentive:  # torch's fused attention has no second derivative
-            with sdpa_kernel(SDPBackend.MATH):
-                return functional_call(self._model, state, (inputs,))
-        return functional_call(self._model, state, (inputs,))
+        with ExitStack() as twice_differentiable:  # torch's fused kernels of these two are not
+            if self._attentive:
+                twice_differentiable.enter_context(sdpa_kernel(SDPBackend.MATH))
+            if self._recurrent:
+                twice_differentiable.enter_context(torch.backends.cudnn.flags(enabled=False))
+            return functional_call(self._model, state, (inputs,))
 
 
 def _scalar(loss: object) -> Tensor:
@@ -314,23 +318,36 @@ def _tied(model: nn.Module) -> dict[str, str]:
     return {name: first[id(p)] for name, p in every if first[id(p)] != name}
 
 
-def seeded(make_model: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """A module built from that seed; torch's global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+def seeded(make_model: Callable[[], nn.Module], seed: int, device: torch.device = CPU) -> nn.Module:
+    """A module built from that seed, on the CPU or that device.
+
+    torch's global random state is left as it was.
+    """
+    with torch.random.fork_rng(_random_devices(device)):
+        _seed(device, seed)
         return make_model()
+
+
+def _random_devices(device: torch.device) -> list[torch.device]:
+    """Those that have a random state beside the CPU's."""
+    return [device] if device.type == "cuda" else []
 
 
 def _seed(device: torch.device, key: int) -> None:
     """As torch.manual_seed, without its notes to accelerators, which take longer than a step."""
+    torch.default_generator.manual_seed(key)
     if device.type == "cuda":
-        torch.cuda.manual_seed(key)
-    else:
-        torch.default_generator.manual_seed(key)
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(key)
 
 
-def _random_state(device: torch.device) -> Tensor:
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+def _random_states(device: torch.device) -> list[Tensor]:
+    """The CPU's, which a model on a GPU may draw from too, and the GPU's own."""
+    return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, _random_devices(device))]
+
+
+def _differ(before: Tensor, after: Tensor) -> bool:
+    return not torch.equal(before, after)
 
 
 def _chunks(examples: Examples) -> list[tuple[Tensor, Tensor]]:

@@ -16,6 +16,7 @@ from hpobench.audit.memory import ALLOCATED, RESIDENT, WARM_UP, Point, peaks, wo
 from hpobench.audit.problems import cost_problem
 from hpobench.audit.rows import Cost, taken_by, trouble
 from searchers.hypergradients.engines import Engine
+from searchers.stopwatch import wait_for
 from trainables.network import NetworkProblem
 
 HORIZONS, WINDOWS = (16, 64, 256), (1, 7, 20, 50)
@@ -87,8 +88,8 @@ def ratios(problem: NetworkProblem, point: Point) -> tuple[list[float], str]:
 def _seconds(run: Callable[[], str], device: torch.device) -> tuple[float, str]:
     """Of CPU time, which other processes do not lengthen; on a GPU, of wall-clock. Its result."""
     clock = time.perf_counter if device.type == "cuda" else time.process_time
+    wait_for(device)  # what it was given before is not this run's
     began = clock()
     words = run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    wait_for(device)
     return clock() - began, words

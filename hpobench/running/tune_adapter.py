@@ -33,7 +33,7 @@ def tune_cell(
     exchange: Exchange, context: SlotContext, cpus: int, gpus: float, storage: Path
 ) -> None:
     """Run a cell's slots to its end, inside the placement group of the calling actor."""
-    slots = {"CPU": float(context.width * cpus), "GPU": context.width * gpus}
+    slots = slots_together(context.width, cpus, gpus)
     # Not by `tune.with_parameters`, which would keep each cell's task for this process's life:
     file = storage / "context.pkl"
     file.write_bytes(cloudpickle.dumps(context))
@@ -60,6 +60,15 @@ def tune_cell(
         patch(USAGE, lambda callbacks: False),
     ):
         tuner.fit()
+
+
+def slots_together(width: int, cpus: int, gpus: float) -> dict[str, float]:
+    """What Tune hands out to a cell's slots, one after the other.
+
+    It subtracts and rounds: of three shares of 0.3 of a GPU, the last would be missing for good.
+    """
+    rounding = 1e-6 if gpus else 0.0
+    return {"CPU": float(width * cpus), "GPU": width * gpus + rounding}
 
 
 class CellStopper(tune.Stopper):

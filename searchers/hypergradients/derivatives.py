@@ -109,7 +109,7 @@ def push_forward(
         tangent: of that state, tensors of shape (K, P), which may be overwritten.
         gradient_tangent: the gradient's whole change, (K, P), which may be overwritten.
         at: name → value of each hyperparameter.
-        at_tangent: name → the change of those that move, (K,) each (or (K, P)).
+        at_tangent: name → the change of those that move, (K,) each, on any device (or (K, P)).
         step: its number.
     """
     if isinstance(rule, SGD):
@@ -133,7 +133,7 @@ def push_forward(
     ) -> tuple[Tensor, ...]:
         return torch.func.jvp(updated, primals, (weights, memory, slope, chosen))[1]
 
-    chosen = tuple(at_tangent[name].to(v.dtype) for name, v in zip(names, values, strict=True))
+    chosen = tuple(at_tangent[name].to(v) for name, v in zip(names, values, strict=True))
     moved = torch.func.vmap(along)(tangent.weights, tangent.memory, gradient_tangent, chosen)
     return State(moved[0], tuple(moved[1:]))
 

@@ -78,7 +78,7 @@ class Forward:
             count, moving = directions.active(step), directions.moving(step)
             carried += moving
             weights = state.weights, tangent.weights[:moving]
-            theta = directions.by_theta(step, moving)
+            theta = directions.by_theta(step, moving, state.weights.device)
             loss = _Loss(problem, draw.batch(step), buffers, row.theta, list(theta))
             if products is None and moving:
                 products = loss.fastest(state.weights, directions.moving(schedule.steps - 1))
@@ -197,9 +197,9 @@ class Directions:
             result[name] = table.to(index.device)[:, index]
         return result
 
-    def by_theta(self, step: int, count: int) -> dict[str, Tensor]:
-        """The tangents of the loss's hyperparameters, (count,) each."""
-        return {name: self._row(name, step, count) for name in self._theta}
+    def by_theta(self, step: int, count: int, device: torch.device) -> dict[str, Tensor]:
+        """The tangents of the loss's hyperparameters, (count,) each, on the device of the loss."""
+        return {name: self._row(name, step, count).to(device) for name in self._theta}
 
     def in_order(self, values: np.ndarray) -> np.ndarray:
         """Back to the order of the coefficients."""

@@ -171,7 +171,8 @@ class Tensors:
         from 0, it leaves the quotient itself.
         """
         torch._foreach_zero_(into)
-        count = torch.full((), float(step), device=into[0].device)
+        # On a GPU the step is read as a float32, whatever the default is.
+        count = torch.full((), float(step), dtype=torch.float32, device=into[0].device)
         torch._fused_adam_(
             into,
             gradient,

@@ -135,6 +135,18 @@ def test_pull_back_and_push_forward_are_the_jacobian(rule: UpdateRule, step: int
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
+def test_tangents_of_hyperparameters_may_lie_on_the_cpu(rule: UpdateRule) -> None:
+    """As a schedule has them; the weights are wherever the training is."""
+    weights = torch.zeros(4, device="meta")
+    state, names = rule.init(weights), list(rule.defaults)
+    tangent = State(weights.new_zeros(3, 4), tuple(weights.new_zeros(3, 4) for _ in state.memory))
+    rates = {name: torch.ones(3, dtype=torch.float64) for name in names}
+    at, change = {name: USUAL[name] for name in names}, weights.new_zeros(3, 4)
+    pushed = push_forward(rule, state, weights, tangent, change, at, rates, 1)
+    assert {part.device.type for part in (pushed.weights, *pushed.memory)} == {"meta"}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
 def test_a_value_for_each_weight_is_the_same_value_for_all(rule: UpdateRule) -> None:
     names = list(rule.defaults)
     at = {name: USUAL[name] for name in names}

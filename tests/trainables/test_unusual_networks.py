@@ -17,6 +17,7 @@ from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Binomial, Graphs, Stored
 from searchers.hypergradients.schedules import per_step
 from searchers.update_rules import SGD
+from trainables import network
 from trainables.network import Examples, NetworkProblem
 from trainables.task import TaskError
 
@@ -110,6 +111,33 @@ class Attentive(nn.Module):
 
 def test_attention_is_differentiated_twice() -> None:
     agree(problem(Attentive))
+
+
+class Recurrent(nn.Module):
+    """On a GPU its cells are cuDNN's, which have no second derivative."""
+
+    enabled: ClassVar[list[bool]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells, self.out = nn.GRU(1, 3, batch_first=True), nn.Linear(3, 4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.enabled.append(torch.backends.cudnn.enabled)
+        return self.out(self.cells(inputs.unsqueeze(2))[0].mean(1))
+
+
+@pytest.mark.parametrize("on_a_gpu", [True, False])
+def test_recurrent_cells_are_differentiated_twice(
+    on_a_gpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["AddmmBackward0", "CudnnRnnBackward0" if on_a_gpu else "TanhBackward0"]
+    monkeypatch.setattr(network, "_operators", lambda loss: iter(names))
+    inner = problem(Recurrent)
+    Recurrent.enabled.clear()
+    agree(inner)
+    assert set(Recurrent.enabled) == {not on_a_gpu}
+    assert torch.backends.cudnn.enabled
 
 
 class Noisy:

@@ -185,7 +185,12 @@ def _fastest_chunk(
 
 
 def _timed(vector: Tensor, work: Callable[[], Result]) -> tuple[float, Result]:
-    """Seconds on the device of ``vector``, and the result."""
+    """Seconds on the device of ``vector``, and the result.
+
+    What a GPU does for the first time takes it far longer: kernels are loaded, memory is fetched.
+    """
+    if vector.device.type != "cpu":
+        work()
     began = clock(vector.device)
     result = work()
     return clock(vector.device) - began, result

@@ -15,7 +15,7 @@ from searchers.update_rules import UpdateRule
 from trainables.network import Examples, NetworkProblem
 from trainables.training_losses import TrainingLoss
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
 def plain_net() -> nn.Module:
@@ -47,6 +47,7 @@ def problem_of(
     make_model: Callable[[], nn.Module],
     objective: TrainingLoss | None = None,
     groups: dict[str, Callable[[str], bool]] | None = None,
+    device: torch.device = CPU,
 ) -> NetworkProblem:
     return NetworkProblem(
         make_model,
@@ -54,7 +55,7 @@ def problem_of(
         examples(30, 1),
         batch_size=8,
         seed=1,
-        device=CPU,
+        device=device,
         objective=objective,
         groups=groups or {},
     )

@@ -11,7 +11,7 @@ import torch
 from searchers.errors import SearcherError
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.engines import Engine
-from searchers.hypergradients.forward import Forward
+from searchers.hypergradients.forward import Directions, Forward
 from searchers.hypergradients.reverse import Binomial, Checkpointed, Graphs, Stored
 from searchers.hypergradients.schedules import Schedule, per_step, schedule
 from searchers.hypergradients.training import start, train
@@ -218,6 +218,13 @@ def test_the_published_clamp_is_not_the_exact_hypergradient_once_it_fires() -> N
     np.testing.assert_array_equal(exact, loose)
     assert np.abs(exact - tight).max() > 1e-3
     assert np.isfinite(tight).all()
+
+
+def test_tangents_of_the_losss_hyperparameters_lie_where_the_loss_is() -> None:
+    problem = problem_of(plain_net, Ridge())
+    along = per_step(SGD(), varied(SGD(), STEPS, ("ridge",)), problem)
+    tangents = Directions(along).by_theta(0, 1, torch.device("meta"))
+    assert {name: tangent.device.type for name, tangent in tangents.items()} == {"ridge": "meta"}
 
 
 def test_forward_mode_says_that_it_has_no_constants() -> None:

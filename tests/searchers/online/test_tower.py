@@ -388,7 +388,28 @@ def test_params_of_mixed_precision_move_together(make: Make) -> None:
     assert tower.param_groups[0]["skipped"] == 0
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_fused_step_counts_in_float32_whatever_the_default_is(monkeypatch) -> None:
+    """A GPU's reads float32; a count in float64 would look like another step to it."""
+    counts: list[Tensor] = []
+    fused = torch._fused_adam_
+
+    def watched(*lists, **settings) -> None:
+        counts.extend(lists[5])
+        fused(*lists, **settings)
+
+    monkeypatch.setattr(torch, "_fused_adam_", watched)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        net = network()
+        train(net, AdamHD(net.parameters(), 0.01), 2)
+    finally:
+        torch.set_default_dtype(before)
+    assert counts
+    assert {count.dtype for count in counts} == {torch.float32}
+
+
+@pytest.mark.gpu
 @every
 def test_a_gpu_gives_what_a_cpu_gives(make: Make) -> None:
     nets = [network().double(), network().double().cuda()]

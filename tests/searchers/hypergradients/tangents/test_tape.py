@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from searchers.errors import SearcherError
 from searchers.hypergradients.tangents import rules_of_convolution
-from searchers.hypergradients.tangents.products import Folded, OneByOne, fastest
+from searchers.hypergradients.tangents.products import Folded, OneByOne, _timed, fastest
 from tests.searchers.hypergradients.tangents.double_backward import (
     DOUBLE,
     NETS,
@@ -174,6 +174,21 @@ def test_the_fastest_way_is_one_of_them_and_keeps_to_the_memory() -> None:
     loss = relu_net()
     assert isinstance(fastest(loss, loss.vector, 9), (Folded, OneByOne))
     assert fastest(loss, loss.vector, 9, memory=1) in (Folded(1), OneByOne())
+
+
+@pytest.mark.parametrize(("device", "runs"), [("cpu", 1), ("meta", 2)])
+def test_a_probe_does_not_count_what_a_gpu_does_once(device: str, runs: int, monkeypatch) -> None:
+    """A made-up one, whose first run of anything takes ten seconds, and each later one a second."""
+    now = [0.0]
+
+    def work() -> float:
+        now[0] += 1.0 if now[0] else 10.0
+        return now[0]
+
+    clock = "searchers.hypergradients.tangents.products.clock"
+    monkeypatch.setattr(clock, lambda device: now[0])
+    seconds, result = _timed(torch.zeros(2, device=device), work)
+    assert (seconds, result) == ((10.0, 10.0) if runs == 1 else (1.0, 11.0))
 
 
 def test_one_by_one_is_no_choice_where_it_differs() -> None:
