@@ -92,8 +92,8 @@ def regret_plot(
         levels = data[(data["curve"] == curve) & data["line"].isin(["default", "reference"])]
         hows = {"mean": how_drawn(panel), "seed": "a line for each seed"}
         for mode in [mode for mode, _ in lines] or ["mean"]:
-            when = {"curve": curve, "lines": mode}
-            layouts += _vertical(panel.quantity, hows[mode], levels, scales[curve], when)
+            chosen: When = {"curve": str(curve), "lines": mode}
+            layouts += _vertical(panel.quantity, hows[mode], levels, scales[curve], chosen)
     log_too = any(scale.kind != "linear" for scale in scales.values())
     return Interactive(
         plot_of(traces, {}),
