@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from hpobench.results.regret import Clock
     from hpobench.results.run import Results
 
+MOST_NAMED = 3
+"""From whom it is not separated is said at once of so few."""
+
 SMALLEST_P = 0.001
 """Below it, no more is said."""
 
@@ -55,8 +58,10 @@ def answers(results: Results, clock: Clock = "seconds") -> list[Answer]:
 def verdict(found: Sequence[Answer]) -> list[str]:
     """What a report opens with, a line for each task; what is as sure on all is said once."""
     sure = dict.fromkeys(answer.sure for answer in found)
-    if len(sure) == 1:
-        return [*(answer.headline for answer in found), *filter(None, sure)]
+    (first, *others), several = sure or [""], len(found) > 1
+    if not others:
+        said = f"On every task, {first[:1].lower()}{first[1:]}" if several and first else first
+        return [*(answer.headline for answer in found), *filter(None, [said])]
     return [f"{answer.headline} {answer.sure}".strip() for answer in found]
 
 
@@ -94,8 +99,14 @@ def answer(results: Results, task: str, clock: Clock = "seconds") -> Answer:
         return Answer(none, details=(held,))
     lowest, *others = ranked
     compared = _Compared.of(by_seed, lowest, others)
-    ahead = _ahead(by_seed, lowest, others) + _since(results, task, lowest, [*whole], clock)
-    headline = f"{_lead(results, task, lowest, whole[lowest])}{ahead}."
+    level = estimate(whole[lowest]).mean
+    tied = [searcher for searcher in ranked if estimate(whole[searcher]).mean == level]
+    if len(tied) > 1:
+        ahead, names = ", and level with each other", listed(tied)
+    else:
+        ahead, names = _ahead(by_seed, lowest, others), lowest
+        ahead += _since(results, task, lowest, [*whole], clock)
+    headline = f"{_lead(results, task, names, whole[lowest])}{ahead}."
     details = [
         f"Next is {others[0]}, with {_spread(whole[others[0]])}." if others else "",
         compared.separation(),
@@ -105,7 +116,8 @@ def answer(results: Results, task: str, clock: Clock = "seconds") -> Answer:
         held,
     ]
     again = _replayed(results, task, lowest)
-    return Answer(f"{headline} {again}".strip(), compared.sure(), tuple(filter(None, details)))
+    sure = compared.sure() if len(results.searchers) > 1 else ""
+    return Answer(f"{headline} {again}".strip(), sure, tuple(filter(None, details)))
 
 
 def _ahead(by_seed: Mapping[str, Array], lowest: str, others: list[str]) -> str:
@@ -152,6 +164,7 @@ def _held(results: Results, task: str, whole: dict[str, list[float]]) -> tuple[s
 
 
 def _lead(results: Results, task: str, lowest: str, values: list[float]) -> str:
+    """``lowest``: one name, or several that ended level."""
     if results.references[task] is None:
         metric = results.task(task)["metric"]
         return (
@@ -251,7 +264,8 @@ class _Compared:
         of = "the other" if others == 1 else f"any of the {others} others"
         if not lower:
             return f"It is not separated from {of}."
-        return f"It is separated from {lower} of the {others} others."
+        near = f", not from {listed(self.near)}" if len(self.near) <= MOST_NAMED else ""
+        return f"It is separated from {lower} of the {others} others{near}."
 
     def separation(self) -> str:
         """From whom it is separated, how surely, and what it would take."""

@@ -266,7 +266,7 @@ def faded(colour: str, share: float) -> str:
     return f"rgba({red}, {green}, {blue}, {share:g})"
 
 
-PALE_LINE: Trace = {"mode": "lines", "opacity": 0.45, "line": {"width": 1.2}}
+PALE_LINE: Trace = {"mode": "lines", "opacity": 0.6, "line": {"width": 1.2}}
 """What becomes of the look of a line that is not in front."""
 
 

@@ -91,21 +91,32 @@ def _draw(axes: Axes, panel: Panel, clock: Clock, style: StyleName, theme: Style
 
 def _pale(look: LineStyle) -> dict[str, Any]:
     """How the line of a searcher that is not in front is drawn."""
-    return look.line(1.0) | {"alpha": 0.5}
+    return look.line(1.0) | {"alpha": 0.6}
 
 
 def _below(panel: Panel) -> str:
     """What stands below the task's name."""
     how = how_drawn(panel)
     if len(panel.front) < len(panel.ranked):
-        how += f"; the {len(panel.front)} that end lowest in front, the others pale"
-    if any(len(drawn.curves) < drawn.planned for drawn in panel.drawn):
-        how += "; in brackets: complete seeds"
+        how += f" ({len(panel.front)} that end lowest in front)"
+    how += in_brackets(panel)
     return how if panel.regret else f"no reference, so no regret; {how}"
 
 
+def in_brackets(panel: Panel) -> str:
+    """What the numbers behind names are, if there are some."""
+    few = any(len(drawn.curves) < drawn.planned for drawn in panel.drawn)
+    return "; in brackets: complete seeds" if few else ""
+
+
 def how_drawn(panel: Panel) -> str:
-    """What the lines in front are."""
+    """What the lines are."""
+    how = _in_front(panel)
+    pale = len(panel.front) < len(panel.ranked) and how != "one seed"
+    return f"{how}; pale: other means" if pale else how
+
+
+def _in_front(panel: Panel) -> str:
     shown = panel.ranked[: len(panel.front)]
     if all(drawn.one for drawn in shown):
         return "one seed"

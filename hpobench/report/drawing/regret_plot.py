@@ -37,7 +37,7 @@ from hpobench.report.drawing.interactive import (
     wrapped,
 )
 from hpobench.report.drawing.panel import Drawn, Panel
-from hpobench.report.drawing.regret_panels import how_drawn, scale_of
+from hpobench.report.drawing.regret_panels import how_drawn, in_brackets, scale_of
 from hpobench.report.drawing.regret_table import Panels
 from hpobench.report.drawing.scale import Scale, tick_text
 from hpobench.results.json_files import Record
@@ -47,7 +47,7 @@ _Steps: TypeAlias = tuple[list[Any], list[Any], list[str]]
 
 CURVES: dict[Curve, str] = {"incumbent": "incumbent", "in_hand": "model in hand"}
 DECIMALS = 4  # of a decade on that scale: more than a screen shows
-BAND = 0.14  # of a line's colour
+BAND = 0.08  # of a line's colour
 BEHIND = {"lines": "mean", "weight": "front"}
 PALE: tuple[When, Trace] = ({"weight": "pale"}, PALE_LINE)
 
@@ -91,6 +91,7 @@ def regret_plot(
         panel = panels[curve, clock]
         levels = data[(data["curve"] == curve) & data["line"].isin(["default", "reference"])]
         hows = {"mean": how_drawn(panel), "seed": "a line for each seed"}
+        hows = {mode: f"{how}{in_brackets(panel)}" for mode, how in hows.items()}
         for mode in [mode for mode, _ in lines] or ["mean"]:
             chosen: When = {"curve": str(curve), "lines": mode}
             layouts += _vertical(panel.quantity, hows[mode], levels, scales[curve], chosen)

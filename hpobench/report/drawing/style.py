@@ -74,8 +74,8 @@ STYLES: dict[StyleName, Style] = {
         parts=("#0072b2", "#9c2f00", "#00875c", "#97316f", "#a98c00", "#222222"),
         families={
             "no search": ("#4d4d4d", "#8a8a8a"),
-            "black-box": ("#052a66", "#1a60b5", "#4e97e4"),
-            "gradient-based": ("#5f1200", "#b03a00", "#e8741f"),
+            "black-box": ("#1a60b5", "#4e97e4", "#052a66"),
+            "gradient-based": ("#e8741f", "#b03a00", "#5f1200"),
         },
     ),
     "dark": Style(
@@ -86,8 +86,8 @@ STYLES: dict[StyleName, Style] = {
         parts=("#4a9be8", "#f5a058", "#2f9a68", "#e884b9", "#f0e442", "#f2f2f2"),
         families={
             "no search": ("#b8b8b8", "#7c7c7c"),
-            "black-box": ("#bfdfff", "#66a6ee", "#2f72c0"),
-            "gradient-based": ("#ffcf9e", "#f58d45", "#c04c00"),
+            "black-box": ("#66a6ee", "#2f72c0", "#bfdfff"),
+            "gradient-based": ("#f58d45", "#c04c00", "#ffcf9e"),
         },
     ),
 }

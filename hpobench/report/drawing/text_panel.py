@@ -50,7 +50,8 @@ def text_panel(panel: Panel, clock: Clock) -> Text:
             canvas[_row(scale, value)][column] = (mark, colour)
     ticks = {_row(scale, tick): tick_text(tick) for tick in scale.ticks()}
     names = _names(front, scale)
-    page = Text(f"{panel.quantity}{_note(scale)}; means over seeds\n", style="bold")
+    seeds = "" if all(drawn.one for drawn in front) else "; means over seeds"
+    page = Text(f"{panel.quantity}{_note(scale)}{seeds}\n", style="bold")
     for row, letters in enumerate(canvas):
         page.append(f"{ticks.get(row, ''):>{LEFT}} ┤" if row in ticks else f"{'':>{LEFT}} │")
         for letter, style in letters:
@@ -70,7 +71,9 @@ def _row(scale: Scale, value: float) -> int:
 
 
 def _note(scale: Scale) -> str:
-    return "" if scale.kind == "linear" else " (log scale)"
+    if scale.kind == "symlog":
+        return f" (log scale; linear within ±{tick_text(scale.linear_below)})"
+    return " (log scale)" if scale.kind == "log" else ""
 
 
 def _names(front: Sequence[Drawn], scale: Scale) -> dict[int, tuple[str, str]]:

@@ -6,7 +6,7 @@
 const lineEnds = (() => {
   const LEADER = 16; // pixels, from a line's end to its name
   const LINE = 15; // pixels, from one name to the next
-  const WIDEST = 0.36; // of the plot
+  const WIDEST = 0.28; // of the plot
   const DRAWN = "http://www.w3.org/2000/svg";
 
   // Places so far apart between two ends, as near as can be to those wanted, which are ascending:
@@ -90,7 +90,7 @@ const lineEnds = (() => {
         return [{ name, one, at: Math.min(Math.max(at, size.t), size.t + size.h) }];
       });
       ends.sort((a, b) => a.at - b.at);
-      const places = apart(ends.map(({ at }) => at), LINE, size.t + 4, height - LINE / 2);
+      const places = apart(ends.map(({ at }) => at), LINE, size.t + 4, size.t + size.h - 4);
       leaders.setAttribute("width", width);
       leaders.setAttribute("height", height);
       leaders.replaceChildren(...ends.map(({ name, one, at }, i) => {

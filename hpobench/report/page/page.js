@@ -41,7 +41,7 @@ const page = (() => {
         const code = /^rgba\((\d+, \d+, \d+), ([\d.]+)\)$/.exec(value);
         return code && parts.has(code[1]) ? `rgba(${parts.get(code[1])}, ${code[2]})` : value;
       }
-      if (Array.isArray(value)) return value.length && typeof value[0] === "number" ? value : value.map(paint);
+      if (Array.isArray(value)) return value.map(paint); // a copy: Plotly changes ranges in place
       if (value === null || typeof value !== "object") return value;
       return Object.fromEntries(Object.entries(value).map(([key, inner]) =>
         [key, PLAIN.has(key) ? inner : paint(inner)]));
@@ -287,7 +287,7 @@ const page = (() => {
     if (layout.meta?.row) layout = inRows(layout, traces, narrow, data);
     if (layout.meta?.column) layout = withAside(layout, traces, width);
     if (room) {
-      const height = Math.max(layout.height, room.height + 90);
+      const height = Math.max(layout.height, room.height + 110);
       layout = merged(layout, { height, margin: { r: room.right } });
     }
     if (data.panels) [traces, layout] = inPanels(layout, traces, width, data.panels);
@@ -349,7 +349,7 @@ const page = (() => {
     const stage = element("div", { class: "stage" });
     plot.replaceWith(stage);
     stage.append(plot);
-    let [width, coming] = [0, 0];
+    let [width, coming, drawn] = [0, 0, null];
     const bring = (one) => {
       if (!names) return;
       clearTimeout(coming);
@@ -370,13 +370,20 @@ const page = (() => {
       try {
         figure.classList.add("ready");
         width = plot.clientWidth;
-        const shown = names && data.ranked.order.filter((one) => !state.hidden.has(one));
+        const { forward, hidden, kept, ...choices } = state;
+        const front = width < NARROW ? inFront(data, { ...state, forward: null }) : null;
+        const shown = names && data.ranked.order
+          .filter((one) => !hidden.has(one) && (!front || front.has(one) || one === forward));
         const { traces, layout } = drawing(data, state, plot, light, names?.room(shown, width));
-        const first = !plot.data;
-        Plotly.react(plot, traces, layout, { displayModeBar: false });
+        // A part that is zoomed into stays until another scale is chosen: then nothing of it may.
+        const scales = JSON.stringify([choices, width]);
+        const again = scales === drawn;
+        drawn = scales;
+        const options = { displayModeBar: false };
+        Plotly[again ? "react" : "newPlot"](plot, traces, { ...layout, uirevision: scales }, options);
         if (!names) return;
         place_names();
-        if (!first) return;
+        if (again) return;
         plot.on("plotly_relayout", place_names);
         plot.on("plotly_hover", ({ points }) => {
           stage.classList.add("pointed");

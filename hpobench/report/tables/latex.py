@@ -48,7 +48,7 @@ def _row(row: dict[Any, Any], measured: bool, clock: Clock) -> dict[str, str]:
     cells = f"{row['seeds_complete']} of {row['seeds_planned']}"
     if not measured:
         loss = {"final test loss": _maths(number(row["final_test_loss"]))}
-        return loss | {"evaluations": number(row["evaluations"]), "cells": cells}
+        return loss | {"evaluations": _dashed(number(row["evaluations"])), "cells": cells}
     short = CLOCKS[clock].short
     return {
         "final regret": _maths(plus_minus(row["final_regret"], row["final_regret_se"])),
@@ -56,7 +56,7 @@ def _row(row: dict[Any, Any], measured: bool, clock: Clock) -> dict[str, str]:
             f"{short} to {words}": _dashed(reached(row, target, clock))
             for target, words in TARGET_WORDS.items()
         },
-        "evaluations": number(row["evaluations"]),
+        "evaluations": _dashed(number(row["evaluations"])),
         "cells": cells,
     }
 

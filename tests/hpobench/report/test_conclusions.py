@@ -152,7 +152,8 @@ def test_since_when_it_is_lowest_and_whether_that_is_sure(tmp_path):
 
 def test_equal_ends_have_no_lead(tmp_path):
     found = conclusions.answer(results_of(tmp_path, {"a": [0.2, 0.2], "b": [0.2, 0.2]}), "digits")
-    assert found.headline.endswith("0 below the next, b.")
+    assert found.headline.startswith("On digits, a and b ended lowest, with a regret of 0.1 (2")
+    assert found.headline.endswith(", and level with each other.")
 
 
 def test_a_regret_within_the_references_error_is_said(tmp_path):

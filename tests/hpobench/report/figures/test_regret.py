@@ -60,7 +60,7 @@ def test_a_figure_names_its_units_and_who_is_absent(tmp_path):
     assert "regret: test cross-entropy above the reference" in texts
     assert "grid (0 of 2)" in texts
     assert "bohb (1 of 2)" in texts
-    assert "thick: mean over seeds; thin: each seed; the 5 that end lowest in front" in texts
+    assert "thick: mean over seeds; thin: each seed; pale: other means (5 that end lowest" in texts
 
 
 def test_other_clocks_have_other_units(tmp_path):
