@@ -151,7 +151,8 @@ def _batch_norm_backward(call: Call, outs: tuple[Any, ...]) -> Push:
     return push
 
 
-# Dropout, given its mask.
+# Dropout, given its mask of bools, which a factor alone would make float32. Of a GPU's; a CPU's is
+# written in other operators.
 
 
 @rule(aten.native_dropout.default)
@@ -159,13 +160,13 @@ def _dropout(call: Call, outs: tuple[Any, ...]) -> Push:
     share, training = call.args[1:3]
     if not training:
         return lambda t, *_: (t, None)
-    mask = outs[1] * (1 / (1 - share) if share < 1 else 0.0)
+    mask = outs[1].to(outs[0].dtype) * (1 / (1 - share) if share < 1 else 0.0)
     return lambda t, *_: (t * mask, None)
 
 
 @rule(aten.native_dropout_backward.default, of=(0,))
 def _dropout_backward(call: Call, outs: tuple[Any, ...]) -> Push:
-    return Scaling(call.args[1] * call.args[2])
+    return Scaling(call.args[1].to(outs[0].dtype) * call.args[2])
 
 
 # Softmax and its likelihood.

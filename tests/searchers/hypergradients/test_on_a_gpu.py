@@ -18,6 +18,7 @@ from searchers.update_rules import SGD, UPDATE_RULES, UpdateRule
 from tests.searchers.hypergradients.small_problems import (
     CPU,
     GPU,
+    dropout_net,
     normalised_net,
     plain_net,
     problem_of,
@@ -108,6 +109,19 @@ def recurrent_net() -> nn.Module:
 @pytest.mark.parametrize("engine", [Graphs(), Stored()], ids=ids)
 def test_a_recurrent_network(engine: Engine) -> None:
     agrees(engine, SGD(), recurrent_net, "label_smoothing", LabelSmoothing())
+
+
+def test_dropout() -> None:
+    """Its masks are a GPU's own, so engines are compared there."""
+    problem = problem_of(dropout_net, device=GPU)
+    along = per_step(SGD(), varied(SGD(), STEPS), problem)
+    one, other = (
+        torch.from_numpy(
+            each.hypergradient(problem, problem.draw(0), along).by_coefficient.values()
+        )
+        for each in (Stored(), Forward(chunk=5))
+    )
+    torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
 
 
 def test_a_network_that_is_built_on_the_gpu_has_the_same_weights_for_everyone() -> None:

@@ -127,6 +127,18 @@ def test_dropout_has_one_mask() -> None:
     agrees(loss, (net.vector,), (normal(3, len(net.vector)),))
 
 
+def test_dropout_as_a_gpu_has_it() -> None:
+    """To the last digits of float64, though its mask holds bools."""
+
+    def loss(vector: Tensor) -> Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            dropped, _ = torch.native_dropout(vector.view(4, 6).tanh(), 0.4, True)
+        return dropped.pow(3).sum()
+
+    agrees(loss, (normal(24),), (normal(3, 24, seed=1),))
+
+
 @pytest.mark.parametrize("count", [1, 3, 4])
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_a_recurrent_network(batch_first: bool, count: int) -> None:
