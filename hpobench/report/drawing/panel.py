@@ -155,6 +155,7 @@ def panels_from(
     panels = {}
     for clock, of_task in ends.items():
         times, is_budget = complete[clock].to_numpy(), results.study["budget"]["kind"] == clock
+        end = of_task[task] if is_budget else max(float(rows[clock].max()), of_task[task])
         panels[clock] = Panel(
             task=task,
             quantity=_quantity(results.task(task)["metric"], has_reference, curve),
@@ -171,7 +172,7 @@ def panels_from(
             ),
             default=default,
             tolerance=tolerance,
-            end=of_task[task] if is_budget else max(float(rows[clock].max()), of_task[task]),
+            end=end if end > 0 else 1.0,  # where nothing was trained, there are no steps
             end_is_budget=is_budget,
         )
     return panels

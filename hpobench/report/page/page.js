@@ -379,8 +379,9 @@ const page = (() => {
         const scales = JSON.stringify([choices, width]);
         const again = scales === drawn;
         drawn = scales;
-        const options = { displayModeBar: false };
-        Plotly[again ? "react" : "newPlot"](plot, traces, { ...layout, uirevision: scales }, options);
+        const options = { displayModeBar: false, doubleClick: "reset" };
+        if (names) layout.uirevision = scales; // the others are drawn again at a choice alone
+        Plotly[again ? "react" : "newPlot"](plot, traces, layout, options);
         if (!names) return;
         place_names();
         if (again) return;

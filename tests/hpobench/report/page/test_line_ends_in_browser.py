@@ -149,3 +149,40 @@ def test_the_answer_and_the_picture_come_at_first_sight(
     assert re.search(rf"On digits, {lowest} ended lowest, with a regret of", said)
     assert re.search(r"below the next, searcher_\d+", said)
     assert re.search(r"the lowest from [\d.]+ s on", said)
+
+
+def test_what_is_zoomed_into_stays_until_another_scale_is_chosen(tab: Tab, tmp_path: Path) -> None:
+    results, html = page_of(tmp_path, 8, 2)
+    drawn(tab, tmp_path / "page.html", html)
+    tab.open(tmp_path / "page.html", 1200, 900)
+    tab.value("drawn().then(() => true)")
+    area = "document.querySelector('.nsewdrag').getBoundingClientRect()"
+    left, top, width, height = tab.value(
+        f"(({{x, y, width, height}}) => [x, y, width, height])({area})"
+    )
+
+    def mouse(kind: str, x: float, y: float, clicks: int = 1) -> None:
+        where = {"x": left + x * width, "y": top + y * height, "button": "left"}
+        tab.send("Input.dispatchMouseEvent", type=kind, clickCount=clicks, **where)
+
+    across = "document.querySelector('.plot').layout.xaxis.range"
+    whole = tab.value(across)
+    mouse("mousePressed", 0.5, 0.3)
+    for step in (0.55, 0.6, 0.7, 0.8):
+        mouse("mouseMoved", step, 0.35)
+    mouse("mouseReleased", 0.8, 0.35)
+    narrower = f"{across}[1] - {across}[0] < {0.5 * (whole[1] - whole[0])}"
+    assert comes_to(tab, narrower, True)
+    zoomed = tab.value(across)
+    last = results.summary()["searcher"].iloc[-1]
+    tab.value(f"{NAMED.format(last)}.focus()")
+    assert comes_to(tab, FRONT, last) == last
+    assert tab.value(across) == zoomed
+    tab.value("document.querySelector('[value=linear]').click()")
+    assert tab.value(across) == [0, 60]
+    for clicks in (1, 2):
+        mouse("mousePressed", 0.5, 0.5, clicks)
+        mouse("mouseReleased", 0.5, 0.5, clicks)
+    assert comes_to(tab, f"{across}[1]", 60) == 60
+    tab.value("document.querySelector('[value=log]').click()")
+    assert tab.value(across) == whole
