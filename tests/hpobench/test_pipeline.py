@@ -160,7 +160,8 @@ def test_a_lost_worker_voids_the_attempt_and_the_cell_is_run_again(faults) -> No
 def test_results_hold_no_pickles_and_no_scratch(faults) -> None:
     folder, _ = faults
     suffixes = {path.suffix for path in folder.rglob("*") if path.is_file()}
-    known = {".json", ".jsonl", ".csv", ".parquet", ".png", ".svg", ".pdf", ".html", ".txt"}
+    known = {".json", ".jsonl", ".csv", ".parquet", ".tex"}
+    known |= {".png", ".svg", ".pdf", ".html", ".txt"}
     assert suffixes <= known
 
 
