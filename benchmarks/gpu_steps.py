@@ -109,7 +109,7 @@ def side_by_side(write: Write, setting: of_engines.Setting, checkout: str | None
     else:
         write(Line(ORIGINAL, where, "not measured: HPOBENCH_FDS names no checkout"))
     works = working(write, where, makes)
-    seconds = timing.rounds(works, MOST_ROUNDS, end - time.perf_counter())
+    seconds = timing.warm_rounds(works, MOST_ROUNDS, end - time.perf_counter())
     plain, theirs = seconds.pop("plain training", None), seconds.get(ORIGINAL)
     if plain is not None:
         each = 1000 * plain / setting.steps
@@ -215,6 +215,7 @@ MEASURES: dict[str, Callable[[Write], None]] = {
 
 
 def main(name: str, file: Path) -> None:
+    torch.set_num_threads(1)  # as of all benchmarks
     with file.open("a") as lines:
 
         def write(line: Line) -> None:

@@ -61,17 +61,22 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def rounds(
+def rounds(subjects: Mapping[str, Callable[[], object]], count: int) -> dict[str, np.ndarray]:
+    """Seconds of each subject in each round, (count,): all in turn, in an order that rotates."""
+    for work in subjects.values():
+        work()  # libraries are loaded, memory is there
+    return warm_rounds(subjects, count)
+
+
+def warm_rounds(
     subjects: Mapping[str, Callable[[], object]], count: int, longest: float = math.inf
 ) -> dict[str, np.ndarray]:
-    """Seconds of each subject in each round, (count,): all in turn, in an order that rotates.
+    """`rounds` of subjects that have run before.
 
     No round begins after ``longest`` seconds, but there is at least one.
     """
     names = list(subjects)
     end = time.perf_counter() + longest
-    for name in names:
-        subjects[name]()  # libraries are loaded, memory is there
     measured: dict[str, list[float]] = {name: [] for name in names}
     for i in range(count):
         if i and time.perf_counter() > end:
