@@ -27,10 +27,6 @@ FACES = ("searchers", "searchers.hypergradients")
 """A class is recorded by where it is exported for users: the module that it is in may move."""
 
 
-WORDS = ("summary", "kind")
-"""Of a record of a task or a searcher, what follows from its class."""
-
-
 def describe(study: Study, source: Path | None) -> dict[str, Any]:
     """The content of ``study.json``; ``source`` is the user's file that the study came from."""
     return {
@@ -201,12 +197,16 @@ def check_same(study: Study, record: dict[str, Any]) -> None:
 
 
 def _compared(value: Any) -> Any:
-    """What has to be the same in two definitions: classes, however recorded, and no words."""
+    """What has to be the same in two definitions: classes, however recorded, and no summaries.
+
+    Nor a searcher's kind, which its class decides.
+    """
     if isinstance(value, list):
         return [_compared(part) for part in value]
     if not isinstance(value, dict):
         return value
-    same = {key: _compared(part) for key, part in value.items() if key not in WORDS}
+    words = ("summary", "kind") if "class" in value else ("summary",)
+    same = {key: _compared(part) for key, part in value.items() if key not in words}
     if isinstance(same.get("class"), str):
         with suppress(ImportError, AttributeError):  # one that is gone has its recorded name
             same["class"] = class_name(find_class(same["class"]))

@@ -60,7 +60,8 @@ def test_budgets_back_from_json(budget: Budget) -> None:
 def test_another_study_is_told_from_this_one() -> None:
     record = json.loads(json.dumps(describe(study(), None)))
     check_same(study(), record)
-    for change in ({"seeds": 4}, {"budget": 6}, {"width": 2}, {"searchers": ["random"]}):
+    changes = ({"seeds": 4}, {"budget": 6}, {"budget": steps(5)}, {"width": 2})
+    for change in (*changes, {"searchers": ["random"]}):
         with pytest.raises(RunError, match=f"its {next(iter(change))} changed"):
             check_same(study(**change), record)
 
