@@ -321,7 +321,7 @@ def _show(results: hpobench.Results, clock: ClockName) -> None:
     console = wide_console()
     found = answers(results, clock.clock)
     for task, answer in zip(results.tasks, found, strict=True):
-        console.print(f"\n{answer.headline} {answer.sure}", markup=False, highlight=False)
+        console.print(f"\n{answer.opening}", markup=False, highlight=False)
         if len(found) <= MOST_PICTURES:
             console.print(text_panel(panel_of(results, task, clock=clock.clock), clock.clock))
     console.print(summary_table(results, clock.clock))

@@ -237,7 +237,8 @@ class NetworkProblem:
             before = _random_states(self.device)
             vector, buffers = draw.initial()
             loss = self.training_loss(vector.requires_grad_(), buffers, draw.batch(0), theta)
-            self._random = any(map(_differ, before, _random_states(self.device)))
+            after = _random_states(self.device)
+            self._random = not all(map(torch.equal, before, after))
             self._attentive = any("ScaledDotProduct" in name for name in _operators(loss))
             self._recurrent = any("CudnnRnn" in name for name in _operators(loss))
             del loss  # and its graph; the others have none
@@ -344,10 +345,6 @@ def _seed(device: torch.device, key: int) -> None:
 def _random_states(device: torch.device) -> list[Tensor]:
     """The CPU's, which a model on a GPU may draw from too, and the GPU's own."""
     return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, _random_devices(device))]
-
-
-def _differ(before: Tensor, after: Tensor) -> bool:
-    return not torch.equal(before, after)
 
 
 def _chunks(examples: Examples) -> list[tuple[Tensor, Tensor]]:

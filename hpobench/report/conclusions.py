@@ -49,6 +49,11 @@ class Answer:
     sure: str = ""
     details: tuple[str, ...] = ()
 
+    @property
+    def opening(self) -> str:
+        """What is said first, on a line."""
+        return f"{self.headline} {self.sure}".strip()
+
 
 def answers(results: Results, clock: Clock = "seconds") -> list[Answer]:
     """That of each task, computed from the complete cells."""
@@ -62,7 +67,7 @@ def verdict(found: Sequence[Answer]) -> list[str]:
     if not others:
         said = f"On every task, {first[:1].lower()}{first[1:]}" if several and first else first
         return [*(answer.headline for answer in found), *filter(None, [said])]
-    return [f"{answer.headline} {answer.sure}".strip() for answer in found]
+    return [answer.opening for answer in found]
 
 
 def further(results: Results, found: Sequence[Answer]) -> list[str]:
@@ -107,8 +112,9 @@ def answer(results: Results, task: str, clock: Clock = "seconds") -> Answer:
         ahead, names = _ahead(by_seed, lowest, others), lowest
         ahead += _since(results, task, lowest, [*whole], clock)
     headline = f"{_lead(results, task, names, whole[lowest])}{ahead}."
+    higher = [searcher for searcher in others if searcher not in tied]
     details = [
-        f"Next is {others[0]}, with {_spread(whole[others[0]])}." if others else "",
+        f"Next is {higher[0]}, with {_spread(whole[higher[0]])}." if higher else "",
         compared.separation(),
         _surely_below(results, task, whole[lowest]),
         sooner(results, task, lowest, others, clock),

@@ -148,11 +148,6 @@ def _set_clock(axes: Axes, panel: Panel, clock: Clock) -> float:
 
 def _set_scale(axes: Axes, panel: Panel) -> None:
     scale = scale_of(panel)
-    note = {
-        "linear": "",
-        "log": " (log scale)",
-        "symlog": f" (log scale; linear within ±{tick_text(scale.linear_below)})",
-    }[scale.kind]
     if scale.kind == "symlog":
         axes.set_yscale("symlog", linthresh=scale.linear_below, linscale=LINEAR_SHARE)
     else:
@@ -161,7 +156,7 @@ def _set_scale(axes: Axes, panel: Panel) -> None:
     axes.yaxis.set_major_locator(FixedLocator(scale.ticks()))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: tick_text(y)))
-    axes.set_ylabel(panel.quantity + note, rotation=0, ha="left", va="bottom")
+    axes.set_ylabel(panel.quantity + scale.note, rotation=0, ha="left", va="bottom")
     axes.yaxis.set_label_coords(0, 1.03)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, product
 from typing import Any, TypeAlias
 
 import pandas as pd
@@ -86,15 +86,14 @@ def regret_plot(
         layouts.append((when, {"xaxis": {"title": {"text": CLOCKS[name].axis + until}}}))
         layouts += scale_layouts("across", log_begin(rows[name], panel.end), panel.end, when)
     several = any(len(drawn.curves) > 1 for panel in panels.values() for drawn in panel.drawn)
-    lines = (("mean", "mean"), ("seed", "each seed")) if several else ()
-    for curve in curves:
+    lines = (("mean", "mean"), *([("seed", "each seed")] if several else []))
+    for curve, (mode, _) in product(curves, lines):
         panel = panels[curve, clock]
         levels = data[(data["curve"] == curve) & data["line"].isin(["default", "reference"])]
-        hows = {"mean": how_drawn(panel), "seed": "a line for each seed"}
-        hows = {mode: f"{how}{in_brackets(panel)}" for mode, how in hows.items()}
-        for mode in [mode for mode, _ in lines] or ["mean"]:
-            chosen: When = {"curve": str(curve), "lines": mode}
-            layouts += _vertical(panel.quantity, hows[mode], levels, scales[curve], chosen)
+        how = how_drawn(panel) if mode == "mean" else "a line for each seed"
+        chosen: When = {"curve": str(curve), "lines": mode}
+        how += in_brackets(panel)
+        layouts += _vertical(panel.quantity, how, levels, scales[curve], chosen)
     log_too = any(scale.kind != "linear" for scale in scales.values())
     return Interactive(
         plot_of(traces, {}),
@@ -261,14 +260,13 @@ def _vertical(
     if scale.kind == "log":
         axis |= {"type": "log", "tickvals": ticks}
         axis |= {"range": [math.log10(scale.low), math.log10(scale.high)]}
-        log = {"title": {"text": f"{quantity} (log scale); {how}"}, "yaxis": axis}
-        log |= _levels(levels, lambda value: value, math.log10)
+        levels_there = _levels(levels, lambda value: value, math.log10)
     else:
         place = partial(_placed, scale)
         axis |= {"type": "linear", "tickvals": [place(tick) for tick in ticks]}
         axis |= {"range": [place(scale.low), place(scale.high)], "fixedrange": True}
-        near = f"{quantity} (log scale; linear within ±{tick_text(scale.linear_below)}); {how}"
-        log = {"title": {"text": near}, "yaxis": axis} | _levels(levels, place)
+        levels_there = _levels(levels, place)
+    log = {"title": {"text": f"{quantity}{scale.note}; {how}"}, "yaxis": axis} | levels_there
     return [({**when, "up": "linear"}, linear), ({**when, "up": "log"}, log)]
 
 

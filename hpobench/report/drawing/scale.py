@@ -23,6 +23,13 @@ class Scale:
     high: float
     linear_below: float = math.nan
 
+    @property
+    def note(self) -> str:
+        """What is said of it behind a quantity; nothing of a linear one."""
+        if self.kind == "symlog":
+            return f" (log scale; linear within ±{tick_text(self.linear_below)})"
+        return " (log scale)" if self.kind == "log" else ""
+
     def placed(self, value: float) -> float:
         """Where a value is on the scale, in its units or, on a log scale, in decades."""
         if self.kind == "linear":

@@ -51,7 +51,7 @@ def text_panel(panel: Panel, clock: Clock) -> Text:
     ticks = {_row(scale, tick): tick_text(tick) for tick in scale.ticks()}
     names = _names(front, scale)
     seeds = "" if all(drawn.one for drawn in front) else "; means over seeds"
-    page = Text(f"{panel.quantity}{_note(scale)}{seeds}\n", style="bold")
+    page = Text(f"{panel.quantity}{scale.note}{seeds}\n", style="bold")
     for row, letters in enumerate(canvas):
         page.append(f"{ticks.get(row, ''):>{LEFT}} ┤" if row in ticks else f"{'':>{LEFT}} │")
         for letter, style in letters:
@@ -68,12 +68,6 @@ def _row(scale: Scale, value: float) -> int:
     low, high = scale.placed(scale.low), scale.placed(scale.high)
     share = (scale.placed(float(value)) - low) / (high - low)
     return int(np.clip(round((1 - share) * (ROWS - 1)), 0, ROWS - 1))
-
-
-def _note(scale: Scale) -> str:
-    if scale.kind == "symlog":
-        return f" (log scale; linear within ±{tick_text(scale.linear_below)})"
-    return " (log scale)" if scale.kind == "log" else ""
 
 
 def _names(front: Sequence[Drawn], scale: Scale) -> dict[int, tuple[str, str]]:

@@ -154,6 +154,10 @@ def test_equal_ends_have_no_lead(tmp_path):
     found = conclusions.answer(results_of(tmp_path, {"a": [0.2, 0.2], "b": [0.2, 0.2]}), "digits")
     assert found.headline.startswith("On digits, a and b ended lowest, with a regret of 0.1 (2")
     assert found.headline.endswith(", and level with each other.")
+    assert found.details == ()
+    three = {"a": [0.2, 0.2], "b": [0.2, 0.2], "c": [0.25, 0.25]}
+    found = conclusions.answer(results_of(tmp_path / "three", three), "digits")
+    assert found.details == ("Next is c, with 0.15 (2 seeds, from 0.15 to 0.15).",)
 
 
 def test_a_regret_within_the_references_error_is_said(tmp_path):

@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from hpobench.cli import app
 from hpobench.report import figures
 from hpobench.report.figures.ledger import LEDGER
+from hpobench.report.figures.regret import REGRET
 from hpobench.report.figures.throughput import THROUGHPUT
-from hpobench.report.page.document import GENERATOR
+from hpobench.report.page.document import GENERATOR, render_report
 from hpobench.report.publishing import publish
 from hpobench.report.verification import differences
 from hpobench.results.run import Results
@@ -205,10 +206,49 @@ def test_a_page_of_another_version_may_use_other_words_but_no_other_numbers(run:
     assert line.endswith("which the records do not give (0.7654)")
 
 
+def test_a_page_of_another_version_may_lack_means_of_few_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier versions drew each seed alone."""
+    monkeypatch.setattr(figures, "FIGURES", (REGRET,))
+    run = write_run(tmp_path / "run")
+    results = Results.load(run)
+    results.write()
+
+    def without(line: str) -> str:
+        def kept(csv: str) -> str:
+            rows = csv.splitlines(keepends=True)
+            return "".join(row for row in rows if not row.startswith(f'"{line}",'))
+
+        return redrawn(render_report(results), kept)
+
+    (run / "report.html").write_text(without("mean"))
+    assert differences(run) == []
+    (run / "report.html").write_text(without("seed"))
+    assert differences(run) == ["report.html: figure regret-digits is not what the records give"]
+
+
 def test_a_digit_of_the_table_for_papers(run: Path) -> None:
     text = (run / "table.tex").read_text()
     (run / "table.tex").write_text(text.replace("3 of 3", "3 of 4", 1))
     [line] = differences(run)
     assert line.startswith("table.tex, line ")
-    (run / "table.tex").unlink()  # earlier versions wrote none
+    (run / "table.tex").unlink()
+    assert [line.partition(";")[0] for line in differences(run)] == ["table.tex is not there"]
+    page = (run / "report.html").read_text()
+    (run / "report.html").write_text(redrawn(page))  # earlier versions wrote no such table
     assert differences(run) == []
+
+
+@pytest.mark.slow
+def test_a_page_of_another_version_lacks_no_row_of_a_figure(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    (run / "report.html").write_text(redrawn(page, lambda csv: csv.rpartition("\n")[0][:-1]))
+    found = differences(run)
+    (run / "report.html").write_text(
+        redrawn(page, lambda csv: "\n".join(csv.splitlines()[:-1]) + "\n")
+    )
+    shorter = differences(run)
+    assert found
+    assert shorter
+    assert all("is not what the records give" in line for line in [*found, *shorter])
