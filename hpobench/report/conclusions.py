@@ -138,7 +138,10 @@ def _ahead(by_seed: Mapping[str, Array], lowest: str, others: list[str]) -> str:
 
 
 def _since(results: Results, task: str, lowest: str, whole: list[str], clock: Clock) -> str:
-    """From when on its mean is below those of all that completed their cells."""
+    """From when on its mean is below those of all that completed their cells.
+
+    Not before it has trained anything in full: what it holds until then is the default.
+    """
     value = "test_loss" if results.references[task] is None else "regret"
 
     def mean(searcher: str) -> StepCurve:
@@ -146,9 +149,11 @@ def _since(results: Results, task: str, lowest: str, whole: list[str], clock: Cl
         return mean_curve([*curves.values()]).mean
 
     rivals = [mean(searcher) for searcher in whole if searcher != lowest]
-    time = lowest_from(mean(lowest), rivals) if rivals else None
+    own = mean(lowest)
+    time = lowest_from(own, rivals) if rivals else None
     if time is None:
         return ""
+    time = max([time, *own.times[1:2].tolist()])
     words = CLOCKS[clock]
     which = "it is" if len(results.study["seeds"]) == 1 else "its mean over seeds is"
     return f"; {which} the lowest from {words.amount(time)} {words.short} on"
@@ -171,7 +176,8 @@ def _held(results: Results, task: str, whole: dict[str, list[float]]) -> tuple[s
 
 def _lead(results: Results, task: str, lowest: str, values: list[float]) -> str:
     """``lowest``: one name, or several that ended level."""
-    if results.references[task] is None:
+    reference = results.references[task]
+    if reference is None:
         metric = results.task(task)["metric"]
         return (
             f"{task} has no reference, so no regret; {lowest} ended with the lowest"
@@ -183,7 +189,7 @@ def _lead(results: Results, task: str, lowest: str, values: list[float]) -> str:
     elif regret >= 0:
         place = ""
     else:
-        place = ", below the reference"
+        place = f", below the {reference['kind']} reference"
     return f"On {task}, {lowest} ended lowest, with a regret of {_spread(values)}{place}"
 
 

@@ -41,7 +41,7 @@ def _table(results: Results, task: str, clock: Clock) -> str:
             label=f"tab:{task}",
         )
     )
-    return text
+    return text.replace("\\centering\n", "\\centering\n\\footnotesize\n", 1)  # fits into a column
 
 
 def _row(row: dict[Any, Any], measured: bool, clock: Clock) -> dict[str, str]:
@@ -68,7 +68,7 @@ def _caption(results: Results, task: str, measured: bool) -> str:
     what = (
         f"Regret in test {metric}, mean ± standard error over the complete seeds, and the time by"
         " which half of the seeds had reached a share of the default's regret to stay (in brackets:"
-        " how many did)"
+        " how many did); zero is the reference's level, to within its standard error"
         if measured
         else f"Test {metric}, mean over the complete seeds"
     )

@@ -125,10 +125,13 @@ def test_only_a_searcher_with_all_of_its_cells_is_called_lowest(tmp_path):
 
 def test_a_beaten_reference_is_said(tmp_path):
     found = answer(results_of(tmp_path, {"a": [0.05], "b": [0.2]}), "digits")
-    assert "a regret of −0.05 (1 seed), below the reference" in found
+    assert "a regret of −0.05 (1 seed), below the searched reference" in found
     five = {"a": [0.05, 0.051, 0.049, 0.05, 0.05], "b": [0.2] * 5}
     found = answer(results_of(tmp_path / "five", five), "digits")
-    assert "below the reference; 0.15 (95 % interval 0.149 to 0.151) below the next, b" in found
+    assert (
+        "below the searched reference; 0.15 (95 % interval 0.149 to 0.151) below the next, b"
+        in found
+    )
     assert "is below the reference, but does not know that it was picked as the lowest." in found
 
 
@@ -150,6 +153,16 @@ def test_since_when_it_is_lowest_and_whether_that_is_sure(tmp_path):
     assert steps.headline.endswith("from 10 slot-s on.")
 
 
+def test_a_lead_does_not_begin_before_something_was_trained(tmp_path):
+    """From 1 s on only the other's first training is worse than the default, which both held."""
+    write_study(tmp_path, searchers=("late", "worse"), seeds=(0,))
+    write_yardsticks(tmp_path, "digits", 0)
+    write_cell(tmp_path, "digits", "late", 0, [Point(5.0, 0.12, 0.12)])
+    write_cell(tmp_path, "digits", "worse", 0, [Point(1.0, 0.4, 0.4)])
+    found = conclusions.answer(Results.load(tmp_path), "digits")
+    assert found.headline.endswith("it is the lowest from 5 s on.")
+
+
 def test_equal_ends_have_no_lead(tmp_path):
     found = conclusions.answer(results_of(tmp_path, {"a": [0.2, 0.2], "b": [0.2, 0.2]}), "digits")
     assert found.headline.startswith("On digits, a and b ended lowest, with a regret of 0.1 (2")
@@ -162,7 +175,7 @@ def test_equal_ends_have_no_lead(tmp_path):
 
 def test_a_regret_within_the_references_error_is_said(tmp_path):
     results_of(tmp_path, {"a": [0.095], "b": [0.2]})
-    assert ", below the reference;" in answer(Results.load(tmp_path), "digits")
+    assert ", below the searched reference;" in answer(Results.load(tmp_path), "digits")
     (tmp_path / "yardsticks.jsonl").unlink()
     write_yardsticks(tmp_path, "digits", 0, (0.09, 0.11))
     found = answer(Results.load(tmp_path), "digits")
