@@ -178,8 +178,8 @@ def _at_work() -> set[object]:
 
 
 def end_with_its_node() -> None:
-    """Have this process end with its node's raylet, its parent."""
-    end_with(os.getppid())
+    """Have this process end with its node's raylet."""
+    end_with(int(os.environ.get("RAY_RAYLET_PID", os.getppid())))  # a forked one's is no parent
 
 
 def _fault(error: BaseException) -> Fault:

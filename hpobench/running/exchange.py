@@ -8,10 +8,7 @@ result that there is before it proposes again.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +20,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from hpobench.running.cell_loop import CellLoop
 from hpobench.running.faults import Fault
+from hpobench.running.unix_sockets import short_address
 from trainables.trainable import Work
 
 T = TypeVar("T")
@@ -35,9 +33,6 @@ END_SECONDS = 0.05
 
 TURN = 0.0003
 """Seconds of a thread's turn while slots are answered; Python's usual 0.005 are an evaluation's."""
-
-LONGEST_ADDRESS = 100
-"""Of a Unix socket, in bytes: systems allow 104 or 108."""
 
 
 class Exchange:
@@ -105,7 +100,7 @@ class Exchange:
         """Answer whoever calls meanwhile; a Unix socket's address, in this folder if it fits."""
         with (
             _short_turns(),
-            _short(folder / "slots") as address,
+            short_address(folder / "slots") as address,
             _Server(address, _Call) as server,
         ):
             server.exchange = self
@@ -188,16 +183,3 @@ def _short_turns() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(usual)
-
-
-@contextmanager
-def _short(address: Path) -> Iterator[str]:
-    """An address for a Unix socket: this one, unless it is too long for one."""
-    if len(os.fsencode(address)) <= LONGEST_ADDRESS:
-        yield str(address)
-        return
-    folder = tempfile.mkdtemp(prefix="hpobench-", dir="/tmp")
-    try:
-        yield str(Path(folder) / "slots")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -29,6 +29,7 @@ from hpobench import garbage
 from hpobench.errors import RunError, StudyError
 from hpobench.running import remote
 from hpobench.running.cores import available_cores
+from hpobench.running.forked_workers import forked_workers
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate
 from hpobench.running.ray_errors import fault_of
 from hpobench.running.ray_internals import LISTENER, check_ray
@@ -266,12 +267,13 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
     at_once = False
     try:
         silenced.start()
-        if address is None:
-            _start(study)
-        else:
-            _connect(study, address, source, environment)
-        _restore(signals)
-        yield RayCluster(study)
+        with forked_workers() if _may_fork(study, address) else nullcontext():
+            if address is None:
+                _start(study)
+            else:
+                _connect(study, address, source, environment)
+            _restore(signals)
+            yield RayCluster(study)
     except KeyboardInterrupt as interrupt:
         if not isinstance(interrupt, Interrupted):  # at once: what Ray started ends without us
             at_once = True
@@ -283,6 +285,11 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
         settled = {name: os.environ[name] for name in ("RAY_AUTH_MODE",) if name in os.environ}
         os.environ.clear()
         os.environ.update(before | settled)  # Ray settles that once, for the process's whole life
+
+
+def _may_fork(study: Study, address: str | None) -> bool:
+    """Whether the study's own processes start Ray's workers, and no GPU has to survive a fork."""
+    return address is None and not study.gpus
 
 
 def _start(study: Study) -> None:

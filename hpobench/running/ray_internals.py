@@ -27,9 +27,13 @@ FIXED = "ray.air.execution.resources.FixedResourceManager"
 """What takes the place of `RESOURCES`: hands out resources that are there already."""
 
 
+PARAMETERS = "ray._private.parameter.RayParams"
+"""What a Ray is started with: the file that a worker runs has no other way in."""
+
+
 def check_ray() -> None:
     """Raises StudyError, in one line, if this Ray lacks a name that is replaced or used."""
-    for place in (LISTENER, RESOURCES, USAGE, FIXED):
+    for place in (LISTENER, RESOURCES, USAGE, FIXED, PARAMETERS):
         module, _, name = place.rpartition(".")
         try:
             getattr(importlib.import_module(module), name)

@@ -1,0 +1,57 @@
+"""A Ray whose workers are forked: see `hpobench.running.fork_server`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from unittest.mock import patch
+
+from ray._private.parameter import RayParams
+
+from hpobench.running import ray_worker
+from hpobench.running.ray_internals import PARAMETERS
+from hpobench.running.unix_sockets import short_address
+
+
+@contextmanager
+def forked_workers() -> Iterator[None]:
+    """Have the workers of the Ray that is started meanwhile forked, for as long as this lasts.
+
+    They and the fork server find each other by way of the environment, in which this process has to
+    have all that libraries read while they are loaded (numbers of threads).
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="hpobench-") as folder,
+        short_address(Path(folder) / "fork-server") as address,
+        _server(address),
+        patch.dict(os.environ, {ray_worker.SERVER: address}),
+        patch(PARAMETERS, partial(RayParams, worker_path=ray_worker.__file__)),
+    ):
+        yield
+
+
+@contextmanager
+def _server(address: str) -> Iterator[None]:
+    """A fork server, which imports from where this process does."""
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r};"
+        " from hpobench.running.fork_server import main; main()"
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-c", code, address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C is not for it
+    )
+    try:
+        yield
+    finally:
+        server.kill()
+        server.communicate()
