@@ -102,5 +102,6 @@ def _become(call: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.path[:], sys.argv[:] = asked["path"], [asked["program"], *asked["arguments"]]
-    np.random.seed()  # noqa: NPY002: else all would draw the same; Python's own sees to itself
+    # Else all would draw the same numbers; Python's own generator sees to it itself:
+    np.random.seed()  # noqa: NPY002
     runpy.run_path(asked["program"], run_name="__main__")

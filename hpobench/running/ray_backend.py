@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -288,8 +289,8 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
 
 
 def _may_fork(study: Study, address: str | None) -> bool:
-    """Whether the study's own processes start Ray's workers, and no GPU has to survive a fork."""
-    return address is None and not study.gpus
+    """Whether Ray's workers can be forked: on this machine, without GPUs, which do not survive it."""
+    return address is None and not study.gpus and sys.platform == "linux"
 
 
 def _start(study: Study) -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from hpobench.errors import StudyError
 from hpobench.running.ray_backend import cluster
-from hpobench.running.ray_internals import FIXED, LISTENER, RESOURCES, USAGE
+from hpobench.running.ray_internals import FIXED, LISTENER, PARAMETERS, RESOURCES, USAGE
 from tests.hpobench.running.fake_slices import small_study
 
 
-@pytest.mark.parametrize("place", [LISTENER, RESOURCES, USAGE, FIXED])
+@pytest.mark.parametrize("place", [LISTENER, RESOURCES, USAGE, FIXED, PARAMETERS])
 def test_a_ray_that_lacks_what_is_replaced_is_one_line(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
