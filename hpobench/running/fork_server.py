@@ -72,8 +72,9 @@ def _serve(address: str) -> socket.socket | None:
         listener.listen(128)  # who calls before the libraries are loaded waits for them
         load()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks what became of a forked process
+        watched: list[socket.socket | int] = [listener, STDIN]
         while True:
-            ready, _, _ = select.select([listener, STDIN], [], [])
+            ready, _, _ = select.select(watched, [], [])
             if STDIN in ready:
                 return None
             call, _ = listener.accept()

@@ -289,7 +289,7 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
 
 
 def _may_fork(study: Study, address: str | None) -> bool:
-    """Whether Ray's workers can be forked: on this machine, without GPUs, which do not survive it."""
+    """Whether Ray's workers can be forked: of a Ray on this machine, and GPUs do not survive it."""
     return address is None and not study.gpus and sys.platform == "linux"
 
 

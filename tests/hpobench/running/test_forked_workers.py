@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 
 from hpobench.running import fork_server, ray_worker
 from hpobench.running.forked_workers import forked_workers
+from hpobench.running.ray_backend import cluster
+from tests.hpobench.running.fake_slices import small_study
 
 WORKER = """
 import json, os, resource, signal, sys
@@ -185,3 +188,17 @@ def test_it_loads_what_there_is_but_neither_ray_nor_threads() -> None:
         "assert threading.active_count() == 1"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.ray
+def test_rays_workers_are_forked_and_need_no_server_to_go_on() -> None:
+    with cluster(small_study(), None, None) as slices:
+        slice_ = None
+        while slice_ is None:
+            slice_ = slices.take()
+        server = slice_.call(os.getppid)
+        assert b"fork_server" in Path(f"/proc/{server}/cmdline").read_bytes()
+        os.kill(server, signal.SIGKILL)
+        slice_._worker = None
+        assert slice_.call(os.getppid) != server
+        slice_.give_back()
