@@ -12,11 +12,6 @@ from hpobench.report.figures import FIGURES, FiguresByKind
 from hpobench.results.json_files import make_folder, write_whole
 
 
-def write_figures(source: FigureSource, figures: FiguresByKind) -> tuple[Path, ...]:
-    """Write every file of a run's figures into its folder; ``figures``: of `figures_of`."""
-    return write_drawn(source.results.path, files_of(source, figures))
-
-
 def files_of(source: FigureSource, figures: FiguresByKind) -> dict[str, Draw]:
     """What draws each of a run's files, by name; ``figures``: those of the page."""
     return {

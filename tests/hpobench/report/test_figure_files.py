@@ -13,7 +13,7 @@ import pytest
 from hpobench.report import figures as registry
 from hpobench.report.drawing.render import FORMS, render
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.figure_files import files_of_large_run, write_figures
+from hpobench.report.figure_files import files_of, files_of_large_run, write_drawn
 from hpobench.report.figures import FIGURES, figures_of, regret_figure
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import write_run
@@ -21,7 +21,8 @@ from tests.hpobench.fake_run import write_run
 
 def written(source: FigureSource) -> list[str]:
     """The names of its files."""
-    return [path.name for path in write_figures(source, figures_of(source))]
+    drawn = files_of(source, figures_of(source))
+    return [path.name for path in write_drawn(source.results.path, drawn)]
 
 
 @pytest.mark.slow
@@ -59,11 +60,12 @@ from matplotlib._pylab_helpers import Gcf
 before = dict(matplotlib.rcParams)
 from hpobench.report import figures
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.figure_files import write_figures
+from hpobench.report.figure_files import files_of, write_drawn
 from hpobench.report.page.document import write_report
 from hpobench.results.run import Results
 source = FigureSource(Results.load(sys.argv[1]))
-names = [path.name for path in write_figures(source, figures.figures_of(source))]
+drawn = files_of(source, figures.figures_of(source))
+names = [path.name for path in write_drawn(source.results.path, drawn)]
 figures.FIGURES = figures.FIGURES[:1]  # a page draws them all in the same way
 write_report(source.results)
 changed = [name for name, value in matplotlib.rcParams.items() if before.get(name) != value]

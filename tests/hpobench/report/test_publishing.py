@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from hpobench.report import publishing
+from hpobench.report.drawing.figure import Draw
 from hpobench.report.drawing.regret_panels import NOTHING
 from hpobench.report.drawing.source import FigureSource
-from hpobench.report.figure_files import write_figures
+from hpobench.report.figure_files import files_of
 from hpobench.report.figures import FiguresByKind
 from hpobench.report.figures.regret import REGRET
 from hpobench.report.page import document
@@ -70,11 +71,11 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
         publishing.publish(Results.load(run), "steps")
         return {name: (run / name).read_bytes() for name in NAMES}
 
-    def of_regret(source: FigureSource, figures: FiguresByKind) -> None:
-        write_figures(source, {REGRET: figures[REGRET]})
+    def of_regret(source: FigureSource, figures: FiguresByKind) -> dict[str, Draw]:
+        return files_of(source, {REGRET: figures[REGRET]})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publishing, "write_figures", of_regret)  # to write those of all takes long
+        patch.setattr(publishing, "files_of", of_regret)  # to write those of all takes long
         small = files()
         for name in NAMES:
             (run / name).unlink()
