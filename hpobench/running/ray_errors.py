@@ -7,6 +7,7 @@ from ray.exceptions import (
     OutOfDiskError,
     OutOfMemoryError,
     RayActorError,
+    RayTaskError,
     RuntimeEnvSetupError,
 )
 
@@ -46,7 +47,8 @@ def _reason(error: BaseException) -> str:
     """The line of Ray's message that says something, without its identifiers."""
     dull = ("class_name:", "actor_id:", "pid:", "name:", "namespace:", "ip:", "the actor died")
     lines = [line.strip() for line in str(error).splitlines()]
-    if RAISED in str(error):  # a task that cannot be built there: a traceback, and what was raised
+    # What cannot be built, or even unpacked, there: a traceback, and then what was raised.
+    if RAISED in str(error) or isinstance(error, RayTaskError):
         return next(line for line in reversed(lines) if line)[:160]
     telling = [line for line in lines if line and not line.lower().startswith(dull)]
     if isinstance(error, RuntimeEnvSetupError):  # why is in the lines after the first

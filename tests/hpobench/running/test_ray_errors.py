@@ -11,6 +11,7 @@ from ray.exceptions import (
     OutOfDiskError,
     OutOfMemoryError,
     RayActorError,
+    RayTaskError,
     RuntimeEnvSetupError,
     WorkerCrashedError,
 )
@@ -56,6 +57,13 @@ UNBUILT = died(
     "\nFileNotFoundError: no data on this node: digits.npz"
 )
 
+UNKNOWN = RayTaskError(
+    function_name="RemoteWorker.call",
+    traceback_str='\x1b[36mray::RemoteWorker.call()\x1b[39m (pid=4711, ip=10.0.0.7)\n  File "remote.py"'
+    "\nModuleNotFoundError: No module named 'mine'",
+    cause=ModuleNotFoundError("No module named 'mine'"),
+)
+
 
 @pytest.mark.parametrize(
     ("error", "cause"),
@@ -89,6 +97,7 @@ def test_causes(error: BaseException, cause: str) -> None:
             UNBUILT,
             "its controller was lost: FileNotFoundError: no data on this node: digits.npz",
         ),
+        (UNKNOWN, "its controller was lost: ModuleNotFoundError: No module named 'mine'"),
         (OutOfMemoryError("\n\nkilled: low on memory\n"), "its controller was lost: killed"),
         (RayActorError(error_msg=""), "its controller was lost: RayActorError"),
     ],
