@@ -59,7 +59,7 @@ UNBUILT = died(
 
 UNKNOWN = RayTaskError(
     function_name="RemoteWorker.call",
-    traceback_str='\x1b[36mray::RemoteWorker.call()\x1b[39m (pid=4711, ip=10.0.0.7)\n  File "remote.py"'
+    traceback_str='\x1b[36mray::RemoteWorker.call()\x1b[39m (pid=4711)\n  File "remote.py"'
     "\nModuleNotFoundError: No module named 'mine'",
     cause=ModuleNotFoundError("No module named 'mine'"),
 )
