@@ -163,8 +163,17 @@ class NetworkProblem:
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not parameters:
             raise TaskError("the model has no weights that need a gradient: nothing to train")
+        unreal = [name for name, p in parameters.items() if not p.is_floating_point()]
+        if unreal:
+            raise TaskError(
+                f"{unreal[0]} of the model is {parameters[unreal[0]].dtype}: what is trained has to"
+                " be real; keep its real and imaginary parts (torch.view_as_real), and put them"
+                " together in forward()"
+            )
         self._names = list(parameters)
         self._shapes = [p.shape for p in parameters.values()]
+        types = [p.dtype for p in parameters.values()]
+        self._types = dict(zip(parameters, types, strict=True)) if len(set(types)) > 1 else {}
         self._sizes = [p.numel() for p in parameters.values()]
         self._tied = _tied(model)
         self._model = patch_batch_norm(model.to("meta"))
@@ -277,6 +286,8 @@ class NetworkProblem:
         parts = vector.split(self._sizes)
         for name, part, shape in zip(self._names, parts, self._shapes, strict=True):
             state[name] = part if len(shape) == 1 else part.view(shape)
+        for name, kind in self._types.items():  # of mixed types, the vector has the widest
+            state[name] = state[name].to(kind)
         for name, other in self._tied.items():
             state[name] = state[other]
         with ExitStack() as twice_differentiable:  # torch's fused kernels of these two are not

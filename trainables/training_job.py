@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from searchers.hypergradients.schedules import schedule
 from searchers.hypergradients.training import Trained, start, train
@@ -14,6 +15,16 @@ from searchers.inner_problem import InnerProblem, Weights
 from searchers.protocols import Brief, Evaluation, Job
 from searchers.stopwatch import Stopwatch
 from searchers.update_rules import State
+
+BUFFER, MEMORY = "buffer ", "memory "
+"""What a name begins with in a file, of a model's buffers and of an update rule's memory."""
+
+UNKNOWN_TO_NUMPY = {
+    torch.bfloat16: torch.int16,
+    torch.float8_e4m3fn: torch.uint8,
+    torch.float8_e5m2: torch.uint8,
+}
+"""Types, and the integers of as many bytes that stand for them in a file."""
 
 
 def evaluate_job(problem: InnerProblem, brief: Brief, job: Job, trainings: Path) -> Evaluation:
@@ -57,18 +68,17 @@ def evaluate_job(problem: InnerProblem, brief: Brief, job: Job, trainings: Path)
 
 def save_training(path: Path, steps: int, trained: Trained) -> None:
     """Keep an unfinished training: how far it came, weights, the update rule's memory, buffers."""
-    memory = {f"memory {i}": _array(part) for i, part in enumerate(trained.state.memory)}
-    _save(path, trained.weights, steps=np.array(steps), **memory)
+    memory = {f"{MEMORY}{i}": part for i, part in enumerate(trained.state.memory)}
+    _save(path, _named(trained.weights) | memory | {"steps": torch.tensor(steps)})
 
 
 def load_training(path: Path, device: torch.device) -> tuple[int, Trained]:
     """The steps done, and the state after them."""
-    with np.load(path, allow_pickle=False) as file:
-        weights = _weights(file, device)
-        count = sum(key.startswith("memory ") for key in file.files)
-        memory = (torch.from_numpy(file[f"memory {i}"]).to(device) for i in range(count))
-        state = State(weights.vector, tuple(memory))
-        return int(file["steps"]), Trained(state, weights.buffers)
+    kept = _load(path, device)
+    weights = _weights(kept)
+    count = sum(name.startswith(MEMORY) for name in kept)
+    state = State(weights.vector, tuple(kept[f"{MEMORY}{i}"] for i in range(count)))
+    return int(kept["steps"]), Trained(state, weights.buffers)
 
 
 def kept_weights(scratch: Path, training: int, epochs: int) -> Path:
@@ -84,31 +94,49 @@ def kept_weights(scratch: Path, training: int, epochs: int) -> Path:
 
 def save_weights(path: Path, weights: Weights) -> None:
     """Keep finished weights, to be measured on the test set after the cell."""
-    _save(path, weights)
+    _save(path, _named(weights))
 
 
 def load_weights(file: Path | BinaryIO, device: torch.device) -> Weights:
     """What `save_weights` kept."""
-    with np.load(file, allow_pickle=False) as kept:
-        return _weights(kept, device)
+    return _weights(_load(file, device))
 
 
-def _save(path: Path, weights: Weights, **more: np.ndarray) -> None:
+def _named(weights: Weights) -> dict[str, Tensor]:
+    buffers = {f"{BUFFER}{name}": tensor for name, tensor in weights.buffers.items()}
+    return {"vector": weights.vector, **buffers}
+
+
+def _weights(named: dict[str, Tensor]) -> Weights:
+    buffers = {n.removeprefix(BUFFER): t for n, t in named.items() if n.startswith(BUFFER)}
+    return Weights(named["vector"], buffers)
+
+
+def _save(path: Path, tensors: dict[str, Tensor]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    buffers = {f"buffer {name}": _array(b) for name, b in weights.buffers.items()}
     partial = path.with_suffix(".part.npz")
-    np.savez(partial, vector=_array(weights.vector), **buffers, **more)  # type: ignore[arg-type]
+    np.savez(partial, **dict(map(_array, tensors, tensors.values())))  # type: ignore[arg-type]
     partial.replace(path)
 
 
-def _weights(file: np.lib.npyio.NpzFile, device: torch.device) -> Weights:
-    buffers = {
-        key.removeprefix("buffer "): torch.from_numpy(file[key]).to(device)
-        for key in file.files
-        if key.startswith("buffer ")
-    }
-    return Weights(torch.from_numpy(file["vector"]).to(device), buffers)
+def _load(file: Path | BinaryIO, device: torch.device) -> dict[str, Tensor]:
+    with np.load(file, allow_pickle=False) as kept:
+        return dict(_tensor(name, kept[name], device) for name in kept.files)
 
 
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
+def _array(name: str, tensor: Tensor) -> tuple[str, np.ndarray]:
+    """A tensor as NumPy keeps it; the name says what it was, if NumPy has no such numbers."""
+    tensor = tensor.detach().cpu()
+    for kind, alike in UNKNOWN_TO_NUMPY.items():
+        if tensor.dtype == kind:
+            return f"{name} {kind}", tensor.view(alike).numpy()
+    return name, tensor.numpy()
+
+
+def _tensor(name: str, array: np.ndarray, device: torch.device) -> tuple[str, Tensor]:
+    """The name and the tensor of `_array`."""
+    tensor = torch.from_numpy(array)
+    for kind in UNKNOWN_TO_NUMPY:
+        if name.endswith(f" {kind}"):
+            name, tensor = name.removesuffix(f" {kind}"), tensor.view(kind)
+    return name, tensor.to(device)

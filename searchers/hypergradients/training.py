@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from searchers.errors import SearcherError
 from searchers.hypergradients.schedules import Schedule, check_schedule
 from searchers.inner_problem import NO_THETA, Batch, Buffers, Draw, InnerProblem, Theta, Weights
 from searchers.update_rules import State, UpdateRule, Value, check_rule
@@ -43,8 +44,17 @@ class Row(NamedTuple):
 
 
 def start(draw: Draw, rule: UpdateRule) -> Trained:
-    """Where a training of a ``draw`` with a ``rule`` stands before the first step."""
+    """Where a training of a ``draw`` with a ``rule`` stands before the first step.
+
+    Raises:
+        SearcherError: The weights are no real numbers.
+    """
     weights = draw.initial()
+    if not weights.vector.is_floating_point():
+        raise SearcherError(
+            f"the weights are {weights.vector.dtype}; they have to be real floating-point numbers"
+            " (of complex ones, torch.view_as_real of their parts)"
+        )
     return Trained(rule.init(weights.vector), weights.buffers)
 
 

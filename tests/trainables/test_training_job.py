@@ -8,13 +8,21 @@ from pathlib import Path
 import pytest
 import torch
 
+from searchers.hypergradients.training import Trained
+from searchers.inner_problem import Weights
 from searchers.protocols import Job
 from searchers.space import Float, Space, Vector
-from searchers.update_rules import AdaGrad, Adam, UpdateRule
+from searchers.update_rules import AdaGrad, Adam, State, UpdateRule
 from trainables.task import Instance, Task
 from trainables.tasks import find_task
 from trainables.tasks.digits import DIGITS
-from trainables.training_job import evaluate_job, load_weights, save_weights
+from trainables.training_job import (
+    evaluate_job,
+    load_training,
+    load_weights,
+    save_training,
+    save_weights,
+)
 
 CPU = torch.device("cpu")
 
@@ -77,6 +85,31 @@ def test_weights_are_kept_and_loaded(tmp_path: Path) -> None:
     assert torch.equal(loaded.vector, weights.vector)
     assert torch.equal(loaded.buffers["running_mean"], torch.arange(3.0))
     assert [f.name for f in tmp_path.iterdir()] == ["w.npz"]
+
+
+@pytest.mark.parametrize(
+    "kind", [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e5m2]
+)
+def test_weights_of_any_floating_type_are_kept_as_they_are(
+    kind: torch.dtype, tmp_path: Path
+) -> None:
+    vector = torch.randn(9, generator=torch.Generator().manual_seed(0)).to(kind)
+    buffers = {"scale": torch.tensor(0.3).to(kind), "count": torch.tensor(7), "z": torch.tensor(2j)}
+    save_weights(tmp_path / "w.npz", Weights(vector, buffers))
+    loaded = load_weights(tmp_path / "w.npz", CPU)
+    assert loaded.vector.dtype == kind
+    for name, tensor in {"vector": vector, **buffers}.items():
+        again = loaded.vector if name == "vector" else loaded.buffers[name]
+        assert again.dtype == tensor.dtype
+        assert again.shape == tensor.shape
+        assert torch.equal(again.to(torch.complex128), tensor.to(torch.complex128))
+    state = State(vector, (vector * 2 if kind.itemsize > 1 else vector, vector))
+    save_training(tmp_path / "t.npz", 12, Trained(state, buffers))
+    steps, trained = load_training(tmp_path / "t.npz", CPU)
+    assert steps == 12
+    for part, again in zip(state.memory, trained.state.memory, strict=True):
+        assert again.dtype == kind
+        assert torch.equal(again.double(), part.double())
 
 
 def test_an_instance_gives_its_searcher_no_way_to_the_test_set() -> None:

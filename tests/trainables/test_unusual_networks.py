@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from searchers.errors import SearcherError
 from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Binomial, Graphs, Stored
@@ -70,6 +71,52 @@ def test_a_frozen_layer_is_held() -> None:
     assert torch.equal(trained.buffers["first.weight"], weights.buffers["first.weight"])
     other = problem(Half).draw(1).initial().buffers["first.weight"]
     assert not torch.equal(other, weights.buffers["first.weight"])
+    agree(inner)
+
+
+class Rotated(nn.Module):
+    """Turns its features by complex factors, which it trains or not."""
+
+    def __init__(self, *, trained: bool) -> None:
+        super().__init__()
+        self.last = nn.Linear(4, 4)
+        turn = torch.polar(torch.ones(2), torch.tensor([0.3, 1.1]))
+        self.turn = nn.Parameter(turn) if trained else nn.Buffer(turn)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        pairs = torch.view_as_complex(self.last(inputs).unflatten(-1, (2, 2)))
+        return torch.view_as_real(pairs * self.turn).flatten(-2)
+
+
+def test_complex_weights_are_refused_when_a_task_is_built() -> None:
+    with pytest.raises(TaskError, match=r"^turn of the model is torch.complex64: .*view_as_real"):
+        problem(lambda: Rotated(trained=True))
+
+
+def test_complex_buffers_are_followed_in_reverse_mode_and_refused_forward() -> None:
+    inner = problem(lambda: Rotated(trained=False))
+    right = differentiated(inner, Stored())
+    np.testing.assert_allclose(differentiated(inner, Graphs()), right, rtol=1e-4, atol=1e-7)
+    with pytest.raises(SearcherError, match="no tangents of complex numbers"):
+        differentiated(inner, Forward())
+
+
+class Mixed(nn.Module):
+    """Two types of weights, as where a part of a model was loaded in less precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5, dtype=torch.float64), nn.Linear(5, 4)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        assert self.first.weight.dtype == torch.float64
+        assert self.last.weight.dtype == torch.float32
+        return self.last(self.first(inputs.double()).tanh().float())
+
+
+def test_weights_of_mixed_types_keep_theirs() -> None:
+    inner = problem(Mixed)
+    assert inner.draw(0).initial().vector.dtype == torch.float64
     agree(inner)
 
 

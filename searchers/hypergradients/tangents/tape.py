@@ -133,11 +133,15 @@ class Tape(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func.is_view or (torch.Tag.inplace_view in func.tags and func not in RESIZING):
-            return func(*args, **kwargs)
+            return self._view(func, args, kwargs)
         if kwargs and any(map(self._moves, kwargs.values())):
             raise SearcherError(f"no tangents through keyword arguments of {func}")
         mutable = func._schema.is_mutable
         moving = tuple(map(self._moves, args))
+        if True in moving:
+            for tensor in _tensors(args):
+                if not _in_one_storage(tensor) or (not _plain(tensor) and self._moves(tensor)):
+                    raise _refusal(func, tensor)
         if True in moving and refused(func, args):
             raise SearcherError(f"no tangents through {func}: use an engine of reverse mode")
         if mutable and True in moving and not has_rule(func):
@@ -150,6 +154,14 @@ class Tape(TorchDispatchMode):
             self._record(func, args, kwargs, moving, outs)
         return result
 
+    def _view(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Needs no rule, unless it reads what moves as numbers of another kind."""
+        result = func(*args, **kwargs)
+        for seen in _tensors((result,)):
+            if isinstance(args[0], Tensor) and seen.dtype != args[0].dtype and self._moves(args[0]):
+                raise _refusal(func, args[0], seen)
+        return result
+
     def _record(
         self,
         func: Any,
@@ -158,8 +170,9 @@ class Tape(TorchDispatchMode):
         moving: tuple[bool, ...],
         outs: Sequence[Any],
     ) -> None:
-        if any(isinstance(out, Tensor) and out.is_complex() for out in outs):
-            raise SearcherError(f"no tangents of complex numbers ({func}): use reverse mode")
+        for out in _tensors(outs):
+            if not _plain(out):
+                raise _refusal(func, out)
         given = {id(tensor.untyped_storage()) for tensor in _tensors(args)}
         fresh = [
             isinstance(out, Tensor)
@@ -225,13 +238,15 @@ class Tape(TorchDispatchMode):
 
     def _moves(self, value: Any) -> bool:
         if isinstance(value, Tensor):
+            if not _in_one_storage(value):
+                return False
             storage = value.untyped_storage()
             known = self._storages.get(id(storage))
             return (
                 known is not None
                 and known[1] in self._moving
                 and known[0]() is storage
-                and value.is_floating_point()
+                and (value.is_floating_point() or value.is_complex())
             )
         return isinstance(value, (list, tuple)) and any(map(self._moves, value))
 
@@ -257,7 +272,7 @@ class Tape(TorchDispatchMode):
         for i, argument in enumerate(func._schema.arguments):
             arg = args[i] if i < len(args) else kwargs.get(argument.name)
             if argument.alias_info is not None and argument.alias_info.is_write:
-                for tensor in _tensors((arg,)):
+                for tensor in filter(_in_one_storage, _tensors((arg,))):
                     for reference in self._captured.pop(self._number(tensor), ()):
                         alias = reference()
                         if alias is not None:
@@ -279,6 +294,25 @@ def _twin(func: Any) -> Callable[..., Tensor]:
             "without it, or use an engine of reverse mode"
         )
     return twin
+
+
+def _in_one_storage(tensor: Tensor) -> bool:
+    """Unlike a sparse or a nested tensor's, which is several tensors'."""
+    return tensor.layout == torch.strided and not tensor.is_nested
+
+
+def _plain(tensor: Tensor) -> bool:
+    """Whether a tensor's values are its storage's, real numbers as they lie there."""
+    return _in_one_storage(tensor) and not tensor.is_complex() and not tensor.is_neg()
+
+
+def _refusal(func: Any, *tensors: Tensor) -> SearcherError:
+    what = "numbers that are read as others"
+    if any(tensor.is_complex() for tensor in tensors):
+        what = "complex numbers"
+    elif not all(map(_in_one_storage, tensors)):
+        what = "sparse or nested tensors"
+    return SearcherError(f"no tangents of {what} ({func}): use reverse mode")
 
 
 def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:

@@ -116,7 +116,6 @@ def test_memory_that_is_written_by_name_after_it_was_read() -> None:
 
 
 REFUSED: dict[str, Loss] = {
-    "complex numbers": lambda w: torch.fft.rfft(w.tanh()).abs().pow(2).sum(),
     "aten._linalg_det": lambda w: torch.linalg.det(w[:4].view(2, 2)) ** 2,
     "aten._linalg_solve_ex": lambda w: torch.linalg.solve(w[:4].view(2, 2), w[4:]).sum(),
     "aten.scatter_reduce": lambda w: w.scatter_reduce(
@@ -129,6 +128,100 @@ REFUSED: dict[str, Loss] = {
 def test_what_torch_differentiates_wrongly_is_refused(what: str) -> None:
     with pytest.raises(SearcherError, match=f"no tangents .*{what}"):
         Folded()(REFUSED[what], (normal(6),), (normal(2, 6),))
+
+
+TURN = torch.polar(torch.ones(3, dtype=DOUBLE), normal(3, seed=2))
+
+
+def rotary_positions(w: Tensor) -> Tensor:
+    turned = torch.view_as_complex((w * A).unflatten(-1, (3, 2))) * TURN
+    return (torch.view_as_real(turned) ** 3).sum()
+
+
+def complex_only_in_a_view(w: Tensor) -> Tensor:
+    return (torch.view_as_complex(w.view(3, 2)) * TURN).real.pow(3).sum()
+
+
+def written_as_reals_and_read_as_complex(w: Tensor) -> Tensor:
+    z = torch.zeros(3, dtype=TURN.dtype)
+    torch.view_as_real(z).copy_((w**2).view(3, 2))
+    return (z * TURN).abs().pow(3).sum()
+
+
+def written_into_the_parts_of_complex_numbers(w: Tensor) -> Tensor:
+    z = torch.zeros(3, dtype=TURN.dtype)
+    z.real.copy_(w[:3] ** 2)
+    z.imag.copy_(w[3:] ** 3)
+    return torch.view_as_real(z).pow(3).sum()
+
+
+def an_imaginary_part_of_a_conjugate(w: Tensor) -> Tensor:
+    return torch.view_as_complex((w**2).view(3, 2)).conj().imag.pow(3).sum()
+
+
+COMPLEX: list[Loss] = [
+    rotary_positions,
+    complex_only_in_a_view,
+    written_as_reals_and_read_as_complex,
+    written_into_the_parts_of_complex_numbers,
+    an_imaginary_part_of_a_conjugate,
+    lambda w: torch.fft.rfft(w.tanh()).abs().pow(2).sum(),
+    lambda w: torch.fft.fft(w).real.pow(3).sum(),
+    lambda w: torch.complex(w[:3], w[3:]).abs().pow(3).sum(),
+    lambda w: torch.polar(w[:3] ** 2, w[3:]).real.pow(3).sum(),
+    lambda w: (w[:3] * TURN).abs().pow(3).sum(),
+    lambda w: torch.linalg.eigvals(torch.outer(w, w) + torch.diag(A)).abs().sum(),
+]
+
+
+@pytest.mark.parametrize("loss", COMPLEX)
+def test_complex_numbers_are_refused_by_themselves_and_in_views(loss: Loss) -> None:
+    with pytest.raises(SearcherError, match=r"no tangents of complex numbers .*: use reverse mode"):
+        Folded()(loss, (normal(6),), (normal(2, 6),))
+
+
+def test_complex_numbers_that_stay_may_be_read() -> None:
+    agrees(
+        lambda w: ((w[:3] ** 3) * (TURN * TURN).real).pow(3).sum(), (normal(6),), (normal(2, 6),)
+    )
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda w: torch._neg_view(w**2).pow(3).sum(),
+        lambda w: ((w**2).view(torch.int64).view(DOUBLE) * w).sum(),
+        lambda w: ((w**2).view(torch.float32).double().sum() * w).sum(),
+    ],
+)
+def test_memory_that_is_read_as_other_numbers_is_refused(loss: Loss) -> None:
+    with pytest.raises(SearcherError, match="no tangents of numbers that are read as others"):
+        Folded()(loss, (normal(6),), (normal(2, 6),))
+
+
+def nested(w: Tensor) -> Tensor:
+    parts = torch.nested.as_nested_tensor([(w**2)[:2], (w**2)[2:]])
+    return torch.nested.to_padded_tensor(parts, 0.0).pow(3).sum()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda w: torch.sparse.mm(torch.diag(w**2).to_sparse(), w[:, None]).sum(),
+        lambda w: (torch.eye(6, dtype=DOUBLE).to_sparse_csr() @ (w**2)[:, None]).pow(2).sum(),
+        lambda w: torch.sparse.mm(torch.eye(6, dtype=DOUBLE).to_sparse(), w[:, None]).pow(3).sum(),
+        nested,
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Sparse CSR", "ignore:The PyTorch API of nested tensors")
+def test_tensors_of_several_storages_are_refused(loss: Loss) -> None:
+    with pytest.raises(SearcherError, match="no tangents of sparse or nested tensors"):
+        Folded()(loss, (normal(6),), (normal(2, 6),))
+
+
+def test_a_sparse_constant_may_become_a_dense_one() -> None:
+    matrix = torch.diag(A).to_sparse()
+    agrees(lambda w: (matrix.to_dense() @ w**2).pow(2).sum(), (normal(6),), (normal(2, 6),))
 
 
 def test_class_weights_that_move_are_refused() -> None:
