@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MOST_NAMED = 3
 """From whom it is not separated is said at once of so few."""
 
+LEVEL = " (p < 0.05)"
+
 SMALLEST_P = 0.001
 """Below it, no more is said."""
 
@@ -189,8 +191,19 @@ def _lead(results: Results, task: str, lowest: str, values: list[float]) -> str:
     elif regret >= 0:
         place = ""
     else:
-        place = f", below the {reference['kind']} reference"
+        place = f", {_how_below(values)} the {reference['kind']} reference"
     return f"On {task}, {lowest} ended lowest, with a regret of {_spread(values)}{place}"
+
+
+def _how_below(values: list[float]) -> str:
+    """What regrets of a mean below zero are to the reference, in words."""
+    interval = estimate(values).interval()
+    if interval is not None:
+        return "below" if interval[1] < 0 else "in the mean, not for certain, below"
+    if len(values) == 1:
+        return "on the one seed below"
+    below = sum(value < 0 for value in values)
+    return "on each of them below" if below == len(values) else "in the mean, not on each, below"
 
 
 def _surely_below(results: Results, task: str, values: list[float]) -> str:
@@ -272,12 +285,13 @@ class _Compared:
             return f"{few} too few to separate searchers; it takes at least {least}."
         lower, others = len(self.lower), len(self.against)
         if lower == others:
-            return f"It is separated from {'the other' if others == 1 else f'all {others} others'}."
-        of = "the other" if others == 1 else f"any of the {others} others"
+            of = listed(self.lower) if others == 1 else f"all {others} others"
+            return f"Seed by seed it is separated from {of}{LEVEL}."
         if not lower:
-            return f"It is not separated from {of}."
+            of = listed(self.near) if others == 1 else f"any of the {others} others"
+            return f"Seed by seed it is not separated from {of}{LEVEL}."
         near = f", not from {listed(self.near)}" if len(self.near) <= MOST_NAMED else ""
-        return f"It is separated from {lower} of the {others} others{near}."
+        return f"Seed by seed it is separated from {lower} of the {others} others{LEVEL}{near}."
 
     def separation(self) -> str:
         """From whom it is separated, how surely, and what it would take."""

@@ -175,7 +175,7 @@ def _yardsticks(panel: Panel, theme: Style) -> list[Entry]:
     entries = []
     if math.isfinite(panel.default):
         dotted = line | {"linestyle": (0, (1, 2))}
-        entries.append(Entry("default, mean", (panel.default,), dotted, None, theme.faint))
+        entries.append(Entry("default's level", (panel.default,), dotted, None, theme.faint))
     if panel.regret:
         name = "reference ± s.e." if panel.tolerance > 0 else "reference"
         entries.append(Entry(name, (0.0,), line, None, theme.faint))

@@ -296,8 +296,10 @@ def _levels(
                 "xanchor": "right" if default else "left",
                 "yanchor": "bottom",
                 "showarrow": False,
+                "bgcolor": faded(LIGHT.background, 0.75),  # lines pass under it
+                "borderpad": 1,
                 "font": {"size": 11, "color": LIGHT.faint},
-                "text": "default, mean"
+                "text": "default's level"
                 if default
                 else ("reference" if certain else "reference ± s.e."),
             }

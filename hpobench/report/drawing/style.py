@@ -99,7 +99,8 @@ class Look:
 
     Args:
         family: What kind of searcher it is, as the study has it.
-        number: Which of its family in the study, from 0; all differ up to 12 of a family.
+        number: Which of its family in the study, from 0; lines differ up to 12 of a family, then
+            markers do.
     """
 
     family: str
@@ -121,8 +122,9 @@ class Look:
 
     @property
     def marker(self) -> int:
-        """Its place in `MARKERS`."""
-        return (FIRST_MARKER[self.family] + self.number) % len(MARKERS)
+        """Its place in `MARKERS`: another where colours and dashes begin anew."""
+        again = self.number // (len(STYLES["light"].families[self.family]) * len(DASHES))
+        return (FIRST_MARKER[self.family] + self.number + again) % len(MARKERS)
 
 
 Looks: TypeAlias = Mapping[str, Look]

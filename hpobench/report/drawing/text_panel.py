@@ -18,10 +18,10 @@ from hpobench.report.drawing.panel import Drawn, Panel
 from hpobench.report.drawing.regret_panels import scale_of, start_of
 from hpobench.report.drawing.scale import Scale, log_ticks, spread, tick_text
 from hpobench.results.regret import Clock
-from hpobench.text import plural
+from hpobench.text import number, plural
 
-WIDTH, ROWS, LEFT = 52, 14, 7  # letters of a plot, and of what stands left of it
-LONGEST_NAME = 16
+WIDTH, ROWS, LEFT = 45, 14, 7  # letters of a plot, and of what stands left of it
+LONGEST_NAME = 14
 MARKS = "●■▲◆▼○"
 COLOURS = {"no search": "bright_black", "black-box": "cyan", "gradient-based": "red"}
 """By family: those of the terminal's own that can be read on black and on white."""
@@ -71,12 +71,12 @@ def _row(scale: Scale, value: float) -> int:
 
 
 def _names(front: Sequence[Drawn], scale: Scale) -> dict[int, tuple[str, str]]:
-    """By row: as near to where the curves end as can be, one in each."""
+    """By row, with what they come to: as near to where the curves end as can be, one in each."""
     wanted = [_row(scale, drawn.mean.last) - 1e-3 * rank for rank, drawn in enumerate(front)]
     places = spread(wanted, 1 + 1e-9, 0, ROWS - 1)
     return {
         math.floor(place + 0.5): (
-            f"{mark} {shortened(drawn.label, LONGEST_NAME)}",
+            f"{mark} {shortened(drawn.label, LONGEST_NAME)} {number(drawn.mean.last, 2)}",
             COLOURS[drawn.look.family],
         )
         for place, drawn, mark in zip(places, front, MARKS, strict=False)
@@ -104,6 +104,6 @@ def _clock_axis(panel: Panel, clock: Clock) -> str:
 def _left_out(panel: Panel) -> str:
     rest = len(panel.ranked) - len(panel.front)
     others = f"; {plural(rest, 'other')} ended higher" if rest else ""
-    known = [f"{DEFAULT} default's mean"] if np.isfinite(panel.default) else []
+    known = [f"{DEFAULT} default's level"] if np.isfinite(panel.default) else []
     known += [f"{LEVEL} reference"] if panel.regret else []
     return f"\n{' ' * (LEFT + 2)}{', '.join(known)}{others}\n"

@@ -89,8 +89,8 @@ def few_blocks(found: CriticalDifference) -> str:
         return ""
     what = "blocks" if found.groups == found.blocks else "seeds"
     return (
-        f"{found.groups} {what} set no two of {len(found.mean_ranks)} searchers apart, whatever the"
-        f" values: it takes at least {found.fewest_groups}"
+        f"by ranks, {found.groups} {what} set no two of {len(found.mean_ranks)} searchers apart,"
+        f" whatever the values: that takes at least {found.fewest_groups}"
     )
 
 

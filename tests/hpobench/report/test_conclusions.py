@@ -125,7 +125,7 @@ def test_only_a_searcher_with_all_of_its_cells_is_called_lowest(tmp_path):
 
 def test_a_beaten_reference_is_said(tmp_path):
     found = answer(results_of(tmp_path, {"a": [0.05], "b": [0.2]}), "digits")
-    assert "a regret of −0.05 (1 seed), below the searched reference" in found
+    assert "a regret of −0.05 (1 seed), on the one seed below the searched reference" in found
     five = {"a": [0.05, 0.051, 0.049, 0.05, 0.05], "b": [0.2] * 5}
     found = answer(results_of(tmp_path / "five", five), "digits")
     assert (
@@ -133,6 +133,22 @@ def test_a_beaten_reference_is_said(tmp_path):
         in found
     )
     assert "is below the reference, but does not know that it was picked as the lowest." in found
+
+
+@pytest.mark.parametrize(
+    ("regrets", "words"),
+    [
+        ([-0.03], "on the one seed below the"),
+        ([-0.03, -0.05], "on each of them below the"),
+        ([-0.05, 0.01], "in the mean, not on each, below the"),
+        ([-0.05, 0.02, -0.04, 0.03, -0.06], "in the mean, not for certain, below the"),
+        ([-0.05, -0.051, -0.049, -0.05, -0.05], ", below the"),
+    ],
+)
+def test_how_sure_it_is_to_be_below_the_reference(tmp_path, regrets, words):
+    losses = [0.1 + regret for regret in regrets]
+    found = answer(results_of(tmp_path, {"a": losses, "b": [0.3] * len(losses)}), "digits")
+    assert f"{words} searched reference; " in found
 
 
 def test_since_when_it_is_lowest_and_whether_that_is_sure(tmp_path):
@@ -148,7 +164,7 @@ def test_since_when_it_is_lowest_and_whether_that_is_sure(tmp_path):
     found = conclusions.answer(Results.load(tmp_path), "digits")
     assert found.headline.endswith("its mean over seeds is the lowest from 10 s on.")
     assert "0.01 (95 % interval 0.01 to 0.01) below the next, early;" in found.headline
-    assert found.sure == "It is separated from all 2 others."
+    assert found.sure == "Seed by seed it is separated from all 2 others (p < 0.05)."
     steps = conclusions.answer(Results.load(tmp_path), "digits", "slot_seconds")
     assert steps.headline.endswith("from 10 slot-s on.")
 
@@ -175,7 +191,9 @@ def test_equal_ends_have_no_lead(tmp_path):
 
 def test_a_regret_within_the_references_error_is_said(tmp_path):
     results_of(tmp_path, {"a": [0.095], "b": [0.2]})
-    assert ", below the searched reference;" in answer(Results.load(tmp_path), "digits")
+    assert ", on the one seed below the searched reference;" in answer(
+        Results.load(tmp_path), "digits"
+    )
     (tmp_path / "yardsticks.jsonl").unlink()
     write_yardsticks(tmp_path, "digits", 0, (0.09, 0.11))
     found = answer(Results.load(tmp_path), "digits")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpobench.report.drawing.panel import panel_of
-from hpobench.report.drawing.text_panel import MARKS, ROWS, text_panel
+from hpobench.report.drawing.text_panel import MARKS, ROWS, WIDTH, text_panel
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import Point, write_cell, write_run, write_study, write_yardsticks
 from tests.hpobench.report.figures.text_boxes import TWELVE
@@ -46,9 +46,9 @@ def test_a_curve_is_where_its_values_are(tmp_path):
     lines = lines_of(Results.load(tmp_path))
     rows = {line[:7].strip(): line for line in lines if "┤" in line}
     assert rows["0.2"].count(MARKS[0]) == pytest.approx(
-        52 * np.log(10 / 0.85) / np.log(60 / 0.85), abs=1
+        WIDTH * np.log(10 / 0.85) / np.log(60 / 0.85), abs=1
     )
-    assert rows["0.02"].rstrip().endswith(f"{MARKS[0]} {MARKS[0]} fds")
+    assert rows["0.02"].rstrip().endswith(f"{MARKS[0]} {MARKS[0]} fds 0.02")
     assert "─" * 20 in rows["0"]
 
 
