@@ -54,7 +54,7 @@ def main() -> None:
         print(f"{pair.first} - {pair.second}: {interval}, p = {pair.p:.2f}")
     told, least = sum(pair.better is not None for pair in pairs), min(pair.p for pair in pairs)
     print(f"{told} of {len(pairs)} pairs told apart; the smallest p is {least:.2g}")
-    sys.exit(least < APART)
+    sys.exit(bool(least < APART))
 
 
 if __name__ == "__main__":

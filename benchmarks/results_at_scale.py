@@ -59,7 +59,7 @@ def main() -> None:
     print(f"hpobench report: {seconds:.1f} s, {busy:.1f} s of processor time on {cores()} cores")
     print(f"peak memory: {peak / 1e9:.2f} GB")
     print(f"limits: {MOST_SECONDS:g} s, {MOST_BYTES / 1e9:g} GB")
-    sys.exit(seconds > MOST_SECONDS or peak > MOST_BYTES)
+    sys.exit(bool(seconds > MOST_SECONDS or peak > MOST_BYTES))
 
 
 def report(run: Path) -> tuple[float, float, float]:

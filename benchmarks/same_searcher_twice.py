@@ -62,7 +62,7 @@ def main() -> None:
     budget = [float(sys.argv[2])] if len(sys.argv) > 2 else []
     differs = same_twice(*(seeds or [40]), *(budget or [3.0]))
     differs |= in_other_clothes(*(seeds or [20]), *(budget or [5.0]))
-    sys.exit(differs)
+    sys.exit(bool(differs))
 
 
 def same_twice(seeds: int, budget: float) -> bool:

@@ -277,7 +277,7 @@ def main() -> None:
     print(f"{times:g} times the slots cost {more:.2f} times as much (limit {times:g})")
     worst = max(cost.beyond for cost in by_slots)
     print(f"at most {worst:.0%} longer than its trainings (limit {MOST_BEYOND:.0%})")
-    sys.exit(growth > MOST_GROWTH or more > times or worst > MOST_BEYOND)
+    sys.exit(bool(growth > MOST_GROWTH or more > times or worst > MOST_BEYOND))
 
 
 def _show(slots: int, cells: int) -> Cost:

@@ -6,10 +6,13 @@ import dataclasses
 import gc
 import math
 import os
+import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -21,6 +24,7 @@ from hpobench.budget import Budget
 from hpobench.cluster.commands import app as cluster
 from hpobench.errors import StudyError
 from hpobench.options import Address, Clock, Folder, Wandb, parse_slot, wide_console
+from hpobench.plain_letters import spell_out
 from hpobench.reference_search import command as reference
 from hpobench.report.clocks import ClockName
 from hpobench.text import listed, plain, plural
@@ -108,9 +112,10 @@ def run(
         **(parse_slot(slot) if slot is not None else {}),
     }
     given = {name: value for name, value in changes.items() if value is not None}
-    results = pipeline.run(
-        dataclasses.replace(found, **given), out, wandb, address, source=source, clock=clock.clock
-    )
+    chosen = dataclasses.replace(found, **given)
+    out = out or pipeline.folder_for(chosen)
+    with _going_on("resume", out):
+        results = pipeline.run(chosen, out, wandb, address, source=source, clock=clock.clock)
     _show(results, clock)
     raise typer.Exit(bool(results.unfinished))
 
@@ -134,7 +139,8 @@ def resume(
     """Run what is not complete in a run's folder; complete cells stay as they are."""
     from hpobench import pipeline
 
-    results = pipeline.resume(folder, wandb, address, source=study, clock=clock.clock)
+    with _going_on("resume", folder):
+        results = pipeline.resume(folder, wandb, address, source=study, clock=clock.clock)
     _show(results, clock)
     raise typer.Exit(bool(results.unfinished))
 
@@ -177,7 +183,8 @@ def replay(
     from hpobench.report.tables.replay import replay_table
 
     times = parse_times(at) if at is not None else None
-    results = pipeline.replay(folder, times, draws, every, address, study, clock.clock)
+    with _going_on("replay", folder):
+        results = pipeline.replay(folder, times, draws, every, address, study, clock.clock)
     console = wide_console()
     console.print(replay_table(results))
     for note in results.notes:
@@ -280,6 +287,7 @@ def main() -> None:
     """The console script: a user's mistake is one line and exit code 2."""
     gc.set_threshold(50_000, 20, 100)  # what a command loads stays: there is no garbage in it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to interrupt
+    spell_out(sys.stdout, sys.stderr)
     try:
         status = app(standalone_mode=False)
     except UsageError as error:
@@ -296,14 +304,24 @@ def main() -> None:
             raise
         _say(str(error), 2)
     if status == INTERRUPTED:  # typer may have turned the interrupt into a status
-        commands = dict.fromkeys(("run", "resume"), "hpobench resume FOLDER")
-        commands |= {"replay": "hpobench replay FOLDER", "reference": "the same command"}
-        again = commands.get(" ".join(sys.argv[1:2]))
-        kept = f"; what is complete is kept: {again} goes on" if again else ""
-        line = f"interrupted{kept}"
-        print(f"hpobench: {line}", file=sys.stderr, flush=True)
-        os._exit(status)  # threads may still be at work, and Ray's goodbyes crash on them
+        _interrupted("the same command" if sys.argv[1:2] == ["reference"] else "")
     sys.exit(status)
+
+
+@contextmanager
+def _going_on(command: str, folder: Path) -> Iterator[None]:
+    """If what is done within is interrupted, say by which command on a run's folder it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = f"hpobench {command} {shlex.quote(str(folder))}"
+        _interrupted(again if (folder / "study.json").exists() else "")
+
+
+def _interrupted(again: str) -> NoReturn:
+    kept = f"; what is complete is kept: {again} goes on" if again else ""
+    print(f"hpobench: interrupted{kept}", file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED)  # threads may still be at work, and Ray's goodbyes crash on them
 
 
 def _say(line: str, status: int) -> None:

@@ -67,8 +67,7 @@ def run(
         TrackingError: For a sink that fails; the results are whole.
         KeyboardInterrupt: With all that is complete kept, and published.
     """
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = Path(out) if out is not None else Path("runs") / f"{study.name}-{stamp}"
+    folder = Path(out) if out is not None else folder_for(study)
     sinks = [*sinks_for(wandb), *sinks]
     for task in study.tasks:
         known_reference(task)  # one that cannot be read is refused before anything is written
@@ -77,6 +76,12 @@ def run(
             write_json(folder / "study.json", describe(study, source))
             run_cells(study, folder, cluster, display, clock)
         return _finish(folder, clock, sinks)
+
+
+def folder_for(study: Study) -> Path:
+    """Where a run of a study lies that begins now, unless told."""
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{study.name}-{stamp}"
 
 
 def resume(

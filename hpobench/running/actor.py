@@ -13,7 +13,6 @@ import os
 import platform
 import shutil
 import socket
-import tempfile
 import threading
 import time
 import traceback
@@ -27,8 +26,9 @@ from hpobench.running.cores import own_cores
 from hpobench.running.exchange import Exchange
 from hpobench.running.faults import Fault
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate, Outcome
+from hpobench.running.scratch import own_scratch
 from trainables.line import Line
-from trainables.processes import alive, end_with
+from trainables.processes import end_with
 from trainables.trainable import SlotContext
 from trainables.training_job import kept_weights
 
@@ -195,15 +195,3 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def own_scratch() -> Path:
-    """A folder on this node for what lives no longer than this process; of dead ones, none stay."""
-    base = Path(tempfile.gettempdir()) / f"hpobench-{os.getuid()}"
-    for folder in base.glob("*"):
-        if folder.name.isdigit() and not alive(int(folder.name)):
-            shutil.rmtree(folder, ignore_errors=True)
-    scratch = base / str(os.getpid())
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    return scratch

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.status import Status
 from rich.table import Table
 
+from hpobench.plain_letters import spell_out
 from hpobench.running.progress import Progress
 from hpobench.running.training import Training
 from hpobench.text import plural
@@ -35,6 +36,7 @@ class Display(Protocol):
 def make_display(console: Console | None = None) -> Display:
     """The live table if there is a terminal, else plain lines."""
     console = console or Console()
+    spell_out(console.file)
     return LiveTable(console) if console.is_terminal else PlainLines(console)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +16,7 @@ from ray._private.parameter import RayParams
 
 from hpobench.running import ray_worker
 from hpobench.running.ray_internals import PARAMETERS
+from hpobench.running.scratch import own_scratch
 from hpobench.running.unix_sockets import short_address
 
 
@@ -27,13 +28,22 @@ def forked_workers() -> Iterator[None]:
     have all that libraries read while they are loaded (numbers of threads).
     """
     with (
-        tempfile.TemporaryDirectory(prefix="hpobench-") as folder,
-        short_address(Path(folder) / "fork-server") as address,
+        _emptied(own_scratch()) as scratch,
+        short_address(scratch / "fork-server") as address,
         _server(address),
         patch.dict(os.environ, {ray_worker.SERVER: address}),
         patch(PARAMETERS, partial(RayParams, worker_path=ray_worker.__file__)),
     ):
         yield
+
+
+@contextmanager
+def _emptied(folder: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -74,6 +74,11 @@ class RemoteWorker:
     No cell's slot ever runs in it: what a function leaves behind in its process reaches none.
     """
 
+    def __init__(self) -> None:
+        with no_garbage_collection():
+            from hpobench.running import actor
+        actor.end_with_its_node()
+
     def call(self, cores: int, question: bytes) -> bytes:
         """A function's answer, on so many cores of its own."""
         with no_garbage_collection():

@@ -51,6 +51,8 @@ def tune_cell(
             name="tune",
             storage_path=str(storage),
             stop=CellStopper(exchange),
+            # Nor is there anything to save, for which Tune would ask each slot at the end.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             callbacks=[CellCallback(exchange)],
             verbose=0,
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -155,7 +156,7 @@ def interrupt(number: signal.Signals, out: Path, *arguments: str | Path) -> None
     _, said = runner.communicate(timeout=300)
     assert runner.returncode == 130, said
     assert said.strip().count("\n") == 0
-    assert "resume" in said
+    assert f"hpobench resume {shlex.quote(str(out))} goes on" in said
     assert set(statuses(out).values()) == {"interrupted"}
 
 
