@@ -201,6 +201,32 @@ def test_where_scripts_cannot_draw_the_drawings_stay(html, tab, tmp_path, unable
     assert shown(tab) == [len(figures), 0]
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_nothing_moves_when_the_first_plot_takes_the_place_of_its_drawing(
+    few, tab, tmp_path, width
+):
+    """While the page loads, its drawing is whole, where the plot will be, and without controls."""
+    page, first = tmp_path / "page.html", "document.querySelector('figure')"
+    page.write_text(few)
+    tab.open(page, width, 900)
+    ready = f"{first}.classList.contains('ready')"
+    tab.value(
+        f"new Promise((done) => {{ const look = () => {ready} ? done() : setTimeout(look, 20);"
+        " look(); })"
+    )
+    place = f"""(what) => {{
+      const box = {first}.querySelector(what).getBoundingClientRect();
+      return [box.top, box.height, box.right];
+    }}"""
+    plot = tab.value(f"({place})('.plot')")
+    tab.value(f"{first}.classList.remove('ready')")
+    drawing, controls = tab.value(f"['.drawing', '.controls'].map({place})")
+    assert drawing[0] == plot[0]
+    assert drawing[1] <= plot[1] + 1
+    assert controls[1] == 0
+    assert tab.value(f"({place})('.drawing svg')")[2] <= plot[2]  # no part of it is cut off
+
+
 def test_drawings_are_printed_and_no_controls(few, tab, tmp_path):
     drawn(tab, tmp_path / "page.html", few)
     figures = few.count("<figure data-figure=")
