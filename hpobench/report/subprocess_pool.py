@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TypeVar
 
+from hpobench import own_python
+
 T = TypeVar("T")
 
 
@@ -25,7 +27,7 @@ def start_subprocess(*modules: str) -> subprocess.Popen[bytes]:
         modules: names of what the calls will need.
     """
     return subprocess.Popen(
-        [sys.executable, "-m", __name__, *modules],
+        own_python.command("hpobench.report.subprocess_pool", *modules),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -57,7 +59,8 @@ def run_in_subprocess(
     return values
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Of that other process."""
     gc.disable()  # there will be an end soon
     for module in sys.argv[1:]:
         import_module(module)

@@ -22,6 +22,7 @@ import socket
 import sys
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
@@ -99,10 +100,14 @@ def _become(call: socket.socket) -> None:
         os.close(file)
     resource.setrlimit(resource.RLIMIT_NOFILE, asked["files"])
     os.nice(max(asked["niceness"] - os.nice(0), 0))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(asked["oom_score"])
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.path[:], sys.argv[:] = asked["path"], [asked["program"], *asked["arguments"]]
     # Else all would draw the same numbers; Python's own generator sees to it itself:
     np.random.seed()  # noqa: NPY002
+    if "torch" in sys.modules:
+        sys.modules["torch"].default_generator.seed()
     runpy.run_path(asked["program"], run_name="__main__")

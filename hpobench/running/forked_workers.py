@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +13,7 @@ from unittest.mock import patch
 
 from ray._private.parameter import RayParams
 
+from hpobench import own_python
 from hpobench.running import ray_worker
 from hpobench.running.ray_internals import PARAMETERS
 from hpobench.running.scratch import own_scratch
@@ -48,13 +48,9 @@ def _emptied(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _server(address: str) -> Iterator[None]:
-    """A fork server, which imports from where this process does."""
-    code = (
-        f"import sys; sys.path[:] = {sys.path!r};"
-        " from hpobench.running.fork_server import main; main()"
-    )
+    """A fork server."""
     server = subprocess.Popen(
-        [sys.executable, "-c", code, address],
+        own_python.command("hpobench.running.fork_server", address),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

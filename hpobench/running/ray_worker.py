@@ -16,8 +16,8 @@ from importlib.util import find_spec
 SERVER = "HPOBENCH_FORK_SERVER"
 """Environment variable: the fork server's Unix socket."""
 
-PATIENCE_SECONDS = 30.0
-"""How long the server may take to load its libraries; Ray waits a minute for a worker."""
+PATIENCE_SECONDS = 10.0
+"""How long the server may take, which first has to load its libraries."""
 
 HERE = b"."
 """What the forked process says first, and what it is answered if it is still wanted."""
@@ -26,7 +26,8 @@ HERE = b"."
 def main() -> None:
     """Have a worker started that is like this process in all that the raylet gave it."""
     program = _rays_own()
-    sys.path[0] = os.path.dirname(program)
+    if not sys.flags.safe_path:  # else this file's folder is not there
+        sys.path[0] = os.path.dirname(program)
     if not _forked(program):
         before, after = sys.orig_argv[: -len(sys.argv)], sys.argv[1:]
         os.execv(sys.executable, [*before, program, *after])
@@ -48,6 +49,7 @@ def _forked(program: str) -> bool:
         "path": sys.path,
         "folder": os.getcwd(),
         "niceness": os.nice(0),
+        "oom_score": _oom_score(),
         "files": resource.getrlimit(resource.RLIMIT_NOFILE),
     }
     try:
@@ -62,6 +64,12 @@ def _forked(program: str) -> bool:
             return True
     except (KeyError, OSError):
         return False
+
+
+def _oom_score() -> str:
+    """How readily Linux ends this process where memory is short, as the raylet has set it."""
+    with open("/proc/self/oom_score_adj") as file:
+        return file.read()
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from hpobench.running.ray_backend import cluster
 from tests.hpobench.running.fake_slices import small_study
 
 WORKER = """
-import json, os, resource, signal, sys
+import json, os, random, resource, signal, sys
 import numpy as np
+import torch
 
 print("out of", sys.argv[1])
 print("err of", sys.argv[1], file=sys.stderr)
@@ -39,7 +40,8 @@ told = {
     "files": resource.getrlimit(resource.RLIMIT_NOFILE),
     "niceness": os.nice(0),
     "signals": [str(signal.getsignal(number)) for number in (signal.SIGCHLD, signal.SIGTERM)],
-    "drawn": np.random.random(),
+    "drawn": [np.random.random(), random.random(), float(torch.rand(1))],
+    "oom_score": open("/proc/self/oom_score_adj").read(),
     "open": sorted(int(name) for name in os.listdir("/proc/self/fd")),
 }
 with open(sys.argv[1] + ".part", "w") as file:
@@ -61,13 +63,18 @@ def rays(tmp_path: Path) -> Path:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A fork server that loads nothing, at the address that the environment says."""
-    code = "from hpobench.running import fork_server as f; f.LIBRARIES = (); f.main()"
+    code = "from hpobench.running import fork_server as f; f.LIBRARIES = ('torch',); f.main()"
     address = str(tmp_path / "server")
     with subprocess.Popen([sys.executable, "-c", code, address], stdin=subprocess.PIPE) as server:
         while not Path(address).exists():
             time.sleep(0.01)
         yield server
         server.kill()
+
+
+def score_high() -> None:
+    """As the raylet does to its workers."""
+    Path("/proc/self/oom_score_adj").write_text("700")
 
 
 def start(tmp_path: Path, rays: Path, name: str, **environment: str) -> dict[str, object]:
@@ -82,6 +89,7 @@ def start(tmp_path: Path, rays: Path, name: str, **environment: str) -> dict[str
             stderr=err,
             check=True,
             start_new_session=True,
+            preexec_fn=score_high,
         )
         said = tmp_path / name
         end = time.monotonic() + 60
@@ -102,11 +110,17 @@ def alike(told: dict[str, object]) -> dict[str, object]:
     return {k: v for k, v in told.items() if k not in own} | {"environment": environment}
 
 
-def test_a_forked_worker_is_what_ray_would_have_started(tmp_path: Path, rays: Path, server) -> None:
-    forked = start(tmp_path, rays, "forked", HPOBENCH_FORK_SERVER=str(tmp_path / "server"))
-    rays_own = start(tmp_path, rays, "own")
+@pytest.mark.parametrize("more", [{}, {"PYTHONSAFEPATH": "1"}])
+def test_a_forked_worker_is_what_ray_would_have_started(
+    more: dict[str, str], tmp_path: Path, rays: Path, server
+) -> None:
+    address = str(tmp_path / "server")
+    forked = start(tmp_path, rays, "forked", HPOBENCH_FORK_SERVER=address, **more)
+    rays_own = start(tmp_path, rays, "own", **more)
     assert forked["parent"] == server.pid != rays_own["parent"]
     assert alike(forked) == alike(rays_own)
+    assert forked["oom_score"] == "700\n"
+    assert str(rays) in forked["path"]  # type: ignore[operator]
     assert forked["printed"] == ["out of NAME", "err of NAME"]
     assert len(forked["open"]) == len(rays_own["open"])  # type: ignore[arg-type]
 
@@ -115,7 +129,7 @@ def test_a_forked_worker_is_what_ray_would_have_started(tmp_path: Path, rays: Pa
 def test_no_two_forked_workers_draw_the_same(tmp_path: Path, rays: Path) -> None:
     address = str(tmp_path / "server")
     one, two = (start(tmp_path, rays, name, HPOBENCH_FORK_SERVER=address) for name in "ab")
-    assert one["drawn"] != two["drawn"]
+    assert not set(one["drawn"]) & set(two["drawn"])  # type: ignore[arg-type]
     assert one["process"] != two["process"]
 
 
