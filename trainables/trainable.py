@@ -40,7 +40,7 @@ from trainables.peak_memory import out_of_memory, peak_device, peak_host, reset_
 from trainables.processes import end_with, stay_on
 from trainables.task import Task
 from trainables.training_job import evaluate_job, kept_weights, save_weights
-from trainables.warm_up import warm_up, warm_up_forward_mode
+from trainables.warm_up import warm_up, warm_up_forward_mode, warm_up_saving
 
 Work = dict[str, Any]
 
@@ -122,6 +122,7 @@ class SlotTrainable(tune.Trainable):
         torch.set_num_threads(context.threads)
         self._device = torch.device(context.device)
         warm_up(self._device)
+        warm_up_saving(context.scratch)
         if not isinstance(context.searcher, BlackBoxSearcher):
             warm_up_forward_mode(self._device)
         self._instance = context.task.build(context.seed, self._device)

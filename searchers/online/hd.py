@@ -90,7 +90,7 @@ class AdamHD(Tower):
 
 def _above(hyper_lr: float | Sequence[float], multiplicative: bool) -> list[Level]:
     """The levels above the base: one for each order."""
-    rates = list(hyper_lr) if isinstance(hyper_lr, Sequence) else [float(hyper_lr)]
+    rates = list(hyper_lr) if isinstance(hyper_lr, Sequence) else [hyper_lr]
     if not rates:
         raise SearcherError("hyper_lr: give one learning rate of the learning rate, or several")
     first = Multiplicative if multiplicative else SGD

@@ -25,10 +25,11 @@ Derivatives are 0, never NaN, where a gradient and its second moment are zero.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from searchers.errors import SearcherError
 from searchers.online.arithmetic import Arithmetic, Vector
@@ -392,9 +393,30 @@ def _drift(beta: float, step: int) -> tuple[float, float]:
     return 1.0 / beta, 1.0 + step * beta**step / (1.0 - beta**step)
 
 
+def plain_number(name: str, value: Any) -> float:
+    """A setting as a Python float of its own: a tensor would be its giver's, too.
+
+    Raises:
+        SearcherError: It is no single number.
+    """
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise SearcherError(f"{name} is a number, not {value!r}") from None
+
+
 def _check(level: Level) -> None:
-    """Refuse a setting that is out of its range."""
-    name, (low, high) = type(level).__name__, level.bounds
+    """Make its numbers plain ones, and refuse a setting that is out of its range."""
+    name = type(level).__name__
+    for field in dataclasses.fields(level):  # type: ignore[arg-type]
+        value = getattr(level, field.name)
+        if field.type == "float":
+            object.__setattr__(level, field.name, plain_number(f"{name}: {field.name}", value))
+    bounds = tuple(plain_number(f"{name}: a bound", bound) for bound in level.bounds)
+    object.__setattr__(level, "bounds", bounds)
+    low, high = level.bounds
     if not 0 <= level.lr < math.inf:
         raise SearcherError(f"{name}: lr must be finite and not negative, got {level.lr}")
     if not low <= level.lr <= high:

@@ -87,10 +87,25 @@ class TensorGroup:
         self.just_moved: bool = states[0]["moved"]
         names = [name for name in states[0] if name not in COUNTERS]
         self.memory = {name: [state[name] for state in states] for name in names}
+        self.dtype = params[0].dtype
         self.strides = [p.stride() for p in params]
         self.watches = [Watch() for _ in params]
         self.given: list[Any] = []
         self.gradients: list[Tensor] = []
+
+    def is_current(self) -> bool:
+        """Whether what the optimizer keeps of each tensor is what this holds.
+
+        It is not once somebody has put other tensors there, or has converted a parameter.
+        """
+        for name, vector in self.memory.items():
+            for state, tensor in zip(self.states, vector, strict=True):
+                if state.get(name) is not tensor:
+                    return False
+        made = self.made
+        return all(state.get("step") == made for state in self.states) and all(
+            p.dtype == self.dtype for p in self.params
+        )
 
     def receive(self, weight_decay: float) -> None:
         """Take the gradients that the parameters have now.
@@ -150,7 +165,7 @@ class TensorGroup:
     def _copy_kept(self, i: int, lost: bool) -> None:
         watch, state = self.watches[i], self.states[i]
         for name, vector in self.memory.items():
-            if vector[i] is watch.last:
+            if vector[i] is watch.last and state.get(name) is vector[i]:
                 vector[i] = torch.full_like(vector[i], math.nan) if lost else vector[i].clone()
                 state[name] = vector[i]
         watch.kept = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -17,10 +18,27 @@ from searchers.errors import SearcherError
 from searchers.online import level_state
 from searchers.online.arithmetic import Tensors
 from searchers.online.level_state import Hypergradient, LevelState
-from searchers.online.levels import SGD, AdaGrad, Adam, Level, Multiplicative, RMSProp
+from searchers.online.levels import (
+    SGD,
+    AdaGrad,
+    Adam,
+    Level,
+    Multiplicative,
+    RMSProp,
+    plain_number,
+)
 from searchers.online.tensor_groups import TensorGroup, gather
 
+TORCHS = (torch.optim.SGD, torch.optim.Adam, torch.optim.Adagrad, torch.optim.RMSprop)
+
 GROUP_KEYS = {"params", "param_names", "weight_decay", "clip", "initial_lr"}
+SETTINGS = {
+    name
+    for kind in (SGD, Multiplicative, AdaGrad, RMSProp, Adam, *TORCHS)
+    for name in inspect.signature(kind).parameters
+} - {"params"}
+"""What may be meant as a setting of a level; other keys of a group are its owner's, and stay."""
+
 STATES, SAVED_STATES = "level_states", "storeys"
 """The key of a group's level states, and of the same as plain data in what is saved."""
 
@@ -85,22 +103,22 @@ class Tower(Optimizer):
         group = dict(param_group)
         given = group.pop("levels", self.defaults["levels"])
         rates = group.pop("hyper_lr", None)
-        fields = {name: group.pop(name) for name in list(group) if name not in GROUP_KEYS}
+        fields = {name: group.pop(name) for name in list(group) if name in SETTINGS - GROUP_KEYS}
         levels = group["levels"] = _levels(given, fields, rates)
         group[STATES] = level_state.build(levels)
         group["lr"] = levels[0].lr
         group["hypergradient"] = [0.0] * len(levels[0].learned)
         group["skipped"] = 0
-        decay = group.setdefault("weight_decay", self.defaults["weight_decay"])
+        decay = group.get("weight_decay", self.defaults["weight_decay"])
+        decay = group["weight_decay"] = plain_number("weight_decay", decay)
         if not 0 <= decay < math.inf:
             raise SearcherError(f"weight_decay must be finite and not negative, got {decay}")
         super().add_param_group(group)
-        for p in group["params"]:
-            if not p.is_floating_point() or p.dtype == torch.float16:
-                self.param_groups.pop()
-                raise SearcherError(
-                    f"cannot move {p.dtype} parameters: keep them in float32 (use autocast)"
-                )
+        try:
+            _check_types(p for p in group["params"] if p.requires_grad)
+        except SearcherError:
+            self.param_groups.pop()
+            raise
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -185,7 +203,7 @@ class Tower(Optimizer):
         moving = [id(p) for p in group["params"] if p.grad is not None]
         signature = (moving, id(self.state), len(self.state))
         known, tensor_groups = self._gathered.get(index, (None, []))
-        if signature != known:
+        if signature != known or not all(each.is_current() for each in tensor_groups):
             tensor_groups = self._gather(group)
             signature = (moving, id(self.state), len(self.state))
             alike = len({each.just_moved for each in tensor_groups}) == 1
@@ -197,15 +215,19 @@ class Tower(Optimizer):
     def _gather(self, group: dict[str, Any]) -> list[TensorGroup]:
         self._copy_kept_gradients()
         moving = [p for p in group["params"] if p.grad is not None]
+        _check_types(moving)
         for p in group["params"]:
             if p.grad is None and p in self.state:
                 self.state[p]["moved"] = False
         for p in moving:
             state = self.state[p]
-            if not state:
-                state["step"], state["moved"] = 0, False
-                for name, number in group["levels"][0].initial_memory().items():
+            state.setdefault("step", 0)
+            state.setdefault("moved", False)
+            for name, number in group["levels"][0].initial_memory().items():
+                if name not in state:
                     state[name] = torch.full_like(p, number)
+                elif state[name].dtype != p.dtype:  # the parameter was converted
+                    state[name] = state[name].to(p.dtype)
         return gather(moving, [self.state[p] for p in moving])
 
     def _copy_kept_gradients(self) -> None:
@@ -252,6 +274,15 @@ class Tower(Optimizer):
         self._gathered = {}
 
 
+def _check_types(params: Iterable[torch.Tensor]) -> None:
+    """Refuse tensors of a type that cannot be moved."""
+    for p in params:
+        if not p.is_floating_point() or p.dtype == torch.float16:
+            raise SearcherError(
+                f"cannot move {p.dtype} parameters: keep them in float32 (use autocast)"
+            )
+
+
 def _saved(group: dict[str, Any]) -> dict[str, Any]:
     """A group with its level states as they are saved."""
     group = dict(group)
@@ -296,7 +327,7 @@ def _levels(given: Any, fields: dict[str, Any], rates: Any) -> tuple[Level, ...]
             raise SearcherError(f"{type(levels[0]).__name__} has no {name!r} to set for a group")
     levels[0] = dataclasses.replace(levels[0], **fields)  # type: ignore[type-var]
     if rates is not None:
-        above = list(rates) if isinstance(rates, Sequence) else [float(rates)]
+        above = list(rates) if isinstance(rates, Sequence) else [rates]
         if len(above) != len(levels) - 1:
             raise SearcherError(f"hyper_lr: {len(above)} values for {len(levels) - 1} levels above")
         levels[1:] = [

@@ -76,6 +76,23 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Tower([{"params": params(), "beta1": 0.5}], [SGD(0.1)]),
         "SGD has no 'beta1'",
     ),
+    "torch's betas": (
+        lambda: Tower([{"params": params(), "betas": (0.9, 0.99)}], [Adam()]),
+        "Adam has no 'betas' to set for a group",
+    ),
+    "lr in words": (lambda: SGD("0.1"), "SGD: lr is a number, not '0.1'"),  # type: ignore[arg-type]
+    "several learning rates": (
+        lambda: SGD(torch.ones(2)),  # type: ignore[arg-type]
+        r"SGD: lr is a number, not tensor\(\[1., 1.\]\)",
+    ),
+    "no learning rate above": (
+        lambda: SGDHD(params(), 0.1, None),  # type: ignore[arg-type]
+        "lr is a number, not None",
+    ),
+    "integers": (
+        lambda: Tower([torch.ones(2, dtype=torch.cfloat, requires_grad=True)], [SGD(0.1)]),
+        "cannot move torch.complex64 parameters",
+    ),
     "hyper_lr": (
         lambda: Tower([{"params": params(), "hyper_lr": 0.5}], [SGD(0.1)]),
         "1 values for 0 levels above",
