@@ -34,6 +34,7 @@ class SGDHD(Tower):
         nesterov: likewise.
         multiplicative: the rule above; further orders are additive.
         bounds: between which lr is kept; (−inf, inf) lets it become negative, as published.
+        reduced_over: the process group among which the parameters are dealt out; see `Tower`.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class SGDHD(Tower):
         nesterov: bool = False,
         multiplicative: bool = False,
         bounds: tuple[float, float] = NOT_NEGATIVE,
+        reduced_over: Any = None,
     ):
         base = SGD(lr, momentum, dampening, nesterov, bounds=bounds)
-        super().__init__(params, [base, *_above(hyper_lr, multiplicative)], weight_decay)
+        levels = [base, *_above(hyper_lr, multiplicative)]
+        super().__init__(params, levels, weight_decay, reduced_over=reduced_over)
 
 
 class AdamHD(Tower):
@@ -70,6 +73,7 @@ class AdamHD(Tower):
         weight_decay: likewise (L2).
         multiplicative: the multiplicative rule of `SGDHD`.
         bounds: between which lr is kept; (−inf, inf) lets it become negative, as published.
+        reduced_over: the process group among which the parameters are dealt out; see `Tower`.
     """
 
     def __init__(
@@ -82,10 +86,12 @@ class AdamHD(Tower):
         weight_decay: float = 0.0,
         multiplicative: bool = False,
         bounds: tuple[float, float] = NOT_NEGATIVE,
+        reduced_over: Any = None,
     ):
         beta1, beta2 = betas
         base = Adam(lr, beta1, beta2, eps, initial_square=0.0, bounds=bounds)
-        super().__init__(params, [base, *_above(hyper_lr, multiplicative)], weight_decay)
+        levels = [base, *_above(hyper_lr, multiplicative)]
+        super().__init__(params, levels, weight_decay, reduced_over=reduced_over)
 
 
 def _above(hyper_lr: float | Sequence[float], multiplicative: bool) -> list[Level]:

@@ -14,6 +14,7 @@ from searchers.online.arithmetic import Arithmetic, Numbers, Vector
 from searchers.online.levels import Combination, Level, Memory, Values
 
 Pair: TypeAlias = tuple[str, str]
+Part: TypeAlias = tuple[Sequence[Combination], Mapping[Pair, float]]
 
 LARGEST = 1e30
 """A hyperparameter beyond it counts as not finite: it could not move float32 weights."""
@@ -111,35 +112,49 @@ def inner_products(combinations: Sequence[Combination], relative: bool) -> list[
     return pairs
 
 
+def sums(level: Level, parts: Sequence[Part], relative: bool) -> list[float]:
+    """What a level's hypergradient is made of: of two parts of x it is the sum of both.
+
+    Args:
+        level: the level.
+        parts: of each part of x, the `sensitivities` of its move, and the `inner_products`.
+        relative: whether the norms are wanted too.
+
+    Returns:
+        −⟨g, ∂move/∂(hyperparameter)⟩ of each learned one, ‖g‖² and ‖∂move/∂(hyperparameter)‖².
+    """
+    totals = [0.0] * len(level.learned)
+    gradient_square = move_square = 0.0
+    for combinations, dots in parts:
+        for index, combination in enumerate(combinations):
+            for vector, factor in combination.items():
+                totals[index] -= factor * dots["gradient", vector]
+                if relative:  # then lr is the only name, and its direction the only vector
+                    gradient_square += dots["gradient", "gradient"]
+                    move_square += factor * factor * dots[vector, vector]
+    return [*totals, gradient_square, move_square]
+
+
 def hypergradient(
-    level: Level,
-    state: LevelState,
-    parts: Sequence[tuple[Sequence[Combination], Mapping[Pair, float]]],
-    relative: bool,
+    level: Level, state: LevelState, found: Sequence[float], relative: bool
 ) -> Hypergradient:
     """A level's hypergradient one step after its move.
 
     Args:
         level: the level.
         state: its state, as it was for that move.
-        parts: of each part of x, the `sensitivities` of its move, and the `inner_products`.
+        found: the `sums` over x.
         relative: whether the norms are wanted too.
     """
-    values, slope = [], 1.0
-    gradient_square = move_square = 0.0
-    for index, name in enumerate(level.learned):
-        total = 0.0
-        for combinations, dots in parts:
-            for vector, factor in combinations[index].items():
-                total -= factor * dots["gradient", vector]
-                if relative:  # then lr is the only name, and its direction the only vector
-                    gradient_square += dots["gradient", "gradient"]
-                    move_square += factor * factor * dots[vector, vector]
-        slope = level.transforms[name].slope(state.raw[index])
-        values.append(total * slope)
+    *totals, gradient_square, move_square = found
+    slopes = [
+        level.transforms[name].slope(raw)
+        for name, raw in zip(level.learned, state.raw, strict=True)
+    ]
+    values = [total * slope for total, slope in zip(totals, slopes, strict=True)]
     if not relative:
         return Hypergradient(values)
-    return Hypergradient(values, abs(slope) * math.sqrt(gradient_square * move_square))
+    return Hypergradient(values, abs(slopes[0]) * math.sqrt(gradient_square * move_square))
 
 
 def adjusted(
@@ -228,7 +243,8 @@ def _between(
     vectors = {**state.memory, "gradient": gradient}
     pairs = inner_products(combinations, relative)
     dots = {(a, b): Numbers.dot(vectors[a], vectors[b]) for a, b in pairs}
-    return hypergradient(level, state, [(combinations, dots)], relative)
+    found = sums(level, [(combinations, dots)], relative)
+    return hypergradient(level, state, found, relative)
 
 
 def _moved_by(

@@ -17,7 +17,6 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 from searchers.errors import SearcherError
 from searchers.online import level_state
 from searchers.online.arithmetic import Tensors
-from searchers.online.level_state import Hypergradient, LevelState
 from searchers.online.levels import (
     SGD,
     AdaGrad,
@@ -27,6 +26,7 @@ from searchers.online.levels import (
     RMSProp,
     plain_number,
 )
+from searchers.online.processes import summed_over
 from searchers.online.tensor_groups import TensorGroup, gather
 
 TORCHS = (torch.optim.SGD, torch.optim.Adam, torch.optim.Adagrad, torch.optim.RMSprop)
@@ -69,6 +69,10 @@ class Tower(Optimizer):
         weight_decay: added to the gradient as weight_decay · w; ``p.grad`` itself stays as it is.
         clip: whether each level clips the norm of the hypergradient that it receives to a running
             mean (`level_state.clipped`); what the hypergradients above are made of stays unclipped.
+        reduced_over: where each process has a part of the parameters alone (as with
+            `torch.distributed.optim.ZeroRedundancyOptimizer`), the process group that has them all,
+            in groups of the same order: hypergradients are summed over it, one call a step for each
+            group. Not where every process has all parameters and the same gradients (DDP).
 
     Each group shows ``lr`` (set it, as a scheduler does, and the tower goes on from there),
     ``hypergradient`` (of the base's learned hyperparameters' raw numbers, at the last step) and
@@ -92,8 +96,10 @@ class Tower(Optimizer):
         levels: Sequence[Level],
         weight_decay: float = 0.0,
         clip: bool = False,
+        reduced_over: Any = None,
     ):
         self._gathered: dict[int, tuple[Any, list[TensorGroup]]] = {}
+        self._reduced_over = reduced_over
         super().__init__(
             params, {"levels": _checked(levels), "weight_decay": weight_decay, "clip": clip}
         )
@@ -177,11 +183,13 @@ class Tower(Optimizer):
     def _move(self, index: int, group: dict[str, Any]) -> None:
         """One step of a group: its hyperparameters, the highest first, then its weights."""
         tensor_groups = self._tensor_groups(index, group)
-        if not tensor_groups:
-            return
         levels, states = group["levels"], group[STATES]
+        count, sums = self._sums(group, tensor_groups)
+        if not count:
+            return
         if len(levels) > 1:
-            hypergradient = _hypergradient(levels[0], states[0], tensor_groups, levels[1].relative)
+            relative = levels[1].relative
+            hypergradient = level_state.hypergradient(levels[0], states[0], sums, relative)
             group["hypergradient"] = hypergradient.values
         if group["lr"] != states[0].values["lr"]:
             states = [level_state.with_lr(levels[0], states[0], float(group["lr"])), *states[1:]]
@@ -197,6 +205,28 @@ class Tower(Optimizer):
                 levels[0], Tensors, each.params, each.memory, each.gradients, values, step
             )
             each.remember()
+
+    def _sums(
+        self, group: dict[str, Any], tensor_groups: Sequence[TensorGroup]
+    ) -> tuple[float, list[float]]:
+        """Whether there is anything to move, and what the base's hypergradient is made of.
+
+        That comes from the tensors that moved at the last step; waits for them, and for the other
+        processes.
+        """
+        count, (base, *above) = float(len(tensor_groups)), group["levels"]
+        if not above:
+            return count, []
+        parts, relative = [], above[0].relative
+        for each in tensor_groups:
+            if each.just_moved:
+                combinations = level_state.sensitivities(base, group[STATES][0].values, each.made)
+                pairs = level_state.inner_products(combinations, relative)
+                parts.append((combinations, each.dots(pairs)))
+        sums = level_state.sums(base, parts, relative)
+        if self._reduced_over is not None:
+            count, *sums = summed_over(self._reduced_over, [count, *sums])
+        return count, sums
 
     def _tensor_groups(self, index: int, group: dict[str, Any]) -> list[TensorGroup]:
         """The tensors that have a gradient; those of the last step, if they are the same."""
@@ -243,6 +273,10 @@ class Tower(Optimizer):
         return {**saved, "param_groups": [_saved(group) for group in saved["param_groups"]]}
 
     def __getstate__(self) -> dict[str, Any]:
+        if self._reduced_over is not None:
+            raise SearcherError(
+                "an optimizer that is reduced over processes cannot be copied: save state_dict()"
+            )
         self._copy_kept_gradients()
         saved = super().__getstate__()
         return {**saved, "param_groups": [_saved(group) for group in saved["param_groups"]]}
@@ -272,11 +306,17 @@ class Tower(Optimizer):
         groups = [_restored(group) for group in state["param_groups"]]
         super().__setstate__({**state, "param_groups": groups})
         self._gathered = {}
+        self.__dict__.setdefault("_reduced_over", None)  # of one that is unpickled
 
 
 def _check_types(params: Iterable[torch.Tensor]) -> None:
     """Refuse tensors of a type that cannot be moved."""
     for p in params:
+        if hasattr(p, "device_mesh"):
+            raise SearcherError(
+                "cannot move distributed tensors (of FSDP2, or tensor-parallel ones): each process"
+                " sees a part of them; where whole parameters are dealt out, give reduced_over"
+            )
         if not p.is_floating_point() or p.dtype == torch.float16:
             raise SearcherError(
                 f"cannot move {p.dtype} parameters: keep them in float32 (use autocast)"
@@ -343,16 +383,3 @@ def _levels(given: Any, fields: dict[str, Any], rates: Any) -> tuple[Level, ...]
         if level.relative and below.learned != ("lr",):
             raise SearcherError(f"Multiplicative moves lr alone, not {list(below.learned)}")
     return tuple(levels)
-
-
-def _hypergradient(
-    base: Level, state: LevelState, tensor_groups: Sequence[TensorGroup], relative: bool
-) -> Hypergradient:
-    """The base's hypergradient, from the tensors that moved at the last step; waits for them."""
-    parts = []
-    for each in tensor_groups:
-        if each.just_moved:
-            combinations = level_state.sensitivities(base, state.values, each.made)
-            pairs = level_state.inner_products(combinations, relative)
-            parts.append((combinations, each.dots(pairs)))
-    return level_state.hypergradient(base, state, parts, relative)
