@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from searchers.errors import SearcherError
+
 Buffers: TypeAlias = Mapping[str, Tensor]
 Batch: TypeAlias = Any
 Theta: TypeAlias = Mapping[str, Tensor]
@@ -47,6 +49,10 @@ class Metrics:
 
     loss: float
     accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.accuracy is not None and not 0 <= self.accuracy <= 1:
+            raise SearcherError(f"an accuracy is a fraction from 0 to 1, not {self.accuracy}")
 
 
 class Draw(Protocol):

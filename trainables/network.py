@@ -38,8 +38,16 @@ class Examples:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        if len(self.inputs) != len(self.labels):
-            raise TaskError(f"{len(self.inputs)} inputs have {len(self.labels)} labels")
+        labels = self.labels
+        if labels.dim() != 1 or labels.dtype != torch.int64:
+            given = f"{labels.dtype} of shape {tuple(labels.shape)}"
+            raise TaskError(
+                f"labels are {given}: an example has one class label, so they are torch.int64 of"
+                " shape (n,); for another loss, such as of numbers or of words, write a"
+                " searchers.InnerProblem"
+            )
+        if len(self.inputs) != len(labels):
+            raise TaskError(f"{len(self.inputs)} inputs have {len(labels)} labels")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -181,6 +189,7 @@ class NetworkProblem:
         self.hyperparameters = self.objective.hyperparameters
         self.groups = {name: self._mask(chosen) for name, chosen in groups.items()}
         self._random = self._attentive = self._recurrent = False
+        self._check_logits()
         self._look_at_a_step()
 
     def draw(self, training: int) -> NetworkDraw:
@@ -234,6 +243,25 @@ class NetworkProblem:
         parts = zip(self._names, self._sizes, strict=True)
         mask = torch.cat([torch.full((size,), bool(chosen(name))) for name, size in parts])
         return mask.to(self.device)
+
+    def _check_logits(self) -> None:
+        """TaskError if what the network gives is no logit for each class of each example."""
+        few = self.train.inputs[:2]
+        with torch.no_grad(), torch.random.fork_rng(_random_devices(self.device)):
+            logits = self._forward(*self.draw(0).initial(), few, training=False)
+        if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(few):
+            given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise TaskError(
+                f"of {len(few)} examples the network gives {given}: it has to be a logit for each"
+                f" class of each, ({len(few)}, classes)"
+            )
+        labels = torch.cat([self.train.labels, self.validation_examples.labels])
+        for label in (int(labels.min()), int(labels.max())):
+            if not 0 <= label < logits.shape[1]:
+                raise TaskError(
+                    f"a label is {label}, and the network gives {logits.shape[1]} logits: number"
+                    " classes from 0"
+                )
 
     def _look_at_a_step(self) -> None:
         """Whether a training step's loss moves the random state; what has no second derivative.

@@ -120,6 +120,16 @@ def test_weights_of_mixed_types_keep_theirs() -> None:
     agree(inner)
 
 
+class Pair(nn.Linear):
+    """Gives its logits twice."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 4)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        return super().forward(inputs), super().forward(inputs)
+
+
 class Tied(nn.Module):
     """The same matrix on the way in and out."""
 
@@ -227,7 +237,38 @@ class Many(Noisy):
             lambda: problem(lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))),
             "depends on buffers that it moves itself",
         ),
-        (lambda: Examples(torch.zeros(3, 2), torch.zeros(2)), "3 inputs have 2 labels"),
+        (
+            lambda: Examples(torch.zeros(3, 2), torch.zeros(2, dtype=torch.int64)),
+            "3 inputs have 2 labels",
+        ),
+        (
+            lambda: Examples(torch.zeros(3, 2), torch.zeros(3, 1)),
+            r"labels are torch.float32 of shape \(3, 1\): .*searchers.InnerProblem",
+        ),
+        (
+            lambda: Examples(torch.zeros(3, 2), torch.zeros(3, 5, dtype=torch.int64)),
+            r"labels are torch.int64 of shape \(3, 5\): an example has one class label",
+        ),
+        (
+            lambda: NetworkProblem(
+                Half, Examples(torch.zeros(3, 4), torch.tensor([0, -100, 1])), examples(),
+                batch_size=1, seed=0, device=CPU,
+            ),
+            "a label is -100, and the network gives 4 logits: number classes from 0",
+        ),
+        (
+            lambda: problem(lambda: nn.Linear(4, 1)),
+            "a label is 3, and the network gives 1 logits",
+        ),
+        (
+            lambda: problem(lambda: nn.Sequential(nn.Linear(4, 8), nn.Unflatten(1, (4, 2)))),
+            r"of 2 examples the network gives \(2, 4, 2\): it has to be a logit for each class",
+        ),
+        (
+            lambda: problem(lambda: nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))),
+            r"of 2 examples the network gives \(2,\): it has to be a logit",
+        ),
+        (lambda: problem(lambda: Pair()), "the network gives tuple: it has to be a logit"),
         (
             lambda: NetworkProblem(
                 Half, examples(), examples(0), batch_size=8, seed=0, device=CPU
