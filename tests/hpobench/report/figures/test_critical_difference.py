@@ -41,7 +41,7 @@ def test_critical_difference_has_ranks_groups_and_pairs(two_tasks: Results) -> N
     for row in pairs.to_dict("records"):
         i, j = (two_tasks.searchers.index(row[name]) for name in ("searcher", "other"))
         assert row["p"] == pytest.approx(standing.found.p_values[i, j], rel=1e-4)
-    assert few_blocks(standing.found).startswith("6 seeds set no two of 4 searchers apart")
+    assert few_blocks(standing.found).startswith("by ranks, 6 seeds set no two of 4 searchers")
 
 
 def test_searchers_that_are_not_set_apart_are_a_group() -> None:
@@ -79,7 +79,7 @@ def test_the_interactive_rows_are_the_ranks_with_groups_beside_them() -> None:
 
 def test_too_few_blocks_are_said_in_the_figure_and_beside_it(tmp_path: Path) -> None:
     results = Results.load(write_run(tmp_path, searchers=("a", "b", "c")))
-    said = "2 blocks set no two of 3 searchers apart, whatever the values: it takes at least 7"
+    said = "2 blocks set no two of 3 searchers apart, whatever the values: that takes at least 7"
     (figure,) = critical_difference_figures(FigureSource(results))
     assert said in render(figure.static(), "svg", "light").decode()
     assert said in figure.caption
