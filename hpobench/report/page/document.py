@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from hpobench.results.run import Results
 
 
-GENERATOR = "hpobench, page 4"
+GENERATOR = "hpobench, page 5"
 """By which page it says it was made; another number where it is drawn in another way."""
 
 OPENING = "regret"
