@@ -21,7 +21,14 @@ from hpobench.statistics.curves import (
     lowest_from,
     mean_curve,
 )
-from hpobench.statistics.verdicts import MOST_SEEDS, Verdict, paired, seeds_to_separate, verdicts
+from hpobench.statistics.verdicts import (
+    FAMILY_ERROR,
+    MOST_SEEDS,
+    Verdict,
+    paired,
+    seeds_to_separate,
+    verdicts,
+)
 from hpobench.text import default_held, listed, number, plural, plus_minus
 
 if TYPE_CHECKING:
@@ -30,8 +37,6 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 3
 """From whom it is not separated is said at once of so few."""
-
-LEVEL = " (p < 0.05)"
 
 SMALLEST_P = 0.001
 """Below it, no more is said."""
@@ -283,15 +288,16 @@ class _Compared:
             few = "One seed is" if self.seeds == 1 else f"{self.seeds} seeds are"
             least = FEWEST_SEEDS_FOR_A_BAND
             return f"{few} too few to separate searchers; it takes at least {least}."
+        level = f" at the {100 * FAMILY_ERROR:g} % level"
         lower, others = len(self.lower), len(self.against)
         if lower == others:
             of = listed(self.lower) if others == 1 else f"all {others} others"
-            return f"Seed by seed it is separated from {of}{LEVEL}."
+            return f"Seed by seed it is separated from {of}{level}."
         if not lower:
             of = listed(self.near) if others == 1 else f"any of the {others} others"
-            return f"Seed by seed it is not separated from {of}{LEVEL}."
+            return f"Seed by seed it is not separated from {of}{level}."
         near = f", not from {listed(self.near)}" if len(self.near) <= MOST_NAMED else ""
-        return f"Seed by seed it is separated from {lower} of the {others} others{LEVEL}{near}."
+        return f"Seed by seed it is separated from {lower} of the {others} others{level}{near}."
 
     def separation(self) -> str:
         """From whom it is separated, how surely, and what it would take."""

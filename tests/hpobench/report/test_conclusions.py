@@ -164,7 +164,7 @@ def test_since_when_it_is_lowest_and_whether_that_is_sure(tmp_path):
     found = conclusions.answer(Results.load(tmp_path), "digits")
     assert found.headline.endswith("its mean over seeds is the lowest from 10 s on.")
     assert "0.01 (95 % interval 0.01 to 0.01) below the next, early;" in found.headline
-    assert found.sure == "Seed by seed it is separated from all 2 others (p < 0.05)."
+    assert found.sure == "Seed by seed it is separated from all 2 others at the 5 % level."
     steps = conclusions.answer(Results.load(tmp_path), "digits", "slot_seconds")
     assert steps.headline.endswith("from 10 slot-s on.")
 
