@@ -45,6 +45,9 @@ class Metrics:
     Args:
         loss: the mean over the split.
         accuracy: the fraction that is right; None where the task has none.
+
+    Raises:
+        SearcherError: An accuracy that is no fraction.
     """
 
     loss: float

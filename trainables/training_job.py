@@ -127,10 +127,10 @@ def _load(file: Path | BinaryIO, device: torch.device) -> dict[str, Tensor]:
 def _array(name: str, tensor: Tensor) -> tuple[str, np.ndarray]:
     """A tensor as NumPy keeps it; the name says what it was, if NumPy has no such numbers."""
     tensor = tensor.detach().cpu()
-    for kind, alike in UNKNOWN_TO_NUMPY.items():
-        if tensor.dtype == kind:
-            return f"{name} {kind}", tensor.view(alike).numpy()
-    return name, tensor.numpy()
+    alike = UNKNOWN_TO_NUMPY.get(tensor.dtype)
+    if alike is None:
+        return name, tensor.numpy()
+    return f"{name} {tensor.dtype}", tensor.view(alike).numpy()
 
 
 def _tensor(name: str, array: np.ndarray, device: torch.device) -> tuple[str, Tensor]:

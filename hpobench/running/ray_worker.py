@@ -1,7 +1,7 @@
 """What the raylet runs for a new worker: has it forked by the fork server, if there is one.
 
 Else, and where that does not answer, it becomes the worker itself, as Ray's own file would. It runs
-by its path and imports nothing but the standard library: 20 ms that every worker pays.
+by its path and imports nothing but the standard library: every worker pays for it.
 """
 
 from __future__ import annotations
@@ -42,17 +42,8 @@ def _rays_own() -> str:
 
 def _forked(program: str) -> bool:
     """Whether the fork server has made a process of this one's kind."""
-    told = {
-        "program": program,
-        "arguments": sys.argv[1:],
-        "environment": dict(os.environ),
-        "path": sys.path,
-        "folder": os.getcwd(),
-        "niceness": os.nice(0),
-        "oom_score": _oom_score(),
-        "files": resource.getrlimit(resource.RLIMIT_NOFILE),
-    }
     try:
+        told = _what_the_raylet_gave(program)
         with socket.socket(socket.AF_UNIX) as server:
             server.settimeout(PATIENCE_SECONDS)
             server.connect(os.environ[SERVER])
@@ -64,6 +55,19 @@ def _forked(program: str) -> bool:
             return True
     except (KeyError, OSError):
         return False
+
+
+def _what_the_raylet_gave(program: str) -> dict[str, object]:
+    return {
+        "program": program,
+        "arguments": sys.argv[1:],
+        "environment": dict(os.environ),
+        "path": sys.path,
+        "folder": os.getcwd(),
+        "niceness": os.nice(0),
+        "oom_score": _oom_score(),
+        "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+    }
 
 
 def _oom_score() -> str:

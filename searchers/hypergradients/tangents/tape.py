@@ -142,8 +142,8 @@ class Tape(TorchDispatchMode):
             for tensor in _tensors(args):
                 if not _in_one_storage(tensor) or (not _plain(tensor) and self._moves(tensor)):
                     raise _refusal(func, tensor)
-        if True in moving and refused(func, args):
-            raise SearcherError(f"no tangents through {func}: use an engine of reverse mode")
+            if refused(func, args):
+                raise SearcherError(f"no tangents through {func}: use an engine of reverse mode")
         if mutable and True in moving and not has_rule(func):
             return self._in_place(func, args, kwargs, moving)
         if mutable:
