@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from hpobench.errors import StudyError
 from hpobench.text import plural
+from searchers.settings import is_number, plain
 
 Kind = Literal["seconds", "evaluations", "steps"]
 
@@ -31,8 +31,8 @@ class Budget:
     kind: Kind = "seconds"
 
     def __post_init__(self) -> None:
-        number = isinstance(self.amount, (int, float)) and not isinstance(self.amount, bool)
-        if not number or not math.isfinite(self.amount) or self.amount <= 0:
+        object.__setattr__(self, "amount", plain(self.amount))
+        if not is_number(self.amount) or self.amount <= 0:
             raise StudyError(f"a budget is a number above 0, not {self.amount!r}")
         if self.kind not in ("seconds", "evaluations", "steps"):
             raise StudyError(f"a budget counts seconds, evaluations or steps, not {self.kind!r}")

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hpobench.budget import Budget
 from hpobench.errors import StudyError
 from searchers.catalog import find_searcher
 from searchers.protocols import BlackBoxSearcher, GradientSearcher, Searcher
+from searchers.settings import is_number, is_whole, make_plain, not_finite, plain
 from trainables.rng import derive
 from trainables.task import Task
 from trainables.tasks import find_task
@@ -104,13 +105,14 @@ class Study:
             "searchers",
             tuple(find_searcher(s) if isinstance(s, str) else s for s in _several(searchers)),
         )
-        put("seeds", _seeds(seeds))
+        put("seeds", _seeds(plain(seeds)))
         put("budget", budget if isinstance(budget, Budget) else Budget(budget))
         put("width", width)
         put("cpus", cpus)
         put("gpus", gpus)
         put("yardstick_draws", yardstick_draws)
         put("patience", patience)
+        make_plain(self)
         self._check()
 
     @property
@@ -201,19 +203,22 @@ class Study:
         for searcher in self.searchers:
             if not str(searcher.name).replace("-", "_").isidentifier():
                 raise StudyError(f"study {self.name}: searcher name {searcher.name!r}: use a word")
-        for what, count in (("width", self.width), ("cpus", self.cpus)):
-            if not isinstance(count, int) or count < 1:
-                raise StudyError(f"study {self.name}: {what} is a whole number ≥ 1, not {count!r}")
+            if (setting := not_finite(searcher)) is not None:
+                what = f"{setting} of {searcher.name} is not finite, and cannot be recorded"
+                raise StudyError(f"study {self.name}: {what}")
+        for what, least in (("width", 1), ("cpus", 1), ("yardstick_draws", 2)):
+            count = getattr(self, what)
+            if not is_whole(count, least):
+                raise StudyError(
+                    f"study {self.name}: {what} is a whole number ≥ {least}, not {count!r}"
+                )
         _check_gpus(self.name, self.gpus)
-        if not isinstance(self.patience, (int, float)) or not self.patience > 0:
+        if not is_number(self.patience) or self.patience <= 0:
             raise StudyError(f"study {self.name}: patience is seconds above 0: {self.patience!r}")
-        if self.yardstick_draws < 2:
-            raise StudyError(f"study {self.name}: yardstick_draws is at least 2")
 
 
-def _check_gpus(study: str, gpus: object) -> None:
-    fine = isinstance(gpus, (int, float)) and not isinstance(gpus, bool) and gpus >= 0
-    if not fine or (gpus > 1 and gpus % 1):  # type: ignore[operator]
+def _check_gpus(study: str, gpus: Any) -> None:
+    if not is_number(gpus) or gpus < 0 or (gpus > 1 and gpus % 1):
         what = "gpus of a slot are 0, a fraction of one, or a whole number"
         raise StudyError(f"study {study}: {what}, not {gpus!r}")
 
@@ -222,9 +227,12 @@ def _several(items: Iterable[T | str]) -> tuple[T | str, ...]:
     return (items,) if isinstance(items, str) else tuple(items)
 
 
-def _seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
-    which = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    whole = all(isinstance(s, int) and s >= 0 for s in which)
-    if not which or len(set(which)) < len(which) or not whole:
+def _seeds(seeds: Any) -> tuple[int, ...]:
+    several = isinstance(seeds, Iterable) and not isinstance(seeds, str)
+    which = tuple(map(plain, seeds)) if several else ()
+    if is_whole(seeds, 1):
+        which = tuple(range(seeds))
+    whole = all(is_whole(seed, 0) for seed in which)
+    if not which or not whole or len(set(which)) < len(which):
         raise StudyError(f"seeds are a number above 0, or different whole numbers ≥ 0: {seeds!r}")
     return which

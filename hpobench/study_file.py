@@ -19,6 +19,7 @@ from hpobench.results.schema import SCHEMA
 from hpobench.study import Study
 from searchers.black_box.baselines import Baseline
 from searchers.protocols import BlackBoxSearcher, Searcher
+from searchers.settings import plain
 from searchers.update_rules import UpdateRule
 from trainables.task import Task
 from trainables.tasks import find_task
@@ -121,7 +122,7 @@ def _kind(searcher: Searcher) -> str:
 
 def _settings(thing: Any) -> dict[str, Any]:
     fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
-    return {f.name: getattr(thing, f.name) for f in fields if f.name != "name"}
+    return {f.name: plain(getattr(thing, f.name)) for f in fields if f.name != "name"}
 
 
 def _part(thing: object) -> Any:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from searchers.errors import SearcherError
+from searchers.settings import plain
 
 Buffers: TypeAlias = Mapping[str, Tensor]
 Batch: TypeAlias = Any
@@ -54,6 +55,8 @@ class Metrics:
     accuracy: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("loss", "accuracy"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
         if self.accuracy is not None and not 0 <= self.accuracy <= 1:
             raise SearcherError(f"an accuracy is a fraction from 0 to 1, not {self.accuracy}")
 

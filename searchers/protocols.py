@@ -13,13 +13,13 @@ report. Neither knows of Ray, of data sets, or of the test set.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from searchers.errors import SearcherError
 from searchers.inner_problem import InnerProblem, Metrics, Weights
+from searchers.settings import is_number, is_whole, plain
 from searchers.space import Flat, Space, SpaceError
 from searchers.update_rules import SGD, UpdateRule
 
@@ -80,11 +80,11 @@ def checked_job(job: object, brief: Brief) -> Job:
     """
     if not isinstance(job, Job):
         raise SearcherError(f"it asked for {job!r}, which is not a Job")
-    whole = isinstance(job.training, int) and job.training >= 0
-    if not whole:
+    training = plain(job.training)
+    if not is_whole(training, 0):
         raise SearcherError(f"trainings are numbered 0, 1, 2, …, not {job.training!r}")
     point = _checked_point(job.configuration, job.epochs, brief)
-    return Job(int(job.training), point, int(job.epochs))
+    return Job(training, point, int(job.epochs))
 
 
 class Suggester(Protocol):
@@ -176,14 +176,22 @@ def checked_evaluation(evaluation: object, brief: Brief) -> Evaluation:
     """
     if not isinstance(evaluation, Evaluation):
         raise SearcherError(f"it yielded {evaluation!r}, which is not an Evaluation")
-    for what, count in (("training", evaluation.training), ("steps", evaluation.steps)):
-        if not isinstance(count, int) or count < 0:
+    training, steps = plain((evaluation.training, evaluation.steps))
+    for what, count in (("training", training), ("steps", steps)):
+        if not is_whole(count, 0):
             raise SearcherError(f"{what} is a whole number ≥ 0, not {count!r}")
-    for part, seconds in evaluation.seconds.items():
-        if not (isinstance(seconds, (int, float)) and 0 <= seconds < math.inf):
-            raise SearcherError(f"the seconds of {part!r} are a number ≥ 0, not {seconds!r}")
-    point = _checked_point(evaluation.configuration, evaluation.epochs, brief)
-    return replace(evaluation, configuration=point, epochs=int(evaluation.epochs))
+    seconds = {part: plain(spent) for part, spent in evaluation.seconds.items()}
+    for part, spent in seconds.items():
+        if not is_number(spent) or spent < 0:
+            raise SearcherError(f"the seconds of {part!r} are a number ≥ 0, not {spent!r}")
+    return replace(
+        evaluation,
+        training=training,
+        configuration=_checked_point(evaluation.configuration, evaluation.epochs, brief),
+        epochs=int(evaluation.epochs),
+        steps=steps,
+        seconds=seconds,
+    )
 
 
 def _checked_point(configuration: Any, epochs: object, brief: Brief) -> Flat:

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from torch import Tensor
 
 from searchers.schedule_bases import Basis, Windows
+from searchers.settings import is_number, is_whole, make_plain, plain
 
 Value: TypeAlias = float | int | str | bool
 Flat: TypeAlias = dict[str, Value]
@@ -46,6 +48,7 @@ class Float:
     log: bool = False
 
     def __post_init__(self) -> None:
+        make_plain(self)
         _check_range(self.low, self.high, self.log)
 
     def from_unit(self, u: float) -> float:
@@ -72,7 +75,7 @@ class Float:
 
     def problem_with(self, value: Any) -> str | None:
         """Why a value is not in the domain, to be read after its name; None if it is."""
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             return f"is {value!r}, not a number"
         if not self.low <= value <= self.high:
             return f"is {value!r}, outside [{self.low}, {self.high}]"
@@ -94,7 +97,8 @@ class Int:
     log: bool = False
 
     def __post_init__(self) -> None:
-        if not all(isinstance(b, int) and not isinstance(b, bool) for b in (self.low, self.high)):
+        make_plain(self)
+        if not (is_whole(self.low) and is_whole(self.high)):
             raise SpaceError(f"Int needs whole bounds, not {self.low!r} and {self.high!r}")
         if max(abs(self.low), abs(self.high)) > 2**52:  # beyond, floats skip halves, then wholes
             raise SpaceError(f"Int bounds are within ±2**52, not {self.low} and {self.high}")
@@ -118,7 +122,7 @@ class Int:
 
     def problem_with(self, value: Any) -> str | None:
         """Why a value is not in the domain, to be read after its name; None if it is."""
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        if not is_whole(value):
             return f"is {value!r}, not a whole number"
         if not self.low <= value <= self.high:
             return f"is {value!r}, outside [{self.low}, {self.high}]"
@@ -136,7 +140,7 @@ class Categorical:
     choices: tuple[Value, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "choices", tuple(self.choices))
+        object.__setattr__(self, "choices", tuple(map(plain, self.choices)))
         if len(self.choices) < 2:
             raise SpaceError(f"Categorical needs at least two choices, not {self.choices!r}")
         if any(not isinstance(c, (str, bool, int, float)) for c in self.choices):
@@ -159,7 +163,7 @@ class Categorical:
 
     def problem_with(self, value: Any) -> str | None:
         """Why a value is not in the domain, to be read after its name; None if it is."""
-        known = isinstance(value, (str, int, float, np.generic)) and value in self.choices
+        known = isinstance(value, (str, int, float)) and value in self.choices
         return None if known else f"is {value!r}, not one of {self.choices!r}"
 
 
@@ -181,7 +185,8 @@ class Vector:
     basis: Basis = Windows()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.length, int) or self.length < 1:
+        make_plain(self)
+        if not is_whole(self.length, 1):
             raise SpaceError(f"Vector needs a length of at least 1, not {self.length!r}")
         if not isinstance(self.element, (Float, Int, Categorical)):
             raise SpaceError(f"Vector holds Float, Int or Categorical, not {self.element!r}")
@@ -263,10 +268,11 @@ class Space:
         for name, domain in self.domains.items():
             value = nested[name]
             if isinstance(domain, Vector):
-                if not isinstance(value, (tuple, list)) or len(value) != domain.length:
+                several = value.tolist() if isinstance(value, (np.ndarray, Tensor)) else value
+                if not isinstance(several, (tuple, list)) or len(several) != domain.length:
                     given = " ".join(repr(value).split())
                     raise SpaceError(f"{name} needs {domain.length} values, not {given}")
-                flat |= {f"{name}_{i}": v for i, v in enumerate(value)}
+                flat |= {f"{name}_{i}": v for i, v in enumerate(several)}
             else:
                 flat[name] = value  # type: ignore[assignment]
         return self.check(flat)
@@ -281,10 +287,10 @@ class Space:
         _check_names(flat.keys(), scalars.keys())
         checked: Flat = {}
         for name, domain in scalars.items():
-            problem = domain.problem_with(flat[name])
+            value = plain(flat[name])
+            problem = domain.problem_with(value)
             if problem:
                 raise SpaceError(" ".join(f"{name} {problem}".split()))  # arrays print in lines
-            value = flat[name]
             if isinstance(domain, Float):
                 checked[name] = float(value)
             elif isinstance(domain, Int):
@@ -341,8 +347,7 @@ def _words(domain: Domain) -> str:
 
 
 def _check_range(low: float, high: float, log: bool) -> None:
-    numbers = all(isinstance(b, (int, float)) and not isinstance(b, bool) for b in (low, high))
-    if not numbers or not (math.isfinite(low) and math.isfinite(high)):
+    if not (is_number(low) and is_number(high)):
         raise SpaceError(f"bounds are finite numbers, not {low!r} and {high!r}")
     if not low < high:
         raise SpaceError(f"the lower bound {low!r} is not below the upper bound {high!r}")

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from searchers.errors import SearcherError
-from searchers.settings import number
+from searchers.settings import make_plain, number
 
 Value: TypeAlias = float | Tensor
 Values: TypeAlias = Mapping[str, Value]
@@ -113,6 +113,7 @@ class SGD:
     name: str = "sgd"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.clamp is not None:
             number("clamp", self.clamp, 0.0)
 

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
 from searchers.inner_problem import NO_THETA, Buffers, Metrics, Theta, Weights
+from searchers.settings import is_whole, plain
 from trainables.batch_norm import patch_batch_norm
 from trainables.rng import derive, generator
 from trainables.task import TaskError
@@ -148,11 +149,12 @@ class NetworkProblem:
         objective: TrainingLoss | None = None,
         groups: Mapping[str, Callable[[str], bool]] = MappingProxyType({}),
     ):
-        if batch_size < 1 or not len(validation):
-            raise TaskError(
-                f"a batch of {batch_size} and {len(validation)} validation examples: "
-                "there must be at least one of each"
-            )
+        batch_size, seed = plain((batch_size, seed))
+        for what, count, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
+            if not is_whole(count, least):
+                raise TaskError(f"{what} is a whole number, {least} or more, not {count!r}")
+        if not len(validation):
+            raise TaskError("there are no validation examples: a search goes by their loss")
         if len(train) < batch_size:
             raise TaskError(
                 f"{len(train)} training examples do not fill one batch of {batch_size}: "

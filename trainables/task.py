@@ -16,6 +16,7 @@ import torch
 
 from searchers.inner_problem import InnerProblem, Metrics, Weights
 from searchers.protocols import Brief
+from searchers.settings import is_number, is_whole, plain
 from searchers.space import Nested, Space, SpaceError
 from searchers.update_rules import SGD, UpdateRule
 
@@ -91,9 +92,18 @@ class Task:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise TaskError(f"a task's name is an identifier, not {self.name!r}")
-        ascending = list(self.budgets) == sorted(set(self.budgets))
-        if not self.budgets or not ascending or self.budgets[0] < 1:
-            raise TaskError(f"{self.name}: budgets are ascending epochs, not {self.budgets!r}")
+        object.__setattr__(self, "budgets", plain(tuple(self.budgets)))
+        object.__setattr__(self, "loss_ceiling", plain(self.loss_ceiling))
+        whole = all(is_whole(epochs, 1) for epochs in self.budgets)
+        if not self.budgets or not whole or list(self.budgets) != sorted(set(self.budgets)):
+            raise TaskError(
+                f"{self.name}: budgets are ascending epochs, whole numbers, not {self.budgets!r}"
+            )
+        if not is_number(self.loss_ceiling):
+            raise TaskError(
+                f"{self.name}: loss_ceiling, what a diverged training counts as, is a finite"
+                f" number, not {self.loss_ceiling!r}"
+            )
         if self.smaller_budget not in ("compress", "truncate"):
             raise TaskError(f"{self.name}: smaller_budget is 'compress' or 'truncate'")
         if not self.initial:

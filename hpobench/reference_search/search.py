@@ -32,6 +32,7 @@ from hpobench.statistics.curves import Array, standard_error
 from hpobench.study import Study
 from hpobench.text import plural
 from searchers.black_box.grid import GridSearch
+from searchers.settings import is_whole, make_plain
 from searchers.space import Flat, Space, SpaceError
 from trainables.task import Task
 from trainables.tasks import TASKS
@@ -69,14 +70,15 @@ class Procedure:
     fresh: int = 20
 
     def __post_init__(self) -> None:
+        make_plain(self)
         least = dict.fromkeys(("seeds", "from_grid", "from_search", "few"), 1)
         least |= {"short_list": 2, "fresh": 2}
         for name, lowest in least.items():
             count = getattr(self, name)
             most = MOST_SEEDS if name in ("seeds", "few", "fresh") else math.inf
-            if not lowest <= count <= most:
+            if not is_whole(count, lowest) or count > most:
                 upto = f" and at most {most}" if math.isfinite(most) else ""
-                raise StudyError(f"a reference's {name} is at least {lowest}{upto}, not {count}")
+                raise StudyError(f"a reference's {name} is at least {lowest}{upto}, not {count!r}")
 
     @property
     def search_splits(self) -> range:

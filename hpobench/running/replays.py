@@ -45,6 +45,7 @@ from hpobench.running.training import Training
 from hpobench.study import Study
 from searchers.hypergradients.schedules import frozen_schedule
 from searchers.hypergradients.training import start, train
+from searchers.settings import is_number, is_whole, plain
 from searchers.space import Flat
 from trainables.task import Task
 
@@ -74,12 +75,13 @@ def agreed(
     """
     lines = pd.DataFrame(columns=[*REPLAY, *REPLAYED])
     earlier = results.replays or Replays(at=(), draws=0, lines=lines)
-    if draws is not None and draws < 1:
-        raise StudyError(f"a replay has at least 1 draw, not {draws}")
-    times = {*(at or ()), *earlier.at} or {math.inf}
+    draws = plain(draws)
+    if draws is not None and not is_whole(draws, 1):
+        raise StudyError(f"a replay has a whole number of draws, at least 1, not {draws!r}")
+    times = {*plain(tuple(() if at is None else at)), *earlier.at} or {math.inf}
     for time in times:
-        if not time > 0:
-            raise StudyError(f"a replay is at seconds above 0, or at the {END}, not at {time:g}")
+        if not (is_number(time) or time == math.inf) or time <= 0:
+            raise StudyError(f"a replay is at seconds above 0, or at the {END}, not at {time!r}")
         if budget.kind == "seconds" and budget.amount < time < math.inf:
             raise StudyError(
                 f"a replay at {time:g} s: the budget ended at {budget.amount:g} s; for its end,"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from searchers.black_box.warm_up import warm_up
 from searchers.converters import from_library, to_optuna
-from searchers.errors import SearcherError
 from searchers.protocols import Brief, Job
 from searchers.rng import library_seed
+from searchers.settings import make_plain, whole
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -32,6 +32,7 @@ class BayesianOptimization:
     name: str = "bo"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         _check_startup(self.name, self.startup_trials)
 
     def suggester(self, brief: Brief) -> StudySuggester:
@@ -61,9 +62,9 @@ class TPE:
     name: str = "tpe"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         _check_startup(self.name, self.startup_trials)
-        if self.candidates < 1:
-            raise SearcherError(f"{self.name}: needs at least 1 candidate, not {self.candidates}")
+        whole(f"{self.name}: candidates", self.candidates, 1)
 
     def suggester(self, brief: Brief) -> StudySuggester:
         from optuna.samplers import TPESampler
@@ -111,5 +112,4 @@ class StudySuggester:
 
 
 def _check_startup(name: str, startup_trials: int) -> None:
-    if startup_trials < 1:
-        raise SearcherError(f"{name}: needs at least 1 startup trial, not {startup_trials}")
+    whole(f"{name}: startup_trials", startup_trials, 1)

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from searchers.black_box.hyperband import BracketSuggester, check_eta
+from searchers.black_box.hyperband import BracketSuggester
 from searchers.black_box.warm_up import warm_up
 from searchers.converters import from_library, to_configspace
 from searchers.errors import SearcherError
 from searchers.protocols import Brief
 from searchers.rng import library_seed
+from searchers.settings import is_number, make_plain, number, whole
 from searchers.space import Flat, Float
 
 
@@ -54,12 +55,18 @@ class BOHB:
     name: str = "bohb"
 
     def __post_init__(self) -> None:
-        check_eta(self.name, self.eta)
-        if not 0 < self.top_percent < 100:
-            raise SearcherError(f"{self.name}: top_percent is in 1 … 99, not {self.top_percent}")
-        if not 0 <= self.random_fraction <= 1:
+        make_plain(self)
+        whole(f"{self.name}: eta", self.eta, 2)
+        whole(f"{self.name}: candidates", self.candidates, 1)
+        if self.min_points is not None:
+            whole(f"{self.name}: min_points", self.min_points, 1)
+        for name in ("bandwidth_factor", "min_bandwidth"):
+            number(f"{self.name}: {name}", getattr(self, name), 0.0)
+        if not is_number(self.top_percent) or not 0 < self.top_percent < 100:
+            raise SearcherError(f"{self.name}: top_percent is in 1 … 99, not {self.top_percent!r}")
+        if not is_number(self.random_fraction) or not 0 <= self.random_fraction <= 1:
             raise SearcherError(
-                f"{self.name}: random_fraction is in [0, 1], not {self.random_fraction}"
+                f"{self.name}: random_fraction is in [0, 1], not {self.random_fraction!r}"
             )
 
     def suggester(self, brief: Brief) -> BracketSuggester:

@@ -16,6 +16,7 @@ from searchers.black_box.in_order import InOrder
 from searchers.errors import SearcherError
 from searchers.protocols import Brief
 from searchers.rng import stream
+from searchers.settings import make_plain, number, whole
 from searchers.space import Categorical, Domain, Flat, Float, Int, Scalar, Space, Value, Vector
 
 LARGEST_GRID = 100_000
@@ -42,10 +43,10 @@ class GridSearch:
     name: str = "grid"
 
     def __post_init__(self) -> None:
-        if min(self.learning_rates, self.momenta, self.weight_decays, self.others) < 1:
-            raise SearcherError(f"{self.name}: a grid needs at least 1 level of everything")
-        if not self.decay > 1:
-            raise SearcherError(f"{self.name}: decay divides, so it is above 1, not {self.decay}")
+        make_plain(self)
+        for name in ("learning_rates", "momenta", "weight_decays", "others"):
+            whole(f"{self.name}: {name}, how many levels,", getattr(self, name), 1)
+        number(f"{self.name}: decay, which divides,", self.decay, 1.0)
 
     def suggester(self, brief: Brief) -> InOrder:
         points = self.points(brief.space)

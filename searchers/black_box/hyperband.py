@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 
 from searchers.black_box.brackets import Brackets, RungJob
-from searchers.errors import SearcherError
 from searchers.protocols import Brief, Job
 from searchers.rng import stream
+from searchers.settings import make_plain, whole
 from searchers.space import Flat, Space
 
 
@@ -30,7 +30,8 @@ class Hyperband:
     name: str = "hyperband"
 
     def __post_init__(self) -> None:
-        check_eta(self.name, self.eta)
+        make_plain(self)
+        whole(f"{self.name}: eta", self.eta, 2)
 
     def suggester(self, brief: Brief) -> BracketSuggester:
         prior = Prior(brief.space, stream(brief.seed, "hyperband"))
@@ -90,9 +91,3 @@ class BracketSuggester:
         if job.training < len(self._initial):
             return self._initial[job.training]
         return self.proposer.propose(job.epochs)
-
-
-def check_eta(name: str, eta: int) -> None:
-    """SearcherError unless eta is a whole number that halves."""
-    if isinstance(eta, bool) or not isinstance(eta, int) or eta < 2:
-        raise SearcherError(f"{name}: eta is a whole number of at least 2, not {eta!r}")

@@ -20,7 +20,7 @@ from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.schedules import check_space
 from searchers.inner_problem import InnerProblem
 from searchers.protocols import Brief, Chain, Evaluation
-from searchers.settings import instance, number, whole
+from searchers.settings import instance, make_plain, number, whole
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class FDS:
     name: str = "fds"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         instance("outer", self.outer, OuterOptimizer, "SignDescent()")
         instance("engine", self.engine, Engine, "Auto()")
         number("last_step", self.last_step, 0.0, 1.0)

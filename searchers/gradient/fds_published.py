@@ -15,7 +15,7 @@ from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.schedules import check_space
 from searchers.inner_problem import InnerProblem
 from searchers.protocols import Brief, Chain, Evaluation
-from searchers.settings import number
+from searchers.settings import make_plain, number
 from searchers.space import Space
 
 
@@ -49,6 +49,7 @@ class FDSPublished:
     name: str = "fds_published"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         number("first_step, a fraction of every range,", self.first_step, 0.0, 1.0)
         number("clamp", self.clamp, 0.0)
         number("converged_at", self.converged_at, 0.0)

@@ -29,7 +29,7 @@ from searchers.hypergradients.training import Trained, start, train
 from searchers.inner_problem import Batch, Draw, InnerProblem, Weights
 from searchers.protocols import Brief, Chain, Evaluation
 from searchers.rng import stream
-from searchers.settings import instance, whole
+from searchers.settings import instance, make_plain, whole
 from searchers.space import Flat, Space, Vector
 from searchers.stopwatch import Stopwatch
 from searchers.update_rules import State, UpdateRule, Values
@@ -65,6 +65,7 @@ class Greedy:
     name: str = "greedy"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         whole("a greedy horizon", self.horizon, 1)
         instance("outer", self.outer, OuterOptimizer, "GradientDescent()")
         instance("engine", self.engine, Engine, "Graphs()")

@@ -23,7 +23,7 @@ from searchers.hypergradients.training import Trained, clone, gradient, rows, st
 from searchers.inner_problem import Draw, InnerProblem
 from searchers.protocols import Brief, Chain, Evaluation
 from searchers.rng import stream
-from searchers.settings import number
+from searchers.settings import make_plain, number, pair
 from searchers.space import Flat, Float, Vector
 from searchers.stopwatch import Stopwatch
 
@@ -54,7 +54,9 @@ class HD:
     name: str = "hd"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name in ("additive_beta", "multiplicative_beta"):
+            pair(f"the lowest and highest {name}", getattr(self, name))
             lowest, highest = getattr(self, name)
             number(f"the highest {name}", highest, 0.0)
             number(f"the lowest {name}", lowest, 0.0, highest)

@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from searchers.errors import SearcherError
-from searchers.settings import number
+from searchers.settings import make_plain, number, pair
 
 LARGEST = 1e300
 """Derivatives beyond it count as this: a few of them together still fit a float."""
@@ -75,6 +75,7 @@ class SignDescent:
     step: float = 0.1
 
     def __post_init__(self) -> None:
+        make_plain(self)
         number("an outer step, a fraction of the range,", self.step, 0.0, 1.0)
 
     def init(self, point: np.ndarray) -> OuterState:
@@ -104,7 +105,9 @@ class AdamDescent:
     betas: tuple[float, float] = (0.9, 0.99)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         number("an outer step, a fraction of the range,", self.step, 0.0, 1.0)
+        pair("the betas of Adam", self.betas)
         if not all(0 <= beta < 1 for beta in self.betas):
             raise SearcherError(f"the betas of Adam are in [0, 1), not {self.betas}")
 
@@ -148,6 +151,7 @@ class GradientDescent:
     step: float = 0.1
 
     def __post_init__(self) -> None:
+        make_plain(self)
         number("an outer step, a fraction of the range,", self.step, 0.0, 1.0)
 
     def init(self, point: np.ndarray) -> OuterState:

@@ -25,7 +25,7 @@ from searchers.hypergradients.engines import Engine
 from searchers.hypergradients.schedules import check_space, schedule_values, window_means
 from searchers.inner_problem import InnerProblem
 from searchers.protocols import Brief, Chain, Evaluation
-from searchers.settings import instance, number
+from searchers.settings import instance, make_plain, number
 from searchers.space import Flat, Space, Vector
 
 
@@ -56,6 +56,7 @@ class RMD:
     name: str = "rmd"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         instance("outer", self.outer, OuterOptimizer, "AdamDescent()")
         instance("engine", self.engine, Engine, "Auto()")
         number("tolerance", self.tolerance, 1.0)

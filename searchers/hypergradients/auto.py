@@ -9,7 +9,7 @@ from searchers.hypergradients.forward import Directions, Forward
 from searchers.hypergradients.reverse import Checkpointed, Graphs, Stored, step_bytes
 from searchers.hypergradients.schedules import Schedule
 from searchers.inner_problem import Draw, InnerProblem
-from searchers.settings import whole
+from searchers.settings import make_plain, whole
 
 GRAPHS, REPEATED, FORWARD = 3.0, 4.4, 2.5
 """Measured costs in training steps: with every graph kept; with every step run twice; of one
@@ -33,6 +33,7 @@ class Auto:
     name: str = "auto"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         whole("memory, in bytes,", self.memory, 0)
 
     def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:

@@ -31,7 +31,7 @@ from searchers.hypergradients.training import (
     started,
 )
 from searchers.inner_problem import Batch, Buffers, Draw, InnerProblem, Theta
-from searchers.settings import number, whole
+from searchers.settings import make_plain, number, whole
 from searchers.stopwatch import Stopwatch
 from searchers.update_rules import State
 
@@ -52,6 +52,7 @@ class Forward:
     name: str = "forward"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.clamp is not None:
             number("clamp", self.clamp, 0.0)
         if self.chunk is not None:

@@ -25,7 +25,7 @@ from searchers.hypergradients.engines import Hypergradient, validation_gradient
 from searchers.hypergradients.schedules import Schedule
 from searchers.hypergradients.training import Row, Trained, clone, rows, started, train
 from searchers.inner_problem import Buffers, Draw, InnerProblem
-from searchers.settings import whole
+from searchers.settings import make_plain, whole
 from searchers.stopwatch import Stopwatch
 from searchers.update_rules import State
 
@@ -73,6 +73,7 @@ class Checkpointed:
     name: str = "checkpointed"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.segment is not None:
             whole("segment, the steps between checkpoints,", self.segment, 1)
 
@@ -100,6 +101,7 @@ class Binomial:
     name: str = "binomial"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         whole("slots, the number of checkpoints,", self.slots, 1)
 
     def hypergradient(self, problem: InnerProblem, draw: Draw, schedule: Schedule) -> Hypergradient:

@@ -30,6 +30,7 @@ from searchers.hypergradients.reversible_arithmetic import (
 from searchers.hypergradients.schedules import Schedule
 from searchers.hypergradients.training import Row, Trained, clone, gradient, rows, started
 from searchers.inner_problem import Buffers, Draw, InnerProblem
+from searchers.settings import make_plain
 from searchers.stopwatch import Stopwatch
 from searchers.update_rules import SGD, Maclaurin, State, UpdateRule, Value
 
@@ -59,6 +60,7 @@ class Reversible:
     name: str = "reversible"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.fraction_bits not in range(1, 50):
             raise SearcherError(
                 f"fixed-point numbers have 1 to 49 fraction bits, not {self.fraction_bits}"

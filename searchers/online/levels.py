@@ -34,6 +34,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 from searchers.errors import SearcherError
 from searchers.online.arithmetic import Arithmetic, Vector
 from searchers.online.transforms import IDENTITY, SIGMOID, SQUARE, Transform
+from searchers.settings import plain
 
 Memory: TypeAlias = Mapping[str, Vector]
 Values: TypeAlias = Mapping[str, float]
@@ -399,12 +400,10 @@ def plain_number(name: str, value: Any) -> float:
     Raises:
         SearcherError: It is no single number.
     """
-    try:
-        if isinstance(value, str):
-            raise TypeError
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        raise SearcherError(f"{name} is a number, not {value!r}") from None
+    number = plain(value)
+    if not isinstance(number, (int, float)) or isinstance(number, bool):
+        raise SearcherError(f"{name} is a number, not {value!r}")
+    return float(number)
 
 
 def _check(level: Level) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from hpobench import Budget, RunError, Study, StudyError, evaluations, steps
 from hpobench.results.json_files import read_json
@@ -22,7 +27,19 @@ from hpobench.study_file import (
 from searchers import FDS, SEARCHERS, GridSearch, SearcherError, SignDescent
 from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Stored
+from searchers.protocols import Brief, Suggester
 from trainables.tasks import TASKS, find_task
+
+
+@dataclass(frozen=True)
+class Own:
+    """A user's searcher, which checks nothing."""
+
+    alpha: Any = 0.5
+    name: str = "own"
+
+    def suggester(self, brief: Brief) -> Suggester:
+        raise NotImplementedError
 
 
 def study(**changes) -> Study:
@@ -55,6 +72,33 @@ def test_back_from_json() -> None:
 @pytest.mark.parametrize("budget", [Budget(3.5), evaluations(4), steps(900)])
 def test_budgets_back_from_json(budget: Budget) -> None:
     assert rebuild(json.loads(json.dumps(describe(study(budget=budget), None)))).budget == budget
+
+
+@pytest.mark.parametrize("of", [np.int64, np.float64, torch.tensor, np.array])
+def test_numbers_of_other_libraries_are_recorded_as_plain_ones(of: Callable[[int], Any]) -> None:
+    whole = np.int64 if of is np.float64 else of
+    made = study(
+        searchers=[Own(of(3)), GridSearch(learning_rates=whole(5))],
+        seeds=whole(2),
+        budget=of(30),
+        width=whole(2),
+        cpus=whole(1),
+        patience=of(600),
+        yardstick_draws=whole(3),
+    )
+    plain = study(
+        searchers=[Own(3), GridSearch(learning_rates=5)],
+        seeds=2,
+        budget=30,
+        width=2,
+        patience=600,
+        yardstick_draws=3,
+    )
+    record = json.loads(json.dumps(describe(made, None)))
+    assert rebuild(record) == rebuild(json.loads(json.dumps(describe(plain, None)))) == plain
+    check_same(plain, record)
+    assert rebuild(record).searchers[0] == Own(3)
+    assert study(seeds=np.arange(2)).seeds == study(seeds=torch.arange(2)).seeds == (0, 1)
 
 
 def test_another_study_is_told_from_this_one() -> None:
@@ -127,6 +171,19 @@ def test_a_tasks_hash_follows_its_definition() -> None:
         ({"width": 1.5}, "width"),
         ({"gpus": -1}, "gpus"),
         ({"yardstick_draws": 1}, "yardstick_draws"),
+        ({"yardstick_draws": 2.5}, "yardstick_draws"),
+        ({"seeds": 2.0}, "seeds"),
+        ({"seeds": True}, "seeds"),
+        ({"seeds": "01"}, "seeds"),
+        ({"seeds": [0, 1.0]}, "seeds"),
+        ({"seeds": np.array([0.5, 1.5])}, "seeds"),
+        ({"width": True}, "width"),
+        ({"gpus": math.inf}, "gpus"),
+        ({"patience": math.inf}, "patience"),
+        ({"patience": math.nan}, "patience"),
+        ({"budget": torch.tensor(math.inf)}, "budget"),
+        ({"budget": np.ones(2)}, "budget"),
+        ({"searchers": [Own(math.inf)]}, "alpha of own is not finite"),
     ],
 )
 def test_a_study_that_makes_no_sense_is_refused(changes: dict, said: str) -> None:

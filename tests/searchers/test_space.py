@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -228,3 +229,27 @@ def test_a_bad_domain_is_one_line(build: Any, says: str) -> None:
     with pytest.raises(SpaceError, match=says) as error:
         build()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("of", [np.float64, np.float32, torch.tensor], ids=["f64", "f32", "torch"])
+def test_numbers_of_other_libraries_are_bounds_choices_and_values(of: Any) -> None:
+    whole = np.int64 if of is not torch.tensor else torch.tensor
+    meant = Space(
+        {
+            "x": Vector(3, Float(0.25, 4.0, log=True)),
+            "n": Int(2, 5),
+            "c": Categorical((1, 0.5, "a")),
+        }
+    )
+    made = Space(
+        {
+            "x": Vector(whole(3), Float(of(0.25), of(4.0), log=np.bool_(True))),
+            "n": Int(whole(2), whole(5)),
+            "c": Categorical((whole(1), of(0.5), np.str_("a"))),
+        }
+    )
+    assert repr(made) == repr(meant)
+    for several in (np.full(3, 0.5), torch.full((3,), 0.5), [of(0.5)] * 3):
+        flat = made.flatten({"x": several, "n": whole(3), "c": of(0.5)})
+        assert flat == {"x_0": 0.5, "x_1": 0.5, "x_2": 0.5, "n": 3, "c": 0.5}
+        assert {type(value) for value in flat.values()} == {float, int}

@@ -273,13 +273,13 @@ class Many(Noisy):
             lambda: NetworkProblem(
                 Half, examples(), examples(0), batch_size=8, seed=0, device=CPU
             ),
-            "0 validation examples",
+            "no validation examples",
         ),
         (
             lambda: NetworkProblem(
                 Half, examples(), examples(), batch_size=-1, seed=0, device=CPU
             ),
-            "a batch of -1",
+            "batch_size is a whole number, 1 or more, not -1",
         ),
         (
             lambda: NetworkProblem(

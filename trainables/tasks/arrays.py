@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from searchers.settings import is_whole, plain
 from searchers.space import Nested, Space
 from trainables.images import Images, instance
 from trainables.models import Shape, mlp, small_cnn
@@ -67,6 +68,9 @@ def arrays_task(
     Raises:
         TaskError: something does not fit.
     """
+    batch_size = plain(batch_size)
+    if not is_whole(batch_size, 1):
+        raise TaskError(f"{path}: batch_size is a whole number, 1 or more, not {batch_size!r}")
     path = Path(path).expanduser().absolute()  # a worker may run in another folder
     images = read_images(path)
     shape, classes = _shape(images), _classes(images)

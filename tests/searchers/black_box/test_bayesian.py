@@ -114,9 +114,13 @@ def test_is_silent(
 @pytest.mark.parametrize(
     ("kind", "settings", "says"),
     [
-        (BayesianOptimization, {"startup_trials": 0}, "bo: needs at least 1 startup trial"),
-        (TPE, {"startup_trials": -1}, "tpe: needs at least 1 startup trial"),
-        (TPE, {"candidates": 0}, "tpe: needs at least 1 candidate"),
+        (
+            BayesianOptimization,
+            {"startup_trials": 0},
+            "bo: startup_trials is a whole number",
+        ),
+        (TPE, {"startup_trials": -1}, "tpe: startup_trials is a whole number"),
+        (TPE, {"candidates": 0}, "tpe: candidates is a whole number, 1 or more"),
     ],
 )
 def test_bad_settings_are_one_line(

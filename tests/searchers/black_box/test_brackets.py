@@ -170,5 +170,5 @@ def test_all_initial_configurations_go_first_even_beyond_a_bracket() -> None:
 
 @pytest.mark.parametrize("eta", [1, 0, 2.5, True])
 def test_a_bad_eta_is_one_line(eta: object) -> None:
-    with pytest.raises(SearcherError, match="hyperband: eta is a whole number of at least 2"):
+    with pytest.raises(SearcherError, match="hyperband: eta is a whole number, 2 or more"):
         Hyperband(eta=eta)  # type: ignore[arg-type]

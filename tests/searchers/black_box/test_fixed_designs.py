@@ -183,10 +183,11 @@ def test_whole_levels_are_distinct_and_in_range(domain: Int) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"learning_rates": 0}, "grid: a grid needs at least 1 level"),
-        ({"others": -1}, "at least 1 level"),
-        ({"decay": 1.0}, "decay divides"),
-        ({"decay": math.nan}, "decay divides"),
+        ({"learning_rates": 0}, "grid: learning_rates, how many levels, is a whole number"),
+        ({"others": 2.5}, "others, how many levels, is a whole number, 1 or more"),
+        ({"decay": 1.0}, "decay, which divides, is a number above 1"),
+        ({"decay": math.nan}, "decay, which divides"),
+        ({"decay": math.inf}, "decay, which divides"),
     ],
 )
 def test_bad_settings_are_one_line(settings: dict[str, float], says: str) -> None:
