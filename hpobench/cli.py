@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import gc
 import math
 import os
@@ -354,12 +355,25 @@ def _show(results: hpobench.Results, clock: ClockName) -> None:
 
 def _chosen(names: str | None, items: Any, what: str) -> list[Any] | None:
     """The items of a study with these names; a name from the catalogue may be added."""
+    from searchers.catalog import SEARCHERS
+    from trainables.tasks import TASKS
+
     if names is None:
         return None
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if not wanted:
         raise StudyError(f"--{what} is empty; give names, separated by commas")
     own = {item.name: item for item in items}
+    known = TASKS if what == "tasks" else SEARCHERS
+    for name in wanted:
+        if name not in own and name not in known:
+            there = [*own, *(other for other in known if other not in own)]
+            near = difflib.get_close_matches(name, there, n=1)
+            guess = f" Did you mean {near[0]}?" if near else ""
+            raise StudyError(
+                f"no {what.removesuffix('s')} {name!r}.{guess} There are, in the study:"
+                f" {', '.join(own)}; and everywhere: {', '.join(known)}"
+            )
     return [own.get(name, name) for name in wanted]
 
 

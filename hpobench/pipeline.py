@@ -32,10 +32,12 @@ from hpobench.running.progress import Progress
 from hpobench.running.replays import agreed, missing_replays, write_agreed
 from hpobench.running.run_folder import held, new_folder
 from hpobench.running.scheduler import Interrupted, SliceScheduler
+from hpobench.running.task_checks import TaskCheck, check, own_tasks
 from hpobench.study import Study
 from hpobench.study_file import check_same, describe, rebuild
 from hpobench.tracking.catalog import sinks_for
 from hpobench.tracking.sink import Sink
+from trainables.task import Task
 
 
 def run(
@@ -71,11 +73,23 @@ def run(
     sinks = [*sinks_for(wandb), *sinks]
     for task in study.tasks:
         known_reference(task)  # one that cannot be read is refused before anything is written
+    display = display or make_display()
+    own = own_tasks(study)
+    if here := address is None and not study.gpus:
+        _check_here(own, study, display)
     with new_folder(folder):
         with ray_backend.cluster(study, address, source) as cluster:  # may refuse, too
             write_json(folder / "study.json", describe(study, source))
-            run_cells(study, folder, cluster, display, clock)
+            checks = () if here else [TaskCheck(task, study) for task in own]
+            run_cells(study, folder, cluster, display, clock, checks)
         return _finish(folder, clock, sinks)
+
+
+def _check_here(tasks: Sequence[Task], study: Study, display: Display) -> None:
+    """Check a user's own tasks in this process, and say so: before a Ray is started."""
+    for task in tasks:
+        seconds = check(task, study.seeds[0], study.device, study.cpus)
+        display.say(f"{task.name}: keeps to what a task has to (checked in {seconds:.1f} s)")
 
 
 def folder_for(study: Study) -> Path:
@@ -183,13 +197,19 @@ def replay(
 
 
 def run_cells(
-    study: Study, folder: Path, cluster: Cluster, display: Display | None, clock: Clock
+    study: Study,
+    folder: Path,
+    cluster: Cluster,
+    display: Display | None,
+    clock: Clock,
+    checks: Sequence[TaskCheck] = (),
 ) -> None:
-    """Do what is missing in a run's folder: the baseline runs, and every cell."""
+    """Do what is missing in a run's folder: the baseline runs, and every cell; first, checks."""
     runs = cell_runs(study, folder)
     waiting = [cell for cell in runs if cell.status not in SETTLED]
     progress = Progress(study, folder, runs)
     with _at_work(progress, cluster, display or make_display(), clock) as scheduler:
+        scheduler.work(checks)
         scheduler.work([*missing_baseline_runs(study, folder, runs), *waiting])
         # Of the references that the cells came upon:
         scheduler.work(missing_baseline_runs(study, folder, runs))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -37,6 +37,7 @@ class State(NamedTuple):
     memory: tuple[Tensor, ...] = ()
 
 
+@runtime_checkable
 class UpdateRule(Protocol):
     """How a training step changes the weights; steps are numbered from 0."""
 

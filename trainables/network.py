@@ -187,7 +187,7 @@ class NetworkProblem:
         self._sizes = [p.numel() for p in parameters.values()]
         self._tied = _tied(model)
         self._model = patch_batch_norm(model.to("meta"))
-        self.objective = objective or CrossEntropy()
+        self.objective = _checked(objective) if objective is not None else CrossEntropy()
         self.hyperparameters = self.objective.hyperparameters
         self.groups = {name: self._mask(chosen) for name, chosen in groups.items()}
         self._random = self._attentive = self._recurrent = False
@@ -326,6 +326,21 @@ class NetworkProblem:
             if self._recurrent:
                 twice_differentiable.enter_context(torch.backends.cudnn.flags(enabled=False))
             return functional_call(self._model, state, (inputs,))
+
+
+def _checked(objective: object) -> TrainingLoss:
+    if isinstance(objective, type) or not isinstance(objective, TrainingLoss):
+        raise TaskError(
+            "objective is a training loss with hyperparameters of its own, such as"
+            " trainables.LabelSmoothing() or a class with the protocol of trainables.TrainingLoss,"
+            f" not {_called(objective)}; without one it is cross-entropy"
+        )
+    return objective
+
+
+def _called(thing: object) -> str:
+    """A line for something that a user gave in place of something else."""
+    return getattr(thing, "__qualname__", None) or " ".join(repr(thing).split())
 
 
 def _scalar(loss: object) -> Tensor:

@@ -92,6 +92,11 @@ class Task:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise TaskError(f"a task's name is an identifier, not {self.name!r}")
+        if isinstance(self.rule, type) or not isinstance(self.rule, UpdateRule):
+            raise TaskError(
+                f"{self.name}: rule is an update rule, such as searchers.SGD() or"
+                f" searchers.AdamW(), not {self.rule!r}"
+            )
         object.__setattr__(self, "budgets", plain(tuple(self.budgets)))
         object.__setattr__(self, "loss_ceiling", plain(self.loss_ceiling))
         whole = all(is_whole(epochs, 1) for epochs in self.budgets)

@@ -1,7 +1,7 @@
 """The contract of a task, as a check to run on one's own.
 
     from trainables.testing import check_task
-    check_task(MY_TASK)
+    check_task(MY_TASK)  # or check_quickly(MY_TASK), which leaves out what takes long
 
 Every searcher relies on it: gradient-based ones replay and differentiate a training, and a
 comparison pairs searchers by the draws of its trainings.
@@ -17,12 +17,14 @@ from torch import Tensor
 
 from searchers.errors import SearcherError
 from searchers.hypergradients.schedules import check_space
+from searchers.hypergradients.training import start
 from searchers.inner_problem import Buffers, InnerProblem, Theta, Weights
 from searchers.space import SpaceError
+from searchers.update_rules import check_rule
 from trainables.rng import generator
 from trainables.task import Instance, Task
 
-__all__ = ["check_task"]
+__all__ = ["check_quickly", "check_task"]
 
 DIFFERENCE = 1e-8  # of finite differences in float64: small, as ReLU and pooling have kinks
 TOLERANCE = 1e-3  # of second derivatives, relative
@@ -63,12 +65,38 @@ def check_task(
     try:
         instance, other = task.build(seed, device), task.build(seed + 1, device)
         _check_configurations(task, instance.inner)
-        _check_draws(instance.inner, task.build(seed, device).inner, other.inner, draws_differ)
+        _check_replays(instance.inner, task.build(seed, device).inner)
+        _check_draws_differ(instance.inner, other.inner, draws_differ)
         _check_training_loss(instance.inner)
         _check_curvature(instance.inner)
         _check_no_trace(instance.inner)
-        _check_validation(task, instance, other, split_by_seed)
+        _check_measures(task, instance)
+        _check_split(instance, other, split_by_seed)
         _check_full(instance)
+    except AssertionError as error:
+        raise AssertionError(f"{task.name}: {error}") from None
+
+
+def check_quickly(task: Task, *, seed: int = 0, device: torch.device = CPU) -> None:
+    """Check the parts of `check_task` without which a study's numbers would mean nothing.
+
+    Left out are what compares seeds, what needs another building of the task, and second
+    derivatives. It takes a handful of training steps, two passes over validation and one over test.
+
+    Args:
+        task: one of your own, or of the project's.
+        seed: the cell's that it is built for.
+        device: where it is built.
+
+    Raises:
+        AssertionError: in one line, the first part of the contract that does not hold.
+    """
+    try:
+        instance = task.build(seed, device)
+        _check_configurations(task, instance.inner)
+        _check_replays(instance.inner, instance.inner)
+        _check_training_loss(instance.inner)
+        _check_measures(task, instance)
     except AssertionError as error:
         raise AssertionError(f"{task.name}: {error}") from None
 
@@ -76,15 +104,14 @@ def check_task(
 def _check_configurations(task: Task, problem: InnerProblem) -> None:
     try:
         check_space(task.brief(0, 1), problem)
+        check_rule(task.rule, start(problem.draw(0), task.rule).state)
         for nested in (task.default, *task.initial):
             task.space.flatten(nested)
     except (SearcherError, SpaceError) as error:
         raise AssertionError(str(error)) from None
 
 
-def _check_draws(
-    problem: InnerProblem, rebuilt: InnerProblem, other: InnerProblem, draws_differ: bool
-) -> None:
+def _check_replays(problem: InnerProblem, rebuilt: InnerProblem) -> None:
     steps = problem.steps_per_epoch
     _require(isinstance(steps, int) and steps >= 1, f"{steps!r} steps an epoch, not one or more")
     last, next_epoch = steps - 1, steps
@@ -97,10 +124,15 @@ def _check_draws(
         for step in sorted(batches, reverse=True):  # as a backward sweep reads them
             _require(_same(replay.batch(step), batches[step]), f"batch {step} differs when {how}")
         _require(_same(replay.initial(), first), f"the initial weights differ when {how}")
+
+
+def _check_draws_differ(problem: InnerProblem, other: InnerProblem, draws_differ: bool) -> None:
+    draw = problem.draw(0)
+    first, batch = draw.initial().vector, draw.batch(0)
     for what, different in (("training", problem.draw(1)), ("seed", other.draw(0))):
-        same = _same(different.initial().vector, first.vector)
+        same = _same(different.initial().vector, first)
         _require(same != draws_differ, f"initial weights {_against(same)} by {what}")
-        same = _same(different.batch(0), batches[0])
+        same = _same(different.batch(0), batch)
         _require(same != draws_differ, f"batches {_against(same)} by {what}")
 
 
@@ -180,7 +212,8 @@ def _check_no_trace(problem: InnerProblem) -> None:
     _require(problem.validation(first) == untouched, "a training changes another's validation")
 
 
-def _check_validation(task: Task, instance: Instance, other: Instance, split_by_seed: bool) -> None:
+def _check_measures(task: Task, instance: Instance) -> None:
+    """Validation and test of the initial weights."""
     problem = instance.inner
     weights = problem.draw(0).initial()
     before = Weights(weights.vector.clone(), _copied(weights.buffers))
@@ -204,6 +237,11 @@ def _check_validation(task: Task, instance: Instance, other: Instance, split_by_
         f"validation() measures {metrics.loss}, validation_loss is {differentiated}",
     )
     _require(_same(weights, before), "validation or test changes the weights it is given")
+
+
+def _check_split(instance: Instance, other: Instance, split_by_seed: bool) -> None:
+    weights = instance.inner.draw(0).initial()
+    metrics, test = instance.inner.validation(weights), instance.test(weights)
     same = other.inner.validation(weights) == metrics
     _require(same != split_by_seed, f"validation splits {_against(same)} by seed")
     if split_by_seed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ class Minibatch(NamedTuple):
     key: int
 
 
+@runtime_checkable
 class TrainingLoss(Protocol):
     """A training loss of a network, twice differentiable in the weights, once more in θ."""
 

@@ -32,6 +32,9 @@ class Display(Protocol):
     def refresh(self, progress: Progress) -> None:
         """Show how far it is now; called about twice a second."""
 
+    def say(self, line: str) -> None:
+        """Show a line that stands."""
+
 
 def make_display(console: Console | None = None) -> Display:
     """The live table if there is a terminal, else plain lines."""
@@ -50,6 +53,9 @@ class Silent:
     def refresh(self, progress: Progress) -> None:
         pass
 
+    def say(self, line: str) -> None:
+        pass
+
 
 class PlainLines:
     """A line when a cell starts and when it ends."""
@@ -66,37 +72,37 @@ class PlainLines:
         self._said = progress.statuses()
         self._voids = {run.cell.name: run.voids for run in progress.runs}
         counts = _counts(progress, self._said)
-        self._say(f"{progress.study.name}: {counts}, results in {progress.folder}")
+        self.say(f"{progress.study.name}: {counts}, results in {progress.folder}")
         yield
 
     def refresh(self, progress: Progress) -> None:
         statuses = progress.statuses()
         if progress.note != self._noted:
             self._noted = progress.note
-            self._say(f"  {progress.note}" if progress.note else "  going on")
+            self.say(f"  {progress.note}" if progress.note else "  going on")
         for line in progress.left[self._left :]:
             self._left += 1
-            self._say(f"  left for a resume: {line}")
+            self.say(f"  left for a resume: {line}")
         for run in progress.runs:
             name, status = run.cell.name, statuses[run.cell.name]
             if run.voids > self._voids[name] and status != "interrupted":
                 self._said[name] = "waiting"
-                self._say(f"  {name}: void ({run.why}); it is run again")
+                self.say(f"  {name}: void ({run.why}); it is run again")
             self._voids[name] = run.voids
             if status in (self._said[name], "measured"):
                 continue
             self._said[name] = status
             if status == "running":
-                self._say(f"  {name}: started")
+                self.say(f"  {name}: started")
             else:
                 why = f" ({run.why})" if run.why else ""
-                self._say(
+                self.say(
                     f"  {name}: {status}{why}, {plural(run.count, 'evaluation')},"
                     + f" incumbent {_number(run.incumbent)};"
                     + f" {_in_words(progress, self._said)}"
                 )
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -117,6 +123,9 @@ class LiveTable:
     def refresh(self, progress: Progress) -> None:
         if self._live is not None:
             self._live.update(self._table(progress), refresh=True)
+
+    def say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _table(self, progress: Progress) -> Table:
         statuses = progress.statuses()
@@ -164,13 +173,13 @@ class CountLine:
     def refresh(self, progress: Progress) -> None:
         for line in progress.left[self._left :]:
             self._left += 1
-            self._say(f"  left undone: {line}")
+            self.say(f"  left undone: {line}")
         now = 10 * self._done() // max(len(self._trainings), 1), progress.note
         if self._status is not None:
             self._status.update(self._words(progress))
         elif now != self._said:
             self._said = now
-            self._say(self._words(progress))
+            self.say(self._words(progress))
 
     def _done(self) -> int:
         return sum(training.done for training in self._trainings)
@@ -179,7 +188,7 @@ class CountLine:
         count = f"{self._done()} of {len(self._trainings)} {self._what} done"
         return f"{progress.study.name}: {count}" + (f"; {progress.note}" if progress.note else "")
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
