@@ -24,7 +24,7 @@ from hpobench.results.loading import read_study
 from hpobench.results.regret import Clock
 from hpobench.results.run import Results
 from hpobench.running import ray_backend
-from hpobench.running.baseline_runs import missing_baseline_runs
+from hpobench.running.baseline_runs import missing_baseline_runs, trainings_to_come
 from hpobench.running.cell_run import SETTLED, cell_runs
 from hpobench.running.display import CountLine, Display, make_display
 from hpobench.running.interfaces import Cluster
@@ -210,9 +210,13 @@ def run_cells(
     progress = Progress(study, folder, runs)
     with _at_work(progress, cluster, display or make_display(), clock) as scheduler:
         scheduler.work(checks)
-        scheduler.work([*missing_baseline_runs(study, folder, runs), *waiting])
+        progress.baselines = missing_baseline_runs(study, folder, runs)
+        progress.to_come = trainings_to_come(study, folder)
+        scheduler.work([*progress.baselines, *waiting])
         # Of the references that the cells came upon:
-        scheduler.work(missing_baseline_runs(study, folder, runs))
+        late = missing_baseline_runs(study, folder, runs)
+        progress.baselines, progress.to_come = [*progress.baselines, *late], 0
+        scheduler.work(late)
 
 
 @contextmanager

@@ -59,13 +59,20 @@ def missing_baseline_runs(study: Study, folder: Path, runs: Sequence[CellRun]) -
     return missing
 
 
+def trainings_to_come(study: Study, folder: Path) -> int:
+    """How many trainings of references there will be that the cells have still to come upon."""
+    references = read_json(folder / "references.json")
+    unknown = sum(references[task.name] is None for task in study.tasks)
+    return unknown * len(study.seeds) * study.yardstick_draws
+
+
 def _training(
     study: Study, folder: Path, task: Task, seed: int, wanted: Sequence[tuple[str, Flat, int]]
 ) -> Training:
     """Of one split: the rows' configurations on their draws, in one go."""
     rows = dict.fromkeys(row for row, _, _ in wanted)
     return Training(
-        f"training {' and '.join(rows)} of {task.name}",
+        f"training {' and '.join(rows)} of {task.name} on seed {seed}",
         study,
         folder / "yardsticks.jsonl",
         {"task": task.name, "seed": seed},
@@ -73,6 +80,7 @@ def _training(
         task,
         seed,
         wanted,
+        count=len(wanted),
     )
 
 

@@ -66,6 +66,7 @@ class PlainLines:
         self._voids: dict[str, int] = {}
         self._noted = ""
         self._left = 0
+        self._trained: set[str] = set()
 
     @contextmanager
     def showing(self, progress: Progress) -> Iterator[None]:
@@ -83,6 +84,10 @@ class PlainLines:
         for line in progress.left[self._left :]:
             self._left += 1
             self.say(f"  left for a resume: {line}")
+        for baseline in progress.baselines:
+            if baseline.done and baseline.what not in self._trained:
+                self._trained.add(baseline.what)
+                self.say(f"  {baseline.what}: done; {_in_words(progress, self._said)}")
         for run in progress.runs:
             name, status = run.cell.name, statuses[run.cell.name]
             if run.voids > self._voids[name] and status != "interrupted":
@@ -199,21 +204,26 @@ def _in_words(progress: Progress, statuses: dict[str, str]) -> str:
 def _counts(progress: Progress, statuses: dict[str, str]) -> str:
     settled = [status for status in statuses.values() if status in ("complete", "failed")]
     failed = settled.count("failed")
-    return f"{len(settled)} of {len(progress.runs)} cells done" + (
+    trained, trainings = progress.trainings
+    left = trained < trainings
+    baselines = f" and {trained} of {trainings} baseline trainings" if left else ""
+    return f"{len(settled)} of {len(progress.runs)} cells{baselines} done" + (
         f", {failed} failed" * bool(failed)
     )
 
 
 def _left(progress: Progress) -> str:
-    """How long it still takes, in words; nothing once every cell is done."""
-    left = progress.seconds_left()
+    """How long it still takes, in words; nothing once all is done."""
+    left = progress.time_left()
     if progress.done:
         return ""
     if left is None:
         return "time left unknown"
-    if left < 1:
+    seconds, about = left.seconds, "at least" if left.at_least else "about"
+    if seconds < 1:
         return "soon done"
-    return f"about {left / 60:.0f} min left" if left >= 90 else f"about {left:.0f} s left"
+    how_long = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    return f"{about} {how_long} left"
 
 
 def _number(loss: float | None) -> str:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import torch
 
+import hpobench
+import searchers
+import trainables
 from hpobench.errors import HpobenchError, StudyError
 from hpobench.running.interfaces import Slice
 from hpobench.running.test_metrics import Measuring
@@ -64,9 +67,10 @@ def check(task: Task, seed: int, device: str, threads: int) -> float:
 
 def _where(error: BaseException) -> str:
     """The user's own line that it came from, if there is one."""
-    ours = Path(__file__).parents[2]
+    ours = [Path(package.__path__[0]) for package in (hpobench, searchers, trainables)]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
-        if file.is_file() and ours not in file.parents and "site-packages" not in file.parts:
+        others = "site-packages" in file.parts or any(place in file.parents for place in ours)
+        if file.is_file() and not others:
             return f" ({file}, line {frame.lineno})"
     return ""

@@ -7,6 +7,7 @@ not made into work again, so whoever began it goes on with it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Training:
         train: Does it, in a worker on the slice, as ``train(*arguments, device, threads)``; returns
             what each line says of the outcome.
         arguments: For ``train``.
+        count: How many trainings these are.
     """
 
     _appending = threading.Lock()  # the threads of all slices write to one file
@@ -41,22 +43,28 @@ class Training:
         names: Mapping[str, Any],
         train: Callable[..., Sequence[Mapping[str, Any]]],
         *arguments: Any,
+        count: int = 1,
     ) -> None:
+        self.what, self.count = what, count
         self._measuring = Measuring(what, study)
         self._file, self._names = file, names
         self._call = (train, *arguments, study.device, study.cpus)
         self.done = False
+        self.seconds = 0.0
+        """How long it took, once it is done."""
 
     def run(self, slice_: Slice, stop: object) -> bool:
         """Train on a slice; False if its machines failed, and it is to be tried again.
 
         Raises Fault if that happened time and again.
         """
+        began = time.monotonic()
         outcomes = self._measuring.on(slice_, *self._call)
         if outcomes is None:
             return False
         lines = [{"schema": SCHEMA, **self._names, **outcome} for outcome in outcomes]
         with self._appending:
             append_lines(self._file, lines)
+        self.seconds = time.monotonic() - began
         self.done = True
         return True

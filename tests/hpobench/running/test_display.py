@@ -17,6 +17,7 @@ from hpobench.running import progress as progress_module
 from hpobench.running import test_metrics
 from hpobench.running.display import LiveTable, PlainLines
 from hpobench.running.progress import Progress
+from hpobench.running.training import Training
 from hpobench.study import Cell
 from trainables.tasks import find_task
 
@@ -74,11 +75,12 @@ def test_time_left_is_for_cells_to_come(tmp_path: Path, budget: Budget | float) 
         settle(one, "running")
         settle(other, "running")
 
-    def one_ends() -> None:  # the other has run as long: nothing is left by the estimate
+    def one_ends() -> None:  # the other has run as long: by the evaluations, nothing is left
         settle(one, "complete", 2)
 
     said = lines(progress, begin, one_ends, lambda: settle(other, "complete", 3))
-    assert said[-2].endswith("complete, 2 evaluations, incumbent 0.5; 1 of 2 cells done, soon done")
+    left = "soon done" if isinstance(budget, Budget) else "about 9 s left"
+    assert said[-2].endswith(f"complete, 2 evaluations, incumbent 0.5; 1 of 2 cells done, {left}")
     assert said[-1].endswith("complete, 3 evaluations, incumbent 0.5; 2 of 2 cells done")
     title = str(LiveTable(Console())._table(progress).title)
     assert title == "small: 2 of 2 cells done"
@@ -90,7 +92,89 @@ def test_time_left_is_said_while_there_is_some(
     monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: 7.0))
     progress = plan_of(tmp_path)
     settle(progress.runs[0], "running")
-    assert "0 of 2 cells done, about 14 s left" in str(LiveTable(Console())._table(progress).title)
+    assert "0 of 2 cells done, about 9 s left" in str(LiveTable(Console())._table(progress).title)
+
+
+def baselines(study: Study, seeds: range, seconds: float = 0.0) -> list[Training]:
+    """Five trainings of a default on each split; done, if they took time."""
+    found = []
+    for seed in seeds:
+        what = f"training default of quadratic on seed {seed}"
+        training = Training(what, study, Path(), {}, list, count=5)
+        training.seconds, training.done = seconds, seconds > 0
+        found.append(training)
+    return found
+
+
+def test_time_left_is_of_the_cells_and_of_the_baselines_that_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    study = Study("six", ["quadratic"], ["default", "random", "fds"], 2, 60.0)
+    runs = [Run(cell) for cell in study.cells()]
+    of = {
+        searcher.name: [run for run in runs if run.cell.searcher is searcher]
+        for searcher in study.searchers
+    }
+    progress = Progress(study, tmp_path, runs, slices=1)  # type: ignore[arg-type]
+
+    def left() -> tuple[float, bool]:
+        found = progress.time_left()
+        assert found is not None
+        return found
+
+    def take(run: Run, seconds: float) -> None:
+        settle(run, "running")
+        progress.statuses()
+        now[0] += seconds
+        settle(run, "complete", 1)
+        progress.statuses()
+
+    assert left() == (6 * (60 + 3), False)
+    progress.baselines = baselines(study, range(2))
+    progress.to_come = 10
+    assert left() == (6 * (60 + 3), True)  # nobody knows how long these are
+    progress.baselines = [*baselines(study, range(1), seconds=10), *baselines(study, range(1, 2))]
+    assert left() == (6 * (60 + 3) + 15 * 2, False)
+    take(of["default"][0], 21)  # it searches nothing, and ends early: others do not
+    assert left() == (4 * (60 + 3) + 21 + 15 * 2, False)
+    take(of["random"][0], 61)
+    assert left() == (2 * 61 + 61 + 21 + 15 * 2, False)
+    for run in (*of["fds"], of["random"][1], of["default"][1]):
+        take(run, 61)
+    assert left() == (15 * 2, False)
+    words = "6 of 6 cells and 5 of 20 baseline trainings done, about 30 s left"
+    assert str(LiveTable(Console())._table(progress).title) == f"six: {words}"
+    progress.baselines, progress.to_come = baselines(study, range(4), seconds=10), 0
+    assert left() == (0, False)
+    assert str(LiveTable(Console())._table(progress).title) == "six: 6 of 6 cells done"
+
+
+def test_the_last_cell_takes_its_time_however_many_slices_there_are(tmp_path: Path) -> None:
+    progress = plan_of(tmp_path)
+    progress.slices = 50
+    left = progress.time_left()
+    assert left is not None
+    assert left.seconds == 6 + 3
+
+
+def test_baselines_are_told_as_they_are_trained(tmp_path: Path) -> None:
+    progress = plan_of(tmp_path)
+    progress.baselines = waiting = baselines(progress.study, range(2))
+
+    def end(training: Training) -> None:
+        training.done, training.seconds = True, 10.0
+
+    said = lines(progress, lambda: end(waiting[1]), lambda: end(waiting[0]))
+    assert said[0].startswith("small: 0 of 2 cells and 0 of 10 baseline trainings done, results in")
+    assert said[1].startswith(
+        "  training default of quadratic on seed 1: done;"
+        " 0 of 2 cells and 5 of 10 baseline trainings done, about"
+    )
+    assert said[2].startswith(
+        "  training default of quadratic on seed 0: done; 0 of 2 cells done, about"
+    )
 
 
 @pytest.mark.parametrize("then", ["waiting", "running"])  # it may not be looked at in between
