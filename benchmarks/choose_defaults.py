@@ -192,7 +192,7 @@ def search(searcher: GradientSearcher, task: Task, seed: int) -> np.ndarray:
     """What the incumbent at each budget comes to on fresh draws, (budgets,)."""
     problem, brief = task.build(seed, torch.device("cpu")).inner, task.brief(seed, 1)
     full = brief.horizon * problem.steps_per_epoch
-    spent, measured = 0, [(0, measure(problem, brief, brief.default, 0))]
+    spent, measured = 0, [(0, measure(problem, brief, brief.default, brief.horizon, 0))]
     for evaluation in searcher.search(problem, brief, Chain()):
         spent += evaluation.steps
         if evaluation.epochs == brief.horizon:

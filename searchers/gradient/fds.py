@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from searchers.gradient.backtracking import SearchPath, advanced, converged, typical
-from searchers.gradient.measured_points import evaluate
+from searchers.gradient.measured_points import evaluate, measure
 from searchers.gradient.outer_optimizers import OuterOptimizer, SignDescent
 from searchers.hypergradients.auto import Auto
 from searchers.hypergradients.engines import Engine
@@ -28,8 +28,9 @@ class FDS:
     """Sign-based outer steps from the task's initial configuration, halved when a sign flips.
 
     A hyperparameter whose hypergradient is NaN stays for that step, and the evaluation says so.
-    Each training is an evaluation. At width w, w chains run side by side, chain k from the task's
-    initial configuration k (modulo their number) with its own draws.
+    The initial configuration is trained in full first, so that no search ends above what it was
+    offered. Each training is an evaluation. At width w, w chains run side by side, chain k from the
+    task's initial configuration k (modulo their number) with its own draws.
 
     Args:
         outer: how it steps.
@@ -70,6 +71,9 @@ class FDS:
         training, draws = chain.index, self.draws
         initial = brief.initial[chain.index % len(brief.initial)]
         path = SearchPath(self.outer.init(brief.space.to_unit(initial)))
+        if self.warm_steps and len(brief.budgets) > 1:  # else the first step measures it
+            yield measure(problem, brief, initial, brief.horizon, training)
+            training += chain.of
         for epochs in self._budgets(brief):
             flat = brief.space.from_unit(path.state.point)
             losses, derivatives = [], []

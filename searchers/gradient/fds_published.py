@@ -63,7 +63,11 @@ class FDSPublished:
         check_space(brief, problem)
         outer = SignDescent(self.first_step)
         training, space = chain.index, brief.space
-        state = outer.init(space.to_unit(brief.initial[chain.index % len(brief.initial)]))
+        initial = brief.initial[chain.index % len(brief.initial)]
+        state = outer.init(space.to_unit(initial))
+        if len(brief.budgets) > 1:  # else the first step measures it
+            yield measure(problem, brief, initial, brief.horizon, training)
+            training += chain.of
         for epochs in joined(brief.budgets[:-1][:1], repeat(brief.horizon)):
             flat = space.from_unit(state.point)
             evaluation, derivative = evaluate(problem, brief, flat, epochs, training, self.engine)

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from hpobench.results.run import Results
 
 
-GENERATOR = "hpobench, page 5"
+GENERATOR = "hpobench, page 6"
 """By which page it says it was made; another number where it is drawn in another way."""
 
 OPENING = "regret"
@@ -222,13 +222,26 @@ def _task(results: Results, name: str, clock: Clock) -> Record:
         "final": f"final {'regret' if reference is not None else 'test loss'}",
         "measured_from": _measured_from(results, name),
         "summary": [_row(row, reference is not None, clock) for row in rows],
-        "given": _given_by(results.task(name)),
+        "given": _given_by(results.task(name), _begun(results, name)),
         "reference": _reference(results, name),
     }
 
 
-def _given_by(task: Record) -> dict[str, list[str]]:
-    """What a task gives to every searcher, in lines."""
+def _begun(results: Results, task: str) -> list[str]:
+    """Which searchers trained what was offered first in full, and which to a smaller budget."""
+    cells = results.cells[results.cells["task"] == task][["cell", "searcher"]]
+    firsts = results.evaluations[results.evaluations["evaluation"] == 0][["cell", "full"]]
+    begun = cells.merge(firsts, on="cell")
+    full = begun.groupby("searcher")["full"].all().to_dict()
+    searching = [s["name"] for s in results.study["searchers"] if s["kind"] != "no search"]
+    in_full = [name for name in searching if full.get(name) is True]
+    less = [name for name in searching if full.get(name) is False]
+    lines = [f"trained in full first by {listed(in_full)}"] if in_full else []
+    return lines + ([f"to a smaller budget first by {listed(less)}"] if less else [])
+
+
+def _given_by(task: Record, begun: list[str]) -> dict[str, list[str]]:
+    """What a task gives to every searcher, in lines; ``begun``: what they made of it."""
     smaller = {
         "compress": "the whole schedule in fewer steps",
         "truncate": "the first part of the schedule",
@@ -238,7 +251,7 @@ def _given_by(task: Record) -> dict[str, list[str]]:
         "what is trained": [plain(task["summary"])],
         "update rule": [task["update_rule"]],
         "ranges (the prior)": [f"{name}: {words}" for name, words in task["space"].items()],
-        "initial: offered first": [configuration(flat) for flat in task["initial"]],
+        "initial: offered first": [*(configuration(flat) for flat in task["initial"]), *begun],
         "default": [configuration(task["default"])],
         "budgets of a training": [f"{epochs} epochs; a smaller budget is {smaller}"],
         "measured by": [f"{task['metric']}; above {number(task['loss_ceiling'])} it has diverged"],

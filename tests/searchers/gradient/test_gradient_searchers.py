@@ -138,11 +138,11 @@ def test_leaving_the_fixed_point_numbers_is_a_divergence() -> None:
     assert found[-1].metrics.loss > 1e3
 
 
-def test_smaller_budgets_come_first_in_fds() -> None:
+def test_in_fds_smaller_budgets_come_after_a_full_training_of_what_was_offered() -> None:
     epochs = [
         e.epochs for e in islice(FDS(warm_steps=2).search(Valley(), example_brief(), Chain()), 7)
     ]
-    assert epochs == [1, 1, 3, 3, 9, 9, 9]
+    assert epochs == [9, 1, 1, 3, 3, 9, 9]
 
 
 @pytest.mark.slow

@@ -156,6 +156,7 @@ def test_the_page_prints_what_every_searcher_was_given(page):
     words = page.words
     assert "learning_rate: 2 × log 0.001 … 3" in words
     assert "learning_rate = 2 × 0.055, momentum = 0.5" in words
+    assert "trained in full first by" in words
     assert "windows = 2, first_step = 0.1" in words
     assert "60 seconds for each cell" in words
     assert "1, 3 and 9 epochs; a smaller budget is the whole schedule in fewer steps" in words
