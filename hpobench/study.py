@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ class Study:
         """
         from hpobench.pipeline import run
 
-        return run(self, out, wandb, address)
+        return _warned(run(self, out, wandb, address))
 
     def resume(
         self, folder: str | Path, wandb: str = "offline", address: str | None = None
@@ -175,7 +176,7 @@ class Study:
         """
         from hpobench.pipeline import resume
 
-        return resume(folder, wandb, address, self)
+        return _warned(resume(folder, wandb, address, self))
 
     def _check(self) -> None:
         if not isinstance(self.name, str) or not self.name or set(self.name) & set("/\\\0 "):
@@ -209,6 +210,13 @@ class Study:
             raise StudyError(f"study {self.name}: patience is seconds above 0: {self.patience!r}")
         if self.yardstick_draws < 2:
             raise StudyError(f"study {self.name}: yardstick_draws is at least 2")
+
+
+def _warned(results: Results) -> Results:
+    """Say what could not be drawn of them: it has to be seen, and they are whole."""
+    for line in results.undrawn:
+        warnings.warn(line, stacklevel=3)
+    return results
 
 
 def _check_gpus(study: str, gpus: object) -> None:
