@@ -359,7 +359,8 @@ def _show(results: hpobench.Results, clock: ClockName) -> tuple[str, ...]:
     for note in results.notes:
         console.print(note, markup=False)
     if results.unfinished:
-        left = f"not finished: {listed(results.unfinished)}; hpobench resume {results.path}"
+        again = f"hpobench resume {shlex.quote(str(results.path))}"
+        left = f"not finished: {listed(results.unfinished)}; {again}"
         console.print(left, soft_wrap=True, highlight=False, markup=False)
     for line in undrawn:
         console.print(line, soft_wrap=True, highlight=False, markup=False)

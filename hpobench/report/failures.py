@@ -117,9 +117,9 @@ def kept_tracebacks(run: Path) -> list[Path]:
 
 
 def _of_the_machine(error: Exception) -> bool:
-    refusal = error.__cause__ if isinstance(error, RunError) else error
-    full = isinstance(refusal, OSError) and (refusal is not error or refusal.errno in FULL)
-    return full or isinstance(error, MemoryError)
+    if isinstance(error, RunError):  # what a disk refused, if not a figure's own
+        return isinstance(error.__cause__, OSError)
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in FULL)
 
 
 def _on_a_line(text: str) -> str:

@@ -204,7 +204,7 @@ def _sections(said: Record, figures: FiguresByKind, static: bool) -> Record:
         for of_kind in figures.values()
         for figure in of_kind
     ]
-    every.sort(key=lambda shown: order.index(shown.task) if shown.task else len(order))
+    every.sort(key=lambda shown: [*order, shown.task].index(shown.task))
     by_section = {name: [shown for shown in every if shown.section == name] for name in SECTIONS}
     tables = {name: said[name] for name in ("replays", "across", "ledger")}
     headings = {
