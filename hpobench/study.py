@@ -155,6 +155,9 @@ class Study:
             address: Of a Ray cluster (``auto``, ``HOST:PORT``, ``ray://HOST:PORT``); without one
                 the study starts a Ray of its own on this machine.
 
+        Warns:
+            UserWarning: Of each figure that could not be drawn; the results are whole.
+
         Raises:
             HpobenchError: In one line, as `hpobench.pipeline.run` says.
         """
