@@ -10,14 +10,15 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 import hpobench
 from hpobench.audit import command as audit
@@ -97,7 +98,8 @@ def run(
 ) -> None:
     """Run a study: every searcher on every task, regret against wall-clock.
 
-    Exit code 1 if the machines failed some of it time and again: that is left for a resume.
+    Exit code 1 if the machines failed some of it time and again, which is left for a resume, or if
+    a figure could not be drawn: a line says which.
     """
     from hpobench import pipeline
     from hpobench.discovery import find_study
@@ -117,8 +119,8 @@ def run(
     out = out or pipeline.folder_for(chosen)
     with _going_on("resume", out):
         results = pipeline.run(chosen, out, wandb, address, source=source, clock=clock.clock)
-    _show(results, clock)
-    raise typer.Exit(bool(results.unfinished))
+    undrawn = _show(results, clock)
+    raise typer.Exit(bool(results.unfinished or undrawn))
 
 
 @app.command(
@@ -137,13 +139,16 @@ def resume(
     wandb: Wandb = "offline",
     clock: Clock = ClockName.seconds,
 ) -> None:
-    """Run what is not complete in a run's folder; complete cells stay as they are."""
+    """Run what is not complete in a run's folder; complete cells stay as they are.
+
+    Exit codes are those of `hpobench run`.
+    """
     from hpobench import pipeline
 
     with _going_on("resume", folder):
         results = pipeline.resume(folder, wandb, address, source=study, clock=clock.clock)
-    _show(results, clock)
-    raise typer.Exit(bool(results.unfinished))
+    undrawn = _show(results, clock)
+    raise typer.Exit(bool(results.unfinished or undrawn))
 
 
 @app.command(
@@ -178,7 +183,8 @@ def replay(
 ) -> None:
     """Train each searcher's incumbents again: on all training data, from fresh seeds.
 
-    Exit code 1 if some of it is left: call it again, and it goes on.
+    Exit code 1 if some of it is left: call it again, and it goes on. Or if a figure could not be
+    drawn: a line says which.
     """
     from hpobench import pipeline
     from hpobench.report.tables.replay import replay_table
@@ -187,12 +193,13 @@ def replay(
     with _going_on("replay", folder):
         results = pipeline.replay(folder, times, draws, every, address, study, clock.clock)
     console = wide_console()
-    console.print(replay_table(results))
-    for note in results.notes:
-        console.print(note, markup=False)
+    undrawn = _print_parts(console, results, {"replays": lambda: [replay_table(results)]})
+    for line in [*results.notes, *undrawn]:
+        console.print(line, soft_wrap=line in undrawn, markup=False)
     console.print(f"table: {results.path / 'replay.csv'}", soft_wrap=True, highlight=False)
     summary = results.replay_summary()
-    raise typer.Exit(bool((summary["replay_n"] < summary["seeds_complete"]).any()))
+    left = (summary["replay_n"] < summary["seeds_complete"]).any()
+    raise typer.Exit(bool(left or undrawn))
 
 
 @app.command(
@@ -203,12 +210,15 @@ def replay(
 `hpobench report runs/digits-20260102-030405 --clock steps`"""
 )
 def report(folder: Folder, clock: Clock = ClockName.seconds) -> None:
-    """Make the tables, figures and the page again from the records, and show the table."""
+    """Make the tables, figures and the page again from the records, and show the table.
+
+    Exit code 1 if a figure could not be drawn: a line says which.
+    """
     from hpobench.report.publishing import publish
 
     results = hpobench.Results.load(folder)
-    publish(results, clock.clock)
-    _show(results, clock)
+    undrawn = publish(results, clock.clock)
+    raise typer.Exit(bool(_show(dataclasses.replace(results, undrawn=undrawn), clock)))
 
 
 @app.command(
@@ -314,7 +324,9 @@ def _going_on(command: str, folder: Path) -> Iterator[None]:
     """If what is done within is interrupted, say by which command on a run's folder it goes on."""
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        for line in getattr(interrupt, "__notes__", ()):  # of what is published on an interrupt
+            print(f"hpobench: {line}", file=sys.stderr)
         again = f"hpobench {command} {shlex.quote(str(folder))}"
         _interrupted(again if (folder / "study.json").exists() else "")
 
@@ -330,27 +342,67 @@ def _say(line: str, status: int) -> None:
     sys.exit(status)
 
 
-def _show(results: hpobench.Results, clock: ClockName) -> None:
-    from hpobench.report.conclusions import answers
-    from hpobench.report.drawing.panel import panel_of
-    from hpobench.report.drawing.text_panel import text_panel
+def _show(results: hpobench.Results, clock: ClockName) -> tuple[str, ...]:
+    """Show a run; what could not be drawn or shown of it, a line each."""
     from hpobench.report.tables.prices import price_notes
     from hpobench.report.tables.summary import summary_table
 
+    def prices() -> list[str]:
+        return [note for task in results.tasks for note in price_notes(results, task)]
+
     console = wide_console()
-    found = answers(results, clock.clock)
-    for task, answer in zip(results.tasks, found, strict=True):
-        console.print(f"\n{answer.opening}", markup=False, highlight=False)
-        if len(found) <= MOST_PICTURES:
-            console.print(text_panel(panel_of(results, task, clock=clock.clock), clock.clock))
-    console.print(summary_table(results, clock.clock))
-    unequal = [note for task in results.tasks for note in price_notes(results, task)]
-    for note in [*unequal, *results.notes]:
+    parts: dict[str, Callable[[], Sequence[RenderableType]]] = {
+        "answer": lambda: _answers(results, clock),
+        "table": lambda: [summary_table(results, clock.clock)],
+        "prices": prices,
+    }
+    undrawn = _print_parts(console, results, parts)
+    for note in results.notes:
         console.print(note, markup=False)
     if results.unfinished:
-        left = f"not finished: {listed(results.unfinished)}; hpobench resume {results.path}"
+        again = f"hpobench resume {shlex.quote(str(results.path))}"
+        left = f"not finished: {listed(results.unfinished)}; {again}"
         console.print(left, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"report: {results.path / 'report.html'}", soft_wrap=True, highlight=False)
+    for line in undrawn:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    page = results.path / "report.html"
+    if page.exists():
+        console.print(f"report: {page}", soft_wrap=True, highlight=False)
+    return undrawn
+
+
+def _answers(results: hpobench.Results, clock: ClockName) -> list[RenderableType]:
+    """What each task comes to, in words, and of few tasks the curves."""
+    from hpobench.report.conclusions import answers
+    from hpobench.report.drawing.panel import panel_of
+    from hpobench.report.drawing.text_panel import text_panel
+
+    shown: list[RenderableType] = []
+    found = answers(results, clock.clock)
+    for task, answer in zip(results.tasks, found, strict=True):
+        shown.append(Text(f"\n{answer.opening}"))
+        if len(found) <= MOST_PICTURES:
+            shown.append(text_panel(panel_of(results, task, clock=clock.clock), clock.clock))
+    return shown
+
+
+def _print_parts(
+    console: Console,
+    results: hpobench.Results,
+    parts: Mapping[str, Callable[[], Sequence[RenderableType]]],
+) -> tuple[str, ...]:
+    """Print what can be made; what can not, here or when the run was published, a line each."""
+    from hpobench.report.failures import Failure, attempted, keep_tracebacks
+
+    failures = []
+    for name, make in parts.items():
+        shown = attempted(f"terminal-{name}", make, f"the terminal's {name}")
+        if isinstance(shown, Failure):
+            failures.append(shown)
+            continue
+        for part in shown:
+            console.print(part, markup=False)
+    return (*results.undrawn, *keep_tracebacks(failures, results.path))
 
 
 def _chosen(names: str | None, items: Any, what: str) -> list[Any] | None:

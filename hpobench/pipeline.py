@@ -62,6 +62,9 @@ def run(
         clock: What figures and page are drawn over.
         sinks: Where else the results are tracked.
 
+    Returns:
+        All of them. ``undrawn`` names the figures that could not be drawn: the rest is published.
+
     Raises:
         StudyError: For a study, a mode of ``wandb`` or a reference that makes no sense, or a
             machine too small for the study; nothing has been written then.
@@ -227,8 +230,9 @@ def _at_work(
     with display.showing(progress):
         try:
             yield SliceScheduler(cluster, display, progress)
-        except Interrupted:
-            _publish(progress.folder, clock)  # a second interrupt ends this, too
+        except Interrupted as interrupt:
+            for line in _publish(progress.folder, clock).undrawn:  # a second one ends this, too
+                interrupt.add_note(line)
             raise
 
 
@@ -242,5 +246,5 @@ def _finish(folder: Path, clock: Clock, sinks: Sequence[Sink]) -> Results:
 
 def _publish(folder: Path, clock: Clock) -> Results:
     results = Results.load(folder)
-    publish(results, clock)
-    return results
+    undrawn = publish(results, clock)
+    return dataclasses.replace(results, undrawn=undrawn) if undrawn else results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -156,12 +157,15 @@ class Study:
             address: Of a Ray cluster (``auto``, ``HOST:PORT``, ``ray://HOST:PORT``); without one
                 the study starts a Ray of its own on this machine.
 
+        Warns:
+            UserWarning: Of each figure that could not be drawn; the results are whole.
+
         Raises:
             HpobenchError: In one line, as `hpobench.pipeline.run` says.
         """
         from hpobench.pipeline import run
 
-        return run(self, out, wandb, address)
+        return _warned(run(self, out, wandb, address))
 
     def resume(
         self, folder: str | Path, wandb: str = "offline", address: str | None = None
@@ -177,7 +181,7 @@ class Study:
         """
         from hpobench.pipeline import resume
 
-        return resume(folder, wandb, address, self)
+        return _warned(resume(folder, wandb, address, self))
 
     def _check(self) -> None:
         if not isinstance(self.name, str) or not self.name or set(self.name) & set("/\\\0 "):
@@ -215,6 +219,13 @@ class Study:
         _check_gpus(self.name, self.gpus)
         if not is_number(self.patience) or self.patience <= 0:
             raise StudyError(f"study {self.name}: patience is seconds above 0: {self.patience!r}")
+
+
+def _warned(results: Results) -> Results:
+    """Say what could not be drawn of them: it has to be seen, and they are whole."""
+    for line in results.undrawn:
+        warnings.warn(line, stacklevel=3)
+    return results
 
 
 def _check_gpus(study: str, gpus: Any) -> None:

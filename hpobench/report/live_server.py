@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from hpobench.errors import RunError
+from hpobench.report.failures import Failure, attempted
 from hpobench.report.page.document import render_report
 from hpobench.results.loading import read_study
 from hpobench.results.regret import Clock
@@ -75,9 +76,15 @@ class LivePage:
 
     def _render(self) -> str:
         try:
-            return render_report(Results.load(self._path), self._clock)
+            results = Results.load(self._path)
+            page = attempted("report.html", lambda: render_report(results, self._clock), "the page")
         except RunError as error:
-            return f"<!DOCTYPE html><title>hpobench</title><p>{html.escape(str(error))}</p>"
+            return _line(str(error))
+        return _line(str(page)) if isinstance(page, Failure) else page
+
+
+def _line(words: str) -> str:
+    return f"<!DOCTYPE html><title>hpobench</title><p>{html.escape(words)}</p>"
 
 
 def version_of(path: Path) -> str:

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TypeVar
 
 from hpobench import own_python
+from hpobench.errors import RunError
 
 T = TypeVar("T")
 
@@ -47,7 +48,8 @@ def run_in_subprocess(
         process: of `start_subprocess`; one of its own unless told.
 
     Raises:
-        RuntimeError: if one of them raised, with its traceback.
+        RuntimeError: if one of them raised, with its traceback; what the machine refused (a disk,
+            memory) as it was raised.
     """
     process = process or start_subprocess()
     pickled, complaints = process.communicate(pickle.dumps(list(calls)))
@@ -55,8 +57,11 @@ def run_in_subprocess(
         raise RuntimeError(
             f"work in another process failed:\n{complaints.decode(errors='replace')}"
         )
-    values: list[T] = pickle.loads(pickled)
-    return values
+    values, refusal, cause = pickle.loads(pickled)
+    if refusal is not None:
+        raise refusal from cause
+    answers: list[T] = values
+    return answers
 
 
 def main() -> None:
@@ -64,4 +69,11 @@ def main() -> None:
     gc.disable()  # there will be an end soon
     for module in sys.argv[1:]:
         import_module(module)
-    sys.stdout.buffer.write(pickle.dumps([call() for call in pickle.load(sys.stdin.buffer)]))
+    answer, sys.stdout = sys.stdout.buffer, sys.stderr  # what a call prints is no answer
+    calls, values, refusal = pickle.load(sys.stdin.buffer), [], None
+    try:
+        values += [call() for call in calls]
+    except (RunError, MemoryError, OSError) as error:
+        refusal = error
+    cause = refusal and refusal.__cause__
+    answer.write(pickle.dumps((values, refusal, cause)))

@@ -15,10 +15,12 @@ import io
 import itertools
 import json
 import re
+import shlex
 import textwrap
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, get_args
@@ -29,7 +31,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from hpobench.report.clocks import CLOCKS
-from hpobench.report.page.document import GENERATOR, render_report
+from hpobench.report.failures import ENDING, Failure, attempted, kept_tracebacks
+from hpobench.report.page.document import GENERATOR, Page, page_of
 from hpobench.report.tables.latex import latex_tables
 from hpobench.results.csv_text import csv_of
 from hpobench.results.json_files import encoded, read_bytes, read_json, read_lines
@@ -70,21 +73,39 @@ def differences(path: Path) -> list[str]:
     if results.replays is not None:
         checks["replay.csv"] = lambda results, file: _of_table(results.replay_summary(), file)
         checks["replay_times.csv"] = lambda results, file: _of_table(results.replay_times(), file)
-    lines = _some(_of_records(results), "the records")
+    undrawn = {file.name.removesuffix(ENDING) for file in kept_tracebacks(results.path)}
+    lines = [*_some(_of_records(results), "the records"), *_of_undrawn(results.path)]
     for name, check in checks.items():
         file = results.path / name
         if name in LATER and not file.exists() and not _of_this_version(results.path):
             continue
         if not file.exists():
-            lines.append(f"{name} is not there; hpobench report {path} makes it")
+            if name not in undrawn:
+                lines.append(f"{name} is not there; {_again(path)} makes it")
             continue
-        try:
-            lines += _some(check(results, file), name)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        found = attempted(name, partial(_found, check, results, file))
+        if isinstance(found, Failure):
             # Records that were changed so that they contradict each other: nothing can come of it.
-            kind = type(error).__name__
-            lines.append(f"{name}: the records do not fit together any more ({kind}: {error})")
+            found = [f"{name}: the records do not fit together any more ({found.why})"]
+        lines += found
     return lines
+
+
+def _again(path: Path) -> str:
+    return f"hpobench report {shlex.quote(str(path))}"
+
+
+def _of_undrawn(run: Path) -> Iterator[str]:
+    """What could not be made when the run was published."""
+    for file in kept_tracebacks(run):
+        first = read_bytes(file).decode(errors="replace").partition("\n")[0]
+        yield f"{file.relative_to(run)}: {first}; {_again(run)} tries it again"
+
+
+def _found(
+    check: Callable[[Results, Path], Iterator[str]], results: Results, file: Path
+) -> list[str]:
+    return _some(check(results, file), file.name)
 
 
 def _some(lines: Iterator[str], name: str) -> list[str]:
@@ -235,18 +256,26 @@ def _of_page(results: Results, file: Path) -> Iterator[str]:
     text = html.unescape(stored)
     fewest: list[str] | None = None
     for clock in [clock for clock in clocks if CLOCKS[clock].meaning in text] or clocks:
-        page = render_report(results, clock)
-        if page == stored:
+        page = page_of(results, clock)
+        found = [f"report.html: {line}" for line in _not_said(page, results.path)]
+        if page.html == stored:
+            yield from found
             return
         if alike:
-            found = [*_sayings(_said(stored), _said(page))]
-            found = found or ["report.html: a figure is not what the records give"]
+            differ = [*_sayings(_said(stored), _said(page.html))]
+            found += differ or ["report.html: a figure is not what the records give"]
         else:
-            found = [*_of_other_version(stored, page)]
+            found += _of_other_version(stored, page.html)
         if not found:
             return
         fewest = found if fewest is None or len(found) < len(fewest) else fewest
     yield from fewest or []
+
+
+def _not_said(page: Page, run: Path) -> list[str]:
+    """What cannot be made for a page and is not among what could not be when it was published."""
+    known = {file.name for file in kept_tracebacks(run)}
+    return [str(one) for one in page.failures if Path(one.file).name not in known]
 
 
 def _of_this_version(run: Path) -> bool:

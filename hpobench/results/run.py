@@ -71,6 +71,8 @@ class Results:
         yardsticks: the reference's and the default's draws on each split.
         notes: what was found amiss, a line each.
         replays: what of it was trained again; None if nobody asked.
+        undrawn: figures and tables that could not be made when it was published, a line each; it is
+            not read from the folder.
     """
 
     path: Path
@@ -82,6 +84,7 @@ class Results:
     yardsticks: pd.DataFrame
     notes: tuple[str, ...] = ()
     replays: Replays | None = None
+    undrawn: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: str | Path) -> Results:

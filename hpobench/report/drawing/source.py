@@ -29,10 +29,15 @@ class FigureSource:
 
     results: Results
     clock: Clock = "seconds"
+    only: str | None = None
+
+    def of_task(self, task: str) -> FigureSource:
+        """The same of a single task; nothing is asked of the others."""
+        return FigureSource(self.results, self.clock, task)
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return self.results.tasks
+        return self.results.tasks if self.only is None else (self.only,)
 
     @property
     def searchers(self) -> tuple[str, ...]:

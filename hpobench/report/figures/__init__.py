@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.source import FigureSource
+from hpobench.report.failures import Failure
 from hpobench.report.figures.critical_difference import CRITICAL_DIFFERENCE
 from hpobench.report.figures.hypergradients import HYPERGRADIENTS
 from hpobench.report.figures.ledger import LEDGER
@@ -41,12 +42,12 @@ FIGURES: tuple[FigureKind, ...] = (
     MEMORY,
 )
 
-FiguresByKind: TypeAlias = dict[FigureKind, list[RunFigure]]
+FiguresByKind: TypeAlias = dict[FigureKind, list[RunFigure | Failure]]
 
 
 def figures_of(source: FigureSource) -> FiguresByKind:
-    """Every figure of a run that has something to show, by its kind."""
-    return {kind: kind.figures(source) for kind in FIGURES}
+    """Every figure of a run that has something to show, by its kind, or why it cannot be made."""
+    return {kind: kind.made(source) for kind in FIGURES}
 
 
 SECTIONS = {

@@ -269,7 +269,9 @@ def critical_difference_figures(source: FigureSource) -> list[RunFigure]:
     return [_critical_difference(standing, source.looks)] if standing else []
 
 
-CRITICAL_DIFFERENCE = FigureKind(critical_difference_figures)
+CRITICAL_DIFFERENCE = FigureKind(
+    critical_difference_figures, name="critical-difference", section="across"
+)
 
 
 def _critical_difference(standing: Standing, looks: Looks) -> RunFigure:

@@ -275,7 +275,9 @@ def _files(source: FigureSource) -> dict[str, Draw]:
     }
 
 
-HYPERGRADIENTS = FigureKind(hypergradient_figures, _files)
+HYPERGRADIENTS = FigureKind(
+    hypergradient_figures, _files, name="hypergradients", section="learned", by_task=True
+)
 
 
 def _static(data: pd.DataFrame, looks: Looks) -> Draw:

@@ -118,7 +118,7 @@ def ledger_figures(source: FigureSource) -> list[RunFigure]:
     return [_ledger(data)] if len(data) else []
 
 
-LEDGER = FigureKind(ledger_figures, of_large_runs=True)
+LEDGER = FigureKind(ledger_figures, of_large_runs=True, name="ledger", section="ledger")
 
 
 def _ledger(data: pd.DataFrame) -> RunFigure:

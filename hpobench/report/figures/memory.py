@@ -117,7 +117,7 @@ def memory_figures(source: FigureSource) -> list[RunFigure]:
     return [_memory(data, source.looks)] if len(data) else []
 
 
-MEMORY = FigureKind(memory_figures, of_large_runs=True)
+MEMORY = FigureKind(memory_figures, of_large_runs=True, name="memory", section="memory")
 
 
 def _memory(data: pd.DataFrame, looks: Looks) -> RunFigure:

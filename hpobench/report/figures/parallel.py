@@ -379,7 +379,7 @@ def _files(source: FigureSource) -> dict[str, Draw]:
     return files
 
 
-PARALLEL = FigureKind(parallel_figures, _files)
+PARALLEL = FigureKind(parallel_figures, _files, name="parallel", section="tried", by_task=True)
 
 
 def _parallel(task: Record, data: pd.DataFrame, count: int, looks: Looks) -> RunFigure:

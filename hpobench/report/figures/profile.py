@@ -229,7 +229,7 @@ def profile_figures(source: FigureSource) -> list[RunFigure]:
     return [_profile(data, source.looks)] if len(data) else []
 
 
-PROFILE = FigureKind(profile_figures)
+PROFILE = FigureKind(profile_figures, name="performance-profile", section="across")
 
 
 def _profile(data: pd.DataFrame, looks: Looks) -> RunFigure:

@@ -81,7 +81,7 @@ def rank_figures(source: FigureSource) -> list[RunFigure]:
     return [_rank(panel, data, source.clock) for panel, data in ranked if len(data)]
 
 
-RANK = FigureKind(rank_figures)
+RANK = FigureKind(rank_figures, name="rank", section="ranks", by_task=True)
 
 
 def _rank(panel: Panel, data: pd.DataFrame, clock: Clock) -> RunFigure:

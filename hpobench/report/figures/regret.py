@@ -66,7 +66,9 @@ def _files(source: FigureSource) -> dict[str, Draw]:
     return {"regret": whole_regret(source).static}
 
 
-REGRET = FigureKind(regret_figures, _files, of_large_runs=True)
+REGRET = FigureKind(
+    regret_figures, _files, of_large_runs=True, name="regret", section="regret", by_task=True
+)
 
 
 def _regret(source: FigureSource, task: str, at_most: int) -> RunFigure:

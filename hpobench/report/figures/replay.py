@@ -106,7 +106,9 @@ def _files(source: FigureSource) -> dict[str, Draw]:
     return {"replay": partial(figure_of, panels)} if panels else {}
 
 
-REPLAY = FigureKind(replay_figures, _files, of_large_runs=True)
+REPLAY = FigureKind(
+    replay_figures, _files, of_large_runs=True, name="replay", section="replays", by_task=True
+)
 
 
 def _replay(panel: Panel, changes: pd.DataFrame) -> RunFigure:

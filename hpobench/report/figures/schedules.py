@@ -445,7 +445,14 @@ def _files(source: FigureSource) -> dict[str, Draw]:
     return files
 
 
-SCHEDULES = FigureKind(schedule_figures, _files)
+SCHEDULES = FigureKind(
+    schedule_figures,
+    _files,
+    name="schedules",
+    section="learned",
+    by_task=True,
+    also=("outer-steps",),
+)
 
 
 def _schedules(

@@ -72,7 +72,7 @@ def throughput_figures(source: FigureSource) -> list[RunFigure]:
     return [_throughput(panel, data, source.clock) for panel, data in counted if len(data)]
 
 
-THROUGHPUT = FigureKind(throughput_figures)
+THROUGHPUT = FigureKind(throughput_figures, name="throughput", section="tried", by_task=True)
 
 
 def _throughput(panel: Panel, data: pd.DataFrame, clock: Clock) -> RunFigure:

@@ -196,7 +196,9 @@ def time_to_target_figures(source: FigureSource) -> list[RunFigure]:
     return [_time_to_target(panel, data, source.clock) for panel, data in timed if len(data)]
 
 
-TIME_TO_TARGET = FigureKind(time_to_target_figures)
+TIME_TO_TARGET = FigureKind(
+    time_to_target_figures, name="time-to-target", section="times", by_task=True
+)
 
 
 def _time_to_target(panel: Panel, data: pd.DataFrame, clock: Clock) -> RunFigure:

@@ -285,7 +285,7 @@ def timeline_figures(source: FigureSource) -> list[RunFigure]:
     return [_timeline(data, source.looks, _not_shown(source.results, data))]
 
 
-TIMELINE = FigureKind(timeline_figures)
+TIMELINE = FigureKind(timeline_figures, name="timeline", section="timeline")
 
 
 def _timeline(data: pd.DataFrame, looks: Looks, not_shown: str) -> RunFigure:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -21,6 +22,7 @@ from hpobench.report.conclusions import answers, further, verdict
 from hpobench.report.drawing.inline import colour_variables
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import STYLES
+from hpobench.report.failures import Failure, attempted, failures_in
 from hpobench.report.figures import SECTIONS, FiguresByKind, figures_of
 from hpobench.report.figures.regret import whole_regret
 from hpobench.report.hardware import hardware_note, sharing_note
@@ -33,7 +35,6 @@ from hpobench.report.tables.ledger import ledger_note, ledger_table
 from hpobench.report.tables.pairs import pairs_tables
 from hpobench.report.tables.prices import price_notes, thinking_notes
 from hpobench.report.tables.summary import reached
-from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.json_files import Record, write_whole
 from hpobench.results.regret import Clock
 from hpobench.results.targets import TARGET_WORDS
@@ -55,6 +56,7 @@ from hpobench.text import (
 if TYPE_CHECKING:
     from hpobench.results.run import Results
 
+T = TypeVar("T")
 
 GENERATOR = "hpobench, page 6"
 """By which page it says it was made; another number where it is drawn in another way."""
@@ -62,15 +64,33 @@ GENERATOR = "hpobench, page 6"
 OPENING = "regret"
 """The section whose figures come directly under the answer."""
 
+TABLES = {
+    "pairs": "searchers against each other",
+    "across": "all searchers across tasks and seeds",
+    "ledger": "where the time went",
+    "disturbances": "what went wrong",
+    "replays": "what was trained again",
+    "cells": "cells",
+}
+"""What the page's tables are of, by name."""
+
 MANY = 100_000
 """Evaluations of a large run are more than these."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, as HTML, and the parts that could not be made for it."""
+
+    html: str
+    failures: tuple[Failure, ...]
 
 
 def write_report(
     results: Results,
     clock: Clock = "seconds",
     figures: FiguresByKind | None = None,
-    drawn: Callable[[], Markup] | None = None,
+    drawn: Callable[[], Markup | Failure] | None = None,
 ) -> Path:
     """Write `report.html` into the run's folder; see `render_report`."""
     path = results.path / "report.html"
@@ -82,7 +102,7 @@ def render_report(
     results: Results,
     clock: Clock = "seconds",
     figures: FiguresByKind | None = None,
-    drawn: Callable[[], Markup] | None = None,
+    drawn: Callable[[], Markup | Failure] | None = None,
 ) -> str:
     """The page as HTML. Whatever comes from the run's files is escaped.
 
@@ -95,10 +115,22 @@ def render_report(
         drawn: What comes with the drawing of a large run, if it is drawn elsewhere; asked for at
             the end.
     """
+    return page_of(results, clock, figures, drawn).html
+
+
+def page_of(
+    results: Results,
+    clock: Clock = "seconds",
+    figures: FiguresByKind | None = None,
+    drawn: Callable[[], Markup | Failure] | None = None,
+) -> Page:
+    """The same, with what could not be made for it; the page says so, each in its place."""
     source = FigureSource(results, clock)
     made = figures_of(source) if figures is None else figures
     said = content(results, clock)
-    return _template().render(said | _sections(said, made) | _drawing(source, drawn))
+    said |= _sections(said, made, static=not is_large(results))
+    said |= _drawing(source, drawn)
+    return Page(_template().render(said), tuple(failures_in(said)))
 
 
 @cache
@@ -110,47 +142,70 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.tests["undrawn"] = lambda part: isinstance(part, Failure)
     return environment.get_template("page.html")
 
 
 def content(results: Results, clock: Clock) -> Record:
     study = results.study
     counts = [(study["tasks"], "task"), (study["searchers"], "searcher"), (study["seeds"], "seed")]
-    curves, found = FlatCurves.of(results, clock), answers(results, clock)
+    source = FigureSource(results, clock)
+    verdicts, paragraphs = _answers(results, clock)
     return {
         "name": study["name"],
         "created": study["created"].replace("T", " ").replace("+00:00", " UTC"),
         "size": " × ".join(plural(len(items), noun) for items, noun in counts),
         "budget": budget(study["budget"]),
         "slots": plural(study["width"], "slot"),
-        "verdict": verdict(found),
-        "further": further(results, found),
+        "verdict": verdicts,
+        "further": paragraphs,
         "notes": _notes(results),
-        "pairs": pairs_tables(results, curves, clock),
-        "across": across_table(results, curves, clock),
+        "pairs": _table("pairs", lambda: pairs_tables(results, source.curves, clock)),
+        "across": _table("across", lambda: across_table(results, source.curves, clock)),
         "clock": CLOCKS[clock],
         "colours": {style: colour_variables(style) for style in STYLES},
-        "ledger": ledger_table(results),
-        "disturbances": fault_table(results),
-        "replays": replay_section(results),
+        "ledger": _table("ledger", partial(ledger_table, results)),
+        "disturbances": _table("disturbances", partial(fault_table, results)),
+        "replays": _table("replays", partial(replay_section, results)),
         "replay_draws": plural(results.replays.draws, "draw") if results.replays else "",
         "given": _given(study),
         "searchers": [_searcher(searcher) for searcher in study["searchers"]],
-        "cells": cell_table(results),
+        "cells": _table("cells", partial(cell_table, results)),
         "made_with": _made_with(study),
         "tasks": [_task(results, task, clock) for task in results.tasks],
     }
 
 
-def _sections(said: Record, figures: FiguresByKind) -> Record:
-    """The sections that have figures or tables of their own, in order, and their figures."""
+def _table(name: str, make: Callable[[], T], of: str = "") -> T | Failure:
+    return attempted(f"table-{name}", make, f"the table of {of or TABLES[name]}")
+
+
+def _answers(
+    results: Results, clock: Clock
+) -> tuple[Sequence[str | Failure], Sequence[str | Failure]]:
+    """What the page opens with, and what else there is to say, in paragraphs."""
+
+    def said() -> tuple[list[str], list[str]]:
+        found = answers(results, clock)
+        return verdict(found), further(results, found)
+
+    made = attempted("answer", said, "the answer in words")
+    return ([made], []) if isinstance(made, Failure) else made
+
+
+def _sections(said: Record, figures: FiguresByKind, static: bool) -> Record:
+    """The sections that have figures or tables of their own, in order, and their figures.
+
+    Each is drawn here; without scripts, too, if it shall be ``static``.
+    """
     order = [task["name"] for task in said["tasks"]]
-    every = [figure for of_kind in figures.values() for figure in of_kind]
-    every.sort(key=lambda figure: order.index(figure.task) if figure.task else len(order))
-    shown = [PageFigure(figure) for figure in every]
-    by_section = {
-        name: [figure for figure in shown if figure.figure.section == name] for name in SECTIONS
-    }
+    every = [
+        figure if isinstance(figure, Failure) else PageFigure.drawn(figure, static)
+        for of_kind in figures.values()
+        for figure in of_kind
+    ]
+    every.sort(key=lambda shown: [*order, shown.task].index(shown.task))
+    by_section = {name: [shown for shown in every if shown.section == name] for name in SECTIONS}
     tables = {name: said[name] for name in ("replays", "across", "ledger")}
     headings = {
         name: heading
@@ -160,15 +215,15 @@ def _sections(said: Record, figures: FiguresByKind) -> Record:
     return {"sections": headings, "figures": by_section}
 
 
-def _drawing(source: FigureSource, drawn: Callable[[], Markup] | None) -> Record:
+def _drawing(source: FigureSource, drawn: Callable[[], Markup | Failure] | None) -> Record:
     """The drawing of a large run, and what the page's scripts need."""
     plotly = packed_plotly()
-    whole = PageFigure(whole_regret(source)) if is_large(source.results) else None
     page = files("hpobench") / "report" / "page"
     scripts = [(page / name).read_text(encoding="utf-8") for name in ("line_ends.js", "page.js")]
+    whole, svg = _whole(source, drawn) if is_large(source.results) else (None, None)
     return {
         "whole": whole,
-        "whole_svg": drawn() if drawn else whole and whole.svg,
+        "whole_svg": svg,
         "generator": GENERATOR,
         "plotly": plotly,
         "light": Markup(json.dumps(STYLES["light"].colours)),
@@ -176,30 +231,66 @@ def _drawing(source: FigureSource, drawn: Callable[[], Markup] | None) -> Record
     }
 
 
-def _notes(results: Results) -> list[str]:
+def _whole(
+    source: FigureSource, drawn: Callable[[], Markup | Failure] | None
+) -> tuple[PageFigure | Failure, Markup | Failure | None]:
+    """The one drawing of a large run's page."""
+    figure = attempted("regret", partial(whole_regret, source))
+    if isinstance(figure, Failure):
+        return figure, None
+    shown = PageFigure(figure)
+    svg = drawn() if drawn else attempted("regret", lambda: shown.svg)
+    return (svg, None) if isinstance(svg, Failure) else (shown, svg)
+
+
+def _notes(results: Results) -> list[str | Failure]:
     """What to keep in mind: what is missing, task by task, and what is amiss in the files."""
-    notes = []
+    kinds: dict[str, Callable[[Results, str], list[str]]] = {
+        "reference": _on_reference,
+        "incomplete": _on_incomplete,
+        "unmeasured": _on_unmeasured,
+        "hardware": hardware_note,
+        "sharing": sharing_note,
+        "prices": price_notes,
+        "thinking": thinking_notes,
+    }
+    notes: list[str | Failure] = []
     for task in results.tasks:
-        reference = results.references[task]
-        if reference is None:
-            notes.append(f"{task} has no reference, so no regret; its losses are shown.")
-        elif reference["kind"] == "best observed":
-            notes.append(
-                f"The reference of {task} is the best that this study came upon: another searcher"
-                " or seed can change it, and with it every regret."
-            )
-        absent = incomplete(results, task)
-        if absent:
-            notes.append(f"Cells of {task} that are not complete: {'; '.join(absent)}.")
-        unmeasured = _unmeasured(results, task)
-        if unmeasured:
-            notes.append(
-                f"The reference of {task} has not been trained on the split of"
-                f" {listed([f'seed {seed}' for seed in unmeasured])}: no regret there."
-            )
-        notes += hardware_note(results, task) + sharing_note(results, task)
-        notes += price_notes(results, task) + thinking_notes(results, task)
-    return [*notes, *ledger_note(results), *results.notes]
+        for name, kind in kinds.items():
+            notes += _noted(f"{name}-{task}", partial(kind, results, task))
+    return [*notes, *_noted("ledger", partial(ledger_note, results)), *results.notes]
+
+
+def _noted(name: str, make: Callable[[], Sequence[str]]) -> Sequence[str | Failure]:
+    notes = attempted(f"note-{name}", make, f"the note {name}")
+    return [notes] if isinstance(notes, Failure) else notes
+
+
+def _on_reference(results: Results, task: str) -> list[str]:
+    reference = results.references[task]
+    if reference is None:
+        return [f"{task} has no reference, so no regret; its losses are shown."]
+    if reference["kind"] == "best observed":
+        return [
+            f"The reference of {task} is the best that this study came upon: another searcher"
+            " or seed can change it, and with it every regret."
+        ]
+    return []
+
+
+def _on_incomplete(results: Results, task: str) -> list[str]:
+    absent = incomplete(results, task)
+    return [f"Cells of {task} that are not complete: {'; '.join(absent)}."] if absent else []
+
+
+def _on_unmeasured(results: Results, task: str) -> list[str]:
+    unmeasured = _unmeasured(results, task)
+    if not unmeasured:
+        return []
+    return [
+        f"The reference of {task} has not been trained on the split of"
+        f" {listed([f'seed {seed}' for seed in unmeasured])}: no regret there."
+    ]
 
 
 def _unmeasured(results: Results, task: str) -> list[int]:
@@ -214,14 +305,18 @@ def _unmeasured(results: Results, task: str) -> list[int]:
 
 def _task(results: Results, name: str, clock: Clock) -> Record:
     reference = results.references[name]
-    summary = results.summary(clock)
-    rows = summary[summary["task"] == name].to_dict("records")
+
+    def rows() -> list[Record]:
+        summary = results.summary(clock)
+        mine = summary[summary["task"] == name].to_dict("records")
+        return [_row(row, reference is not None, clock) for row in mine]
+
     return {
         "name": name,
         "has_reference": reference is not None,
         "final": f"final {'regret' if reference is not None else 'test loss'}",
         "measured_from": _measured_from(results, name),
-        "summary": [_row(row, reference is not None, clock) for row in rows],
+        "summary": _table(f"summary-{name}", rows, of=f"the summary of {name}"),
         "given": _given_by(results.task(name), _begun(results, name)),
         "reference": _reference(results, name),
     }

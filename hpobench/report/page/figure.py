@@ -6,14 +6,15 @@ import base64
 import gzip
 import hashlib
 import json
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
 from importlib.resources import files
 
 from markupsafe import Markup
 
 from hpobench.report.drawing.figure import RunFigure
 from hpobench.report.drawing.inline import inline_svg
+from hpobench.report.failures import Failure, attempted
 from hpobench.results.csv_text import csv_of
 
 
@@ -26,6 +27,35 @@ class PageFigure:
     """
 
     figure: RunFigure
+
+    @classmethod
+    def drawn(cls, figure: RunFigure, static: bool) -> PageFigure | Failure:
+        """A figure with all that the page shows of it, or why that cannot be drawn.
+
+        ``static``: whether it is shown without scripts, too.
+        """
+        shown = cls(figure)
+        made = attempted(figure.name, partial(shown._draw, static))
+        if isinstance(made, Failure):
+            place = {"section": figure.section, "heading": figure.heading, "task": figure.task}
+            return replace(made, **place)
+        return shown
+
+    @property
+    def section(self) -> str:
+        return self.figure.section
+
+    @property
+    def heading(self) -> str:
+        return self.figure.heading
+
+    @property
+    def task(self) -> str:
+        return self.figure.task
+
+    def _draw(self, static: bool) -> None:
+        if self.packed and static:
+            _ = self.svg
 
     @cached_property
     def svg(self) -> Markup:
@@ -42,7 +72,7 @@ class PageFigure:
         content = {"csv": self._csv.decode(), "label": self.figure.label, **plot}
         return packed(json.dumps(content, allow_nan=False, ensure_ascii=False).encode())
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """The first 12 hexadecimal digits of the SHA-256 of its CSV file."""
         return hashlib.sha256(self._csv).hexdigest()[:12]

@@ -396,7 +396,7 @@ const page = (() => {
         });
       } catch (error) {
         figure.classList.remove("ready");
-        throw error;
+        reportError(error); // in the console: the others are drawn nevertheless
       }
     };
     const changed = () => {
@@ -438,8 +438,9 @@ const page = (() => {
     document.head.append(element("script", {}, library));
     const light = JSON.parse(document.getElementById("light").textContent);
     const packed = figures.map((figure) => unpacked(figure.querySelector("script")));
-    const data = (await Promise.all(packed)).map((text) => JSON.parse(text));
+    const texts = await Promise.allSettled(packed);
     const drawn = new Map();
+    const waiting = new Map();
     const near = new IntersectionObserver((seen) => {
       for (const { isIntersecting, target } of seen) {
         if (!isIntersecting || drawn.has(target)) continue;
@@ -449,17 +450,25 @@ const page = (() => {
         draw();
       }
     }, { rootMargin: "800px" });
-    const waiting = new Map(figures.map((figure, i) =>
-      [figure, enliven(figure, figure.dataset.figure, data[i], light)]));
+    figures.forEach((figure, i) => {
+      try {
+        if (texts[i].status === "rejected") throw texts[i].reason;
+        const data = JSON.parse(texts[i].value);
+        waiting.set(figure, enliven(figure, figure.dataset.figure, data, light));
+      } catch (error) {
+        reportError(error);
+      }
+    });
     document.documentElement.classList.add("interactive");
-    figures.forEach((figure) => near.observe(figure));
+    waiting.forEach((_, figure) => near.observe(figure));
     const again = () => drawn.forEach((draw) => draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
     addEventListener("beforeprint", () => {
       document.documentElement.classList.add("on-paper");
-      figures.filter((figure) => !figure.querySelector(".drawing")).forEach((figure) => {
-        drawn.set(figure, waiting.get(figure));
-        waiting.get(figure)();
+      waiting.forEach((draw, figure) => {
+        if (figure.querySelector(".drawing")) return;
+        drawn.set(figure, draw);
+        draw();
       });
     });
     addEventListener("afterprint", () => {

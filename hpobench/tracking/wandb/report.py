@@ -7,6 +7,7 @@ page over the same clock; the figures are W&B's own, drawn from the runs of a pr
 from __future__ import annotations
 
 from hpobench.report.clocks import CLOCKS
+from hpobench.report.failures import Failure, failures_in
 from hpobench.report.page.document import content
 from hpobench.report.tables.ledger import MEANING
 from hpobench.report.tables.summary import reached
@@ -36,10 +37,11 @@ def report_of(results: Results, entity: str, project: str) -> Record:
         width="fluid",
         blocks=[
             heading("Verdict"),
-            *paragraphs(said["verdict"]),
+            *paragraphs(map(str, said["verdict"])),
             *[opening_grid(results, task) for task in results.tasks],
             *paragraphs(said["further"]),
-            *(_listed("To keep in mind:", said["notes"]) if said["notes"] else []),
+            *(_listed("To keep in mind:", [*map(str, said["notes"])]) if said["notes"] else []),
+            *paragraphs(map(str, failures_in(said["replays"]))),
             *[block for task in said["tasks"] for block in _task(results, task, said)],
             *_method(said),
         ],
@@ -52,7 +54,8 @@ def marker(results: Results) -> str:
 
 
 def _task(results: Results, task: Record, said: Record) -> list[Record]:
-    replays = [replay for replay in said["replays"] if replay["name"] == task["name"]]
+    told = said["replays"]
+    replays = [] if isinstance(told, Failure) else [r for r in told if r["name"] == task["name"]]
     return [
         heading(task["name"]),
         *paragraphs([task["measured_from"]]),

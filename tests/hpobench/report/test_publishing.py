@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hpobench.errors import RunError
 from hpobench.report import publishing
 from hpobench.report.drawing.figure import Draw
 from hpobench.report.drawing.regret_panels import NOTHING
@@ -22,6 +23,7 @@ from hpobench.report.figures.regret import REGRET
 from hpobench.report.page import document
 from hpobench.report.subprocess_pool import run_in_subprocess
 from hpobench.report.verification import differences
+from hpobench.results.json_files import write_whole
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import Point, write_cell, write_run, write_study, write_yardsticks
 
@@ -36,9 +38,16 @@ def test_calls_come_to_the_same_beside_and_in_order() -> None:
     assert run_in_subprocess([]) == []
 
 
-def test_what_goes_wrong_beside_is_not_lost() -> None:
+def test_what_goes_wrong_beside_is_not_lost(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         run_in_subprocess([partial(truediv, 1, 0)])
+    with pytest.raises(RunError, match=r"no/file: .*check that path") as refused:
+        run_in_subprocess([partial(write_whole, tmp_path / "no" / "file", b"")])
+    assert isinstance(refused.value.__cause__, FileNotFoundError)
+
+
+def test_what_is_printed_beside_is_no_answer() -> None:
+    assert run_in_subprocess([partial(print, "said"), partial(truediv, 1, 4)]) == [None, 0.25]
 
 
 def data_of(html: bytes) -> dict[bytes, bytes]:

@@ -1,6 +1,7 @@
 """The page in a real browser: every control is clicked, every CSV saved, without network."""
 
 import hashlib
+import json
 import math
 import re
 
@@ -8,11 +9,13 @@ import pandas as pd
 import pytest
 
 from hpobench.report import figures as registry
+from hpobench.report.drawing.figure import FigureKind
 from hpobench.report.drawing.style import STYLES
 from hpobench.report.figures.regret import REGRET
 from hpobench.report.figures.timeline import TIMELINE
 from hpobench.report.page import document
 from hpobench.report.page.document import render_report
+from hpobench.report.page.figure import packed
 from hpobench.results.run import Results
 from tests.hpobench.fake_replay import write_replay
 from tests.hpobench.fake_run import write_run
@@ -199,6 +202,43 @@ def test_where_scripts_cannot_draw_the_drawings_stay(html, tab, tmp_path, unable
     assert tab.value(again) == unable.startswith("delete")
     tab.value("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     assert shown(tab) == [len(figures), 0]
+
+
+def test_a_figure_that_fails_leaves_the_others_interactive(few, tab, tmp_path):
+    """One whose data cannot be read, and one that cannot be drawn of them: theirs stay drawings."""
+    html = few
+    undrawable = {"csv": "", "label": "", "traces": None, "controls": [], "legend": []}
+    contents = {"timeline": "AAAA", "regret-digits": packed(json.dumps(undrawable).encode())}
+    for name, content in contents.items():
+        begin = html.index('<script type="text/plain">', html.index(f'data-figure="{name}"'))
+        end = html.index("</script>", begin)
+        html = f'{html[:begin]}<script type="text/plain">{content}{html[end:]}'
+    opened(tab, tmp_path / "page.html", html)
+    ready = "[...document.querySelectorAll('figure.ready')].map((f) => f.dataset.figure)"
+    assert comes_to(tab, ready, ["regret-fashion"]) == ["regret-fashion"]
+    assert shown(tab)[0] == 2
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_could_not_be_drawn_is_told_in_the_page_on_any_screen_and_on_paper(
+    run, tab, tmp_path, monkeypatch, scheme, width
+):
+    def fails(source):
+        raise ValueError(f"planted: {'a_word_without_end' * 9}")
+
+    monkeypatch.setattr(registry, "FIGURES", (FigureKind(fails, name="mine"), TIMELINE))
+    opened(tab, tmp_path / "page.html", render_report(run), width)
+    notice = "document.querySelector('.undrawn')"
+    for media in ("", "print"):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        tab.send("Emulation.setEmulatedMedia", media=media, features=features)
+        assert tab.value(f"{notice}.innerText").startswith("Figure mine could not be drawn.")
+        assert tab.value(f"{notice}.scrollWidth <= {notice}.clientWidth")
+        assert tab.value(f"{notice}.getBoundingClientRect().right <= innerWidth")
+        colours = f"getComputedStyle({notice}).color, getComputedStyle(document.body).color"
+        assert len(set(tab.value(f"[{colours}]"))) == 1
+    tab.send("Emulation.setEmulatedMedia", media="", features=[])
 
 
 @pytest.mark.parametrize("width", [1280, 400])

@@ -16,6 +16,7 @@ from hpobench.report import figures
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.conclusions import answers, further, verdict
 from hpobench.report.figures.regret import REGRET
+from hpobench.report.page import document
 from hpobench.report.page.document import render_report
 from hpobench.report.tables.ledger import MEANING
 from hpobench.results.json_files import read_json, write_json
@@ -113,6 +114,20 @@ def test_the_report_opens_with_the_verdict_and_says_what_is_missing(results, blo
     assert any("random: 1 failed (searcher error)" in note for note in notes["items"])
     assert any("fds: 1 missing" in note for note in notes["items"])
     assert any("spirals has no reference" in note for note in notes["items"])
+
+
+def test_what_cannot_be_said_is_named_and_the_rest_is_reported(results, blocks, monkeypatch):
+    def fails(*_):
+        raise ValueError("planted")
+
+    for part in ("answers", "replay_section", "price_notes", "pairs_tables"):
+        monkeypatch.setattr(document, part, fails)
+    told = _texts(_blocks(results))
+    for part in ("the answer in words", "the table of what was trained again"):
+        assert any(text.startswith(f"{part} could not be made: ValueError") for text in told)
+    assert any(text.startswith("the note prices-digits could not be made") for text in told)
+    lost = {*_texts(blocks)} - {*told}
+    assert lost <= {*verdict(answers(results)), *further(results, answers(results))}
 
 
 def _on_the_page(results):
