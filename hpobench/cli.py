@@ -422,10 +422,8 @@ def _chosen(names: str | None, items: Any, what: str) -> list[Any] | None:
             there = [*own, *(other for other in known if other not in own)]
             near = difflib.get_close_matches(name, there, n=1)
             guess = f" Did you mean {near[0]}?" if near else ""
-            raise StudyError(
-                f"no {what.removesuffix('s')} {name!r}.{guess} There are, in the study:"
-                f" {', '.join(own)}; and everywhere: {', '.join(known)}"
-            )
+            kind = what.removesuffix("s")
+            raise StudyError(f"no {kind} {name!r}.{guess} There are: {', '.join(there)}")
     return [own.get(name, name) for name in wanted]
 
 

@@ -135,3 +135,24 @@ def test_a_bad_study_file_is_one_line(content: str, tmp_path: Path) -> None:
     assert BAD_FILES[content] in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_is_none_is_looked_for_in_the_users_study_too(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from dataclasses import replace\n"
+        "from hpobench import Study\n"
+        "from searchers import FDS\n"
+        "from trainables.tasks import find_task\n"
+        "own = replace(find_task('quadratic'), name='valley')\n"
+        "study = Study('mine', [own], [FDS(name='my_fds')], 1, 1)\n"
+    )
+    for option, name, meant in (("--tasks", "vally", "valley"), ("--searchers", "my_fd", "my_fds")):
+        ended = command("run", file, option, name)
+        what = option.removeprefix("--").removesuffix("s")
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(
+            f"hpobench: no {what} {name!r}. Did you mean {meant}?"
+            f" There are: {meant}, "  # the study's own first
+        )
+        assert ended.stderr.count("\n") == 1
