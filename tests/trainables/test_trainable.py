@@ -116,7 +116,8 @@ def test_a_chain_reports_what_its_searcher_yields(tmp_path: Path) -> None:
     expected = islice(find_searcher("fds").search(problem, brief, Chain(0, 2)), 4)
     assert [r["validation_loss"] for r in reports] == [e.metrics.loss for e in expected]
     assert [r["training"] for r in reports] == [0, 2, 4, 6]
-    assert set(reports[0]["parts"]) >= {"hypergradient", "validation", "search"}
+    assert set(reports[0]["parts"]) >= {"train", "validation", "search"}
+    assert set(reports[1]["parts"]) >= {"hypergradient", "validation", "search"}
 
 
 def test_an_exception_in_a_training_is_a_report(tmp_path: Path) -> None:

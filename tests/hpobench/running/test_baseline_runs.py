@@ -51,7 +51,7 @@ def test_a_baseline_run_that_is_lost_is_tried_again_and_left_after_the_third_tim
     [baseline] = missing(study, folder)
     slice_ = FakeSlice(calls=[LOST, LOST, LOST])
     assert [baseline.run(slice_, never()) for _ in range(2)] == [False, False]
-    with pytest.raises(Fault, match=r"default and reference of quadratic: .*, 3 times"):
+    with pytest.raises(Fault, match=r"default and reference of quadratic on seed 0: .*, 3 times"):
         baseline.run(slice_, never())
     [again] = missing(study, folder)
     assert again.run(FakeSlice(), never())
