@@ -6,12 +6,9 @@ import copy
 import html
 import json
 import re
-import sys
-from pathlib import Path
 
 import pytest
 
-from hpobench.cli import main
 from hpobench.report import figures
 from hpobench.report.clocks import CLOCKS
 from hpobench.report.conclusions import answers, further, verdict
@@ -30,35 +27,8 @@ from tests.hpobench.tracking.wandb.wandb_server import KEY
 pytestmark = pytest.mark.usefixtures("no_account")
 
 TASKS, ENTITY = ("digits", "spirals"), ("--entity", "someone")
+UPLOAD = "UpsertBucket"
 FAILED, MISSING = "digits__random__s1", "spirals__fds__s1"
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return write_run(tmp_path / "run", seeds=(0,))
-
-
-@pytest.fixture
-def wandb(monkeypatch, capsys):
-    """The exit code of `hpobench wandb …`, and what it says; of a mistake that is one line.
-
-    ``hints``: what else it says, if that is to be looked at.
-    """
-
-    def call(*words: str | Path, hints: list[str] | None = None) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["hpobench", "wandb", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = "".join(capsys.readouterr())
-        first, *others = said.splitlines()
-        assert all("hpobench wandb sync" in line for line in others), said
-        assert hints is None or others == hints
-        assert KEY not in said
-        code = ended.value.code or 0
-        assert not (code and others), said
-        return int(code), first
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -310,9 +280,9 @@ def test_sync_writes_uploads_updates_and_goes_on_where_it_is_needed(folder, wand
     assert wandb("sync", folder, *ENTITY, "--project", "mine") == (0, "uploaded: 2 of 2 runs")
     assert {run["project"] for run in account.runs.values()} == {"mine"}
     there = copy.deepcopy([account.runs, account.history, account.artifacts])
-    account.requests.clear()
+    account.operations.clear()
     assert wandb("sync", folder, *ENTITY, "--project", "mine") == (0, again)
-    assert account.requests == []
+    assert UPLOAD not in account.operations
     assert [account.runs, account.history, account.artifacts] == there
 
 
@@ -327,7 +297,8 @@ def _told(account):
 
 @pytest.mark.slow
 def test_a_report_is_created_once_and_updated_from_then_on(folder, wandb, account):
-    hint = f"it draws uploaded runs, and 2 are not: hpobench wandb sync {folder}"
+    command = f"hpobench wandb sync {folder} --entity someone --project hpobench"
+    hint = f"it draws uploaded runs, and 2 are not: {command}"
     code, said = wandb("report", folder, *ENTITY, hints=[hint])
     assert code == 0
     assert said.startswith(f"report: {account.url}/someone/hpobench/reports/")
