@@ -96,8 +96,8 @@ class Int:
     def __post_init__(self) -> None:
         if not all(isinstance(b, int) and not isinstance(b, bool) for b in (self.low, self.high)):
             raise SpaceError(f"Int needs whole bounds, not {self.low!r} and {self.high!r}")
-        if max(abs(self.low), abs(self.high)) > 2**52:  # beyond, floats skip halves, then wholes
-            raise SpaceError(f"Int bounds are within ±2**52, not {self.low} and {self.high}")
+        if max(abs(self.low), abs(self.high)) >= 2**52:  # from there, floats skip halves
+            raise SpaceError(f"Int bounds are below 2**52 in size, not {self.low} and {self.high}")
         _check_range(self.low, self.high, self.log)
 
     def from_unit(self, u: float) -> int:
