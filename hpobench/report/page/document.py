@@ -32,6 +32,7 @@ from hpobench.report.tables.faults import fault_table, incomplete
 from hpobench.report.tables.ledger import ledger_note, ledger_table
 from hpobench.report.tables.pairs import pairs_tables
 from hpobench.report.tables.prices import price_notes, thinking_notes
+from hpobench.report.tables.reference_error import reference_error
 from hpobench.report.tables.summary import reached
 from hpobench.results.flat_curves import FlatCurves
 from hpobench.results.json_files import Record, write_whole
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from hpobench.results.run import Results
 
 
-GENERATOR = "hpobench, page 5"
+GENERATOR = "hpobench, page 6"
 """By which page it says it was made; another number where it is drawn in another way."""
 
 OPENING = "regret"
@@ -129,6 +130,7 @@ def content(results: Results, clock: Clock) -> Record:
         "pairs": pairs_tables(results, curves, clock),
         "across": across_table(results, curves, clock),
         "clock": CLOCKS[clock],
+        "zero": TARGET_WORDS["zero"],
         "colours": {style: colour_variables(style) for style in STYLES},
         "ledger": ledger_table(results),
         "disturbances": fault_table(results),
@@ -254,8 +256,8 @@ def _measured_from(results: Results, task: str) -> str:
     certainty = "" if own is None else f", known to ± {number(own, 2)}"
     return (
         f"Regret in test {metric}, measured from the {reference['kind']} reference{certainty}."
-        " Best first; means are over complete seeds."
-    )
+        f" Best first; means are over complete seeds. {reference_error(results, task)}"
+    ).rstrip()
 
 
 def _row(row: dict[Any, Any], has_reference: bool, clock: Clock) -> Record:
