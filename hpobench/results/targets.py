@@ -22,7 +22,7 @@ TARGET_WORDS = {"10_percent": "10 %", "1_percent": "1 %", "zero": "ref.+s.e."}
 TARGET_MEANINGS = {
     "10_percent": "10 % of the default's regret",
     "1_percent": "1 % of the default's regret",
-    "zero": "the reference's level, plus its standard error",
+    "zero": "the reference's level + its s.e.",
 }
 """As readers see them where there is room."""
 
