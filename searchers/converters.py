@@ -1,7 +1,9 @@
-"""The search space in the words of other libraries: same names, ranges, scales and supports.
+"""The search space in the words of other libraries: same names, scales and supports.
 
-Vectors are flattened to scalars. Whole numbers include both bounds everywhere. What a library
-hands back goes through `from_library`, which undoes its rounding and its own number types.
+Vectors are flattened to scalars. Whole numbers include both bounds everywhere. Optuna and
+ConfigSpace are handed a real range as 0 … 1, the fraction of it in its own scale, so that neither's
+rounding matters: what goes there is said by `to_fractions`, and what comes back by
+`from_fractions`. Ray Tune is handed the range itself; `from_library` undoes its number types.
 """
 
 from __future__ import annotations
@@ -9,26 +11,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from searchers.space import Categorical, Flat, Float, Int, Space, SpaceError
+from searchers.space import Categorical, Flat, Float, Int, Scalar, Space
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
     from optuna.distributions import BaseDistribution
     from ray.tune.search.sample import Domain
 
-# ConfigSpace rounds every real number to 13 decimals: a range has to be coarse beside that.
-CONFIGSPACE_FINEST = 1e-10
+MOST_LISTED = 1000
+"""Of so many whole numbers at most, Optuna's Gaussian process is let make a list."""
 
 
 def to_optuna(space: Space) -> dict[str, BaseDistribution]:
-    """Flat name → Optuna distribution, in the space's order."""
+    """Flat name → Optuna distribution, in the space's order; of fractions where `fractional`."""
     from optuna import distributions
 
-    def emit(domain: Float | Int | Categorical) -> BaseDistribution:
-        if isinstance(domain, Float):
-            return distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
+    def emit(domain: Scalar) -> BaseDistribution:
+        if fractional(domain):
+            return distributions.FloatDistribution(0.0, 1.0)
         if isinstance(domain, Int):
             return distributions.IntDistribution(domain.low, domain.high, log=domain.log)
+        assert isinstance(domain, Categorical)
         return distributions.CategoricalDistribution(domain.choices)
 
     return {name: emit(domain) for name, domain in space.scalars.items()}
@@ -37,26 +40,18 @@ def to_optuna(space: Space) -> dict[str, BaseDistribution]:
 def to_configspace(space: Space, seed: int) -> ConfigurationSpace:
     """A ConfigSpace with its own random state (it sorts its hyperparameters by name).
 
-    Raises:
-        SpaceError: a real range is finer than ConfigSpace's 13 decimals can hold.
+    Its ranges are of fractions where `fractional`.
     """
     import ConfigSpace
 
-    def emit(name: str, domain: Float | Int | Categorical) -> Any:
-        if isinstance(domain, Float):
-            finest = domain.low if domain.log else domain.high - domain.low
-            if finest < CONFIGSPACE_FINEST:
-                raise SpaceError(
-                    f"{name}: {_range(domain)} is too fine for ConfigSpace, which keeps 13 "
-                    f"decimals; rescale it to {CONFIGSPACE_FINEST:g} or more"
-                )
-            return ConfigSpace.UniformFloatHyperparameter(
-                name, domain.low, domain.high, log=domain.log
-            )
+    def emit(name: str, domain: Scalar) -> Any:
+        if fractional(domain):
+            return ConfigSpace.UniformFloatHyperparameter(name, 0.0, 1.0)
         if isinstance(domain, Int):
             return ConfigSpace.UniformIntegerHyperparameter(
                 name, domain.low, domain.high, log=domain.log
             )
+        assert isinstance(domain, Categorical)
         return ConfigSpace.CategoricalHyperparameter(name, domain.choices)
 
     emitted = ConfigSpace.ConfigurationSpace(seed=seed)
@@ -64,11 +59,47 @@ def to_configspace(space: Space, seed: int) -> ConfigurationSpace:
     return emitted
 
 
+def fractional(domain: Scalar) -> bool:
+    """Whether Optuna and ConfigSpace know the fraction of the range, not the value.
+
+    ConfigSpace rounds real numbers to 13 decimals, and Optuna divides by widths that may underflow.
+    Whole numbers are themselves, unless they are too many to be listed.
+    """
+    if isinstance(domain, Int):
+        return domain.high - domain.low >= MOST_LISTED
+    return isinstance(domain, Float)
+
+
+def to_fractions(space: Space, configuration: Flat) -> Flat:
+    """A configuration as Optuna and ConfigSpace know it."""
+    return {
+        name: domain.to_unit(configuration[name]) if fractional(domain) else configuration[name]
+        for name, domain in space.scalars.items()
+    }
+
+
+def from_fractions(space: Space, values: Mapping[str, Any]) -> Flat:
+    """What Optuna or ConfigSpace suggests, as `from_library` has it.
+
+    Raises:
+        SpaceError: a value lies outside, or a name is missing or unknown.
+    """
+    return from_library(
+        space,
+        {
+            name: domain.from_unit(float(value))
+            if (domain := space.scalars.get(name)) and fractional(domain)
+            else value
+            for name, value in values.items()
+        },
+    )
+
+
 def to_tune(space: Space) -> dict[str, Domain]:
     """Flat name → Ray Tune domain; Tune's whole-number ranges leave their upper bound out."""
     from ray import tune
 
-    def emit(domain: Float | Int | Categorical) -> Any:
+    def emit(domain: Scalar) -> Any:
         if isinstance(domain, Categorical):
             return tune.choice(list(domain.choices))
         if isinstance(domain, Int):
@@ -95,12 +126,8 @@ def from_library(space: Space, values: Mapping[str, Any]) -> Flat:
     )
 
 
-def _unrounded(domain: Float | Int | Categorical, value: Any) -> Any:
+def _unrounded(domain: Scalar, value: Any) -> Any:
     if not isinstance(domain, Float):
         return value
     clipped = min(max(value, domain.low), domain.high)
     return clipped if abs(value - clipped) <= 1e-12 + 1e-9 * abs(clipped) else value
-
-
-def _range(domain: Float) -> str:
-    return f"{'log' if domain.log else 'linear'} {domain.low:g} … {domain.high:g}"

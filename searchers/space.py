@@ -100,8 +100,8 @@ class Int:
         make_plain(self)
         if not (is_whole(self.low) and is_whole(self.high)):
             raise SpaceError(f"Int needs whole bounds, not {self.low!r} and {self.high!r}")
-        if max(abs(self.low), abs(self.high)) > 2**52:  # beyond, floats skip halves, then wholes
-            raise SpaceError(f"Int bounds are within ±2**52, not {self.low} and {self.high}")
+        if max(abs(self.low), abs(self.high)) >= 2**52:  # from there, floats skip halves
+            raise SpaceError(f"Int bounds are below 2**52 in size, not {self.low} and {self.high}")
         _check_range(self.low, self.high, self.log)
 
     def from_unit(self, u: float) -> int:

@@ -16,7 +16,7 @@ _declarations: list[torch.library.Library] = []  # kept: they are withdrawn with
 
 
 def torchvision_datasets() -> ModuleType:
-    """The module `torchvision.datasets`."""
+    """The module `torchvision.datasets`; from then on ``import torchvision`` works as well."""
     try:
         from torchvision import datasets
     except RuntimeError as error:

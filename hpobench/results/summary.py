@@ -35,6 +35,8 @@ def summarise(
     * seconds_to_10_percent, …_1_percent, …_zero: the time on the cell's clock by which at least
       half of the seeds that ended had reached the target to stay, empty if fewer did (a failed
       cell reached nothing); reached_…: how many seeds did, empty where there is no reference.
+      Zero is the reference's level plus its standard error: where that is more than 10 % of the
+      default's regret, more seeds may reach zero than 10 %.
       With another ``clock``: slot_seconds_to_10_percent, steps_to_10_percent, ….
     * evaluations, full_evaluations, diverged, failed: mean count per cell that has begun.
     * thinking_share: search ÷ (slots × wall), over all cells that have a ledger; and

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from searchers.black_box.warm_up import warm_up
-from searchers.converters import from_library, to_optuna
+from searchers.converters import from_fractions, to_fractions, to_optuna
 from searchers.protocols import Brief, Job
 from searchers.rng import library_seed
 from searchers.settings import make_plain, whole
@@ -100,11 +100,14 @@ class StudySuggester:
         self._distributions = to_optuna(brief.space)
         self._study = optuna.create_study(sampler=sampler)
         for configuration in brief.initial:
-            self._study.enqueue_trial(configuration)
+            self._study.enqueue_trial(to_fractions(brief.space, configuration))
 
     def ask(self) -> Job:
         trial = self._study.ask(self._distributions)
-        configuration = from_library(self._brief.space, trial.params)
+        if trial.number < len(self._brief.initial):  # as it is: a fraction and back is rounded
+            configuration = dict(self._brief.initial[trial.number])
+        else:
+            configuration = from_fractions(self._brief.space, trial.params)
         return Job(trial.number, configuration, self._brief.horizon)
 
     def tell(self, job: Job, loss: float) -> None:

@@ -18,12 +18,12 @@ import numpy as np
 
 from searchers.black_box.hyperband import BracketSuggester
 from searchers.black_box.warm_up import warm_up
-from searchers.converters import from_library, to_configspace
+from searchers.converters import from_fractions, to_configspace, to_fractions
 from searchers.errors import SearcherError
 from searchers.protocols import Brief
 from searchers.rng import library_seed
 from searchers.settings import is_number, make_plain, number, whole
-from searchers.space import Flat, Float
+from searchers.space import Flat
 
 
 @dataclass(frozen=True)
@@ -122,26 +122,17 @@ class DensityModel:
         with self._own_randomness(), np.errstate(divide="ignore", invalid="ignore"):
             values, info = self._generator.get_config(float(epochs))
         self.model_based_picks += info["model_based_pick"]
-        return from_library(self._space, values)
+        return from_fractions(self._space, values)
 
     def learn(self, configuration: Flat, epochs: int, loss: float) -> None:
         from hpbandster.core.dispatcher import Job
 
-        job = Job((0, 0, 0), config=self._rounded(configuration), budget=float(epochs))
+        job = Job((0, 0, 0), config=to_fractions(self._space, configuration), budget=float(epochs))
         job.result = {"loss": loss}
         with self._own_randomness(), warnings.catch_warnings():
             # statsmodels announces another random default; the density's bandwidth draws nothing.
             warnings.filterwarnings("ignore", "After 0.17", FutureWarning)
             self._generator.new_result(job)
-
-    def _rounded(self, configuration: Flat) -> Flat:
-        """ConfigSpace rounds its bounds, and refuses what is outside by no more than that."""
-        rounded = dict(configuration)
-        for name, domain in self._space.scalars.items():
-            if isinstance(domain, Float):
-                bounds = self._configspace[name]
-                rounded[name] = min(max(float(rounded[name]), bounds.lower), bounds.upper)
-        return rounded
 
     @contextmanager
     def _own_randomness(self) -> Iterator[None]:

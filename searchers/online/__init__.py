@@ -5,7 +5,8 @@
   `Adam`, `AdaGrad`, `RMSProp` and, above a learning rate, `Multiplicative`. Hypergradient descent
   is the tower of two.
 
-All are ordinary `torch.optim.Optimizer` classes; the hypergradients are analytic.
+All are ordinary `torch.optim.Optimizer` classes; the hypergradients are analytic. Some of torch's
+schedulers set back what was learned: see `Tower`, and docs/hypergradients.md for each of them.
 """
 
 from searchers.online.hd import SGDHD, AdamHD

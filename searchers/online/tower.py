@@ -74,7 +74,9 @@ class Tower(Optimizer):
             in groups of the same order: hypergradients are summed over it, one call a step for each
             group. Not where every process has all parameters and the same gradients (DDP).
 
-    Each group shows ``lr`` (set it, as a scheduler does, and the tower goes on from there),
+    Each group shows ``lr`` (set it, and the tower goes on from there; a scheduler does: LambdaLR,
+    CyclicLR, OneCycleLR and warm restarts undo at each step what was learned, and SequentialLR when
+    it is built and at its milestones; those that multiply, as StepLR does, compose with it),
     ``hypergradient`` (of the base's learned hyperparameters' raw numbers, at the last step) and
     ``skipped``: how many hyper-updates were left out because a hypergradient was not finite. The
     weights still move then. `hyperparameters` gives the values of all levels.

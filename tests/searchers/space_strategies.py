@@ -1,6 +1,8 @@
-"""Random search spaces, for property tests."""
+"""Random search spaces, for property tests, and ranges at the edge of what floats hold."""
 
 from __future__ import annotations
+
+import math
 
 from hypothesis import strategies as st
 
@@ -37,3 +39,25 @@ categoricals = st.lists(choices, min_size=2, max_size=4, unique=True).map(
 scalars = st.one_of(floats(), ints(), categoricals)
 domains = st.one_of(scalars, st.builds(Vector, st.integers(1, 3), scalars))
 spaces = st.dictionaries(st.sampled_from(NAMES), domains, min_size=1, max_size=4).map(Space)
+
+LARGEST = 2**52 - 1
+
+EXTREMES: dict[str, Float | Int | Categorical] = {
+    "small": Float(1e-12, 1e-1, log=True),
+    "tiny": Float(1e-300, 1e-290, log=True),
+    "least": Float(5e-324, 1e-300, log=True),
+    "wide": Float(1e-12, 1e12, log=True),
+    "widest": Float(1e-307, 1e307, log=True),
+    "narrow": Float(1.0, math.nextafter(1.0, 2.0)),
+    "narrow_log": Float(2.0, 2.0 + 1e-14, log=True),
+    "narrowest": Float(0.0, 5e-324),
+    "far": Float(-1e10, math.nextafter(-1e10, 0.0)),
+    "huge": Float(-8e307, 8e307),
+    "fine": Float(0.0, 1e-300),
+    "whole": Int(-LARGEST, LARGEST),
+    "whole_log": Int(1, LARGEST, log=True),
+    "whole_far": Int(LARGEST - 1, LARGEST),
+    "two_log": Int(1, 2, log=True),
+    "choices": Categorical((1e300, -1e300, 5e-324, "x", True)),
+}
+"""By name: ranges that a space accepts and other libraries' own words for them would not hold."""

@@ -10,9 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from searchers.converters import from_library, to_configspace, to_optuna, to_tune
+from searchers.converters import (
+    MOST_LISTED,
+    fractional,
+    from_fractions,
+    from_library,
+    to_configspace,
+    to_fractions,
+    to_optuna,
+    to_tune,
+)
 from searchers.space import Categorical, Float, Int, Space, SpaceError, Vector
-from tests.searchers.space_strategies import spaces
+from tests.searchers.space_strategies import EXTREMES, LARGEST, spaces
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -25,14 +34,16 @@ def optuna_draws(space: Space, count: int) -> Iterable[dict[str, Any]]:
     trial = study.ask()
     frozen = study.get_trials(deepcopy=False)[trial.number]
     for _ in range(count):
-        yield {
+        drawn = {
             name: sampler.sample_independent(study, frozen, name, distribution)
             for name, distribution in to_optuna(space).items()
         }
+        yield from_fractions(space, drawn)
 
 
 def configspace_draws(space: Space, count: int) -> Iterable[dict[str, Any]]:
-    return map(dict, to_configspace(space, seed=0).sample_configuration(count))
+    for drawn in to_configspace(space, seed=0).sample_configuration(count):
+        yield from_fractions(space, dict(drawn))
 
 
 def tune_draws(space: Space, count: int) -> Iterable[dict[str, Any]]:
@@ -40,7 +51,8 @@ def tune_draws(space: Space, count: int) -> Iterable[dict[str, Any]]:
     rng = np.random.RandomState(0)
     emitted = to_tune(space)
     for _ in range(count):
-        yield {name: domain.sample(random_state=rng) for name, domain in emitted.items()}
+        drawn = {name: domain.sample(random_state=rng) for name, domain in emitted.items()}
+        yield from_library(space, drawn)
 
 
 every_library = pytest.mark.parametrize("draws", [optuna_draws, configspace_draws, tune_draws])
@@ -51,7 +63,7 @@ every_library = pytest.mark.parametrize("draws", [optuna_draws, configspace_draw
 @given(space=spaces)
 @pytest.mark.slow
 def test_samples_are_in_the_space_and_cover_it(draws: Draws, space: Space) -> None:
-    configurations = [from_library(space, values) for values in draws(space, 300)]
+    configurations = list(draws(space, 300))
     for name, domain in space.scalars.items():
         values = {c[name] for c in configurations}
         if isinstance(domain, Int):
@@ -66,34 +78,51 @@ def test_samples_are_in_the_space_and_cover_it(draws: Draws, space: Space) -> No
 
 
 @given(spaces)
-def test_optuna_has_the_same_ranges(space: Space) -> None:
-    emitted = to_optuna(space)
+def test_optuna_and_configspace_have_fractions_and_the_same_whole_numbers_and_choices(
+    space: Space,
+) -> None:
+    emitted, sorted_ = to_optuna(space), to_configspace(space, seed=1)
     assert list(emitted) == list(space.scalars)
+    assert set(sorted_) == set(space.scalars)
     for name, domain in space.scalars.items():
-        distribution: Any = emitted[name]
+        optunas: Any = emitted[name]
+        configspaces: Any = sorted_[name]
         if isinstance(domain, Categorical):
-            assert distribution.choices == domain.choices
-        else:
-            said = (distribution.low, distribution.high, distribution.log, distribution.step)
-            assert said == (
-                domain.low,
-                domain.high,
-                domain.log,
-                {Float: None, Int: 1}[type(domain)],
-            )
+            assert optunas.choices == configspaces.choices == domain.choices
+            continue
+        whole = isinstance(domain, Int)
+        said = (domain.low, domain.high, domain.log) if whole else (0.0, 1.0, False)
+        assert (optunas.low, optunas.high, optunas.log) == said
+        assert optunas.step == (1 if whole else None)
+        assert (configspaces.lower, configspaces.upper, configspaces.log) == said
 
 
-@given(spaces)
-def test_configspace_has_the_same_ranges(space: Space) -> None:
-    emitted = to_configspace(space, seed=1)
-    assert set(emitted) == set(space.scalars)
-    for name, domain in space.scalars.items():
-        if isinstance(domain, Categorical):
-            assert emitted[name].choices == domain.choices
-        else:
-            assert emitted[name].lower == pytest.approx(domain.low, rel=1e-12, abs=1e-13)
-            assert emitted[name].upper == pytest.approx(domain.high, rel=1e-12, abs=1e-13)
-            assert emitted[name].log == domain.log
+@given(spaces, st.integers(0, 10**6))
+def test_there_and_back_is_the_same(space: Space, seed: int) -> None:
+    configuration = space.sample(np.random.default_rng(seed))
+    back = from_fractions(space, to_fractions(space, configuration))
+    assert space.to_unit(back) == pytest.approx(space.to_unit(configuration), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_an_extreme_range_is_whole_in_its_fractions(name: str) -> None:
+    """Both bounds and the middle, there and back, and draws in between."""
+    space = Space({"x": EXTREMES[name]})
+    for u in (0.0, 0.5, 1.0):
+        point = space.from_unit(np.array([u]))
+        there = to_fractions(space, point)
+        back = from_fractions(space, there)
+        assert space.to_unit(back) == pytest.approx(space.to_unit(point), abs=1e-9)
+    for draws in (optuna_draws, configspace_draws):
+        units = [float(space.to_unit(c)[0]) for c in draws(space, 40)]
+        assert min(units) < 0.5 <= max(units)
+
+
+def test_whole_numbers_are_fractions_where_they_are_too_many_to_list() -> None:
+    assert not fractional(Int(1, MOST_LISTED))
+    assert fractional(Int(0, MOST_LISTED))
+    assert fractional(Int(1, LARGEST, log=True))
+    assert not fractional(Categorical((0.5, 0.25)))
 
 
 @given(spaces)
@@ -129,12 +158,6 @@ def test_configspace_seeds() -> None:
     space = Space({"x": Float(0, 1)})
     one, same, other = (dict(to_configspace(space, s).sample_configuration()) for s in (1, 1, 2))
     assert one == same != other
-
-
-@pytest.mark.parametrize("domain", [Float(1e-12, 1.0, log=True), Float(1.0, 1.0 + 1e-12)])
-def test_what_configspace_cannot_hold_is_refused(domain: Float) -> None:
-    with pytest.raises(SpaceError, match=r"decay: .* too fine for ConfigSpace"):
-        to_configspace(Space({"decay": domain}), seed=0)
 
 
 @given(st.floats(1e-6, 1e3), st.floats(1.5, 1e3), st.booleans())

@@ -129,6 +129,12 @@ def test_check_gives_plain_python_values_in_the_space_s_order() -> None:
     assert [type(v) for v in checked.values()] == [float, int, str, int]
 
 
+def test_the_largest_whole_numbers_are_as_wide_as_the_others() -> None:
+    two = Int(2**52 - 2, 2**52 - 1)
+    assert [two.to_unit(number) for number in (two.low, two.high)] == [0.25, 0.75]
+    assert [two.from_unit(u) for u in (0.2, 0.8)] == [two.low, two.high]
+
+
 def test_whole_bounds_of_a_float_still_give_floats() -> None:
     assert all(type(Float(0, 1).from_unit(u)) is float for u in (-0.1, 0.0, 0.5, 1.0, 1.1))
 
@@ -212,7 +218,8 @@ def test_a_bad_nested_configuration_is_one_line(nested: dict[str, Any], says: st
         (lambda: Float(1e10, math.nextafter(1e10, 2e10), log=True), "too narrow"),
         (lambda: Int(1, 2.5), "whole bounds"),  # type: ignore[arg-type]
         (lambda: Int(0, 5, log=True), "above 0"),
-        (lambda: Int(0, 2**60), "within"),
+        (lambda: Int(0, 2**52), "below"),
+        (lambda: Int(-(2**52), 0), "below"),
         (lambda: Categorical(("a",)), "at least two"),
         (lambda: Categorical((1, True)), "twice"),
         (lambda: Categorical((1.0, math.nan)), "finite"),

@@ -178,7 +178,8 @@ def test_libraries_in_a_process_of_its_own() -> None:
         "import sys; import trainables.tasks\n"
         "assert not {'torchvision', 'sklearn', 'ray'} & sys.modules.keys()\n"
         "from trainables.torchvision_import import torchvision_datasets\n"
-        "assert torchvision_datasets().MNIST is torchvision_datasets().MNIST"
+        "assert torchvision_datasets().MNIST is torchvision_datasets().MNIST\n"
+        "import torchvision.models, torchvision.transforms"  # as the README says
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 

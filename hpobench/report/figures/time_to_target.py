@@ -37,7 +37,7 @@ from hpobench.report.drawing.panel import Panel
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.drawing.style import Look, StyleName, themed
 from hpobench.results.regret import Clock, worth_of
-from hpobench.results.targets import TARGET_WORDS, TARGETS
+from hpobench.results.targets import TARGET_MEANINGS, TARGET_WORDS, TARGETS
 from hpobench.statistics.curves import StepCurve, normalised, time_to_target
 from hpobench.statistics.times import Times, median_time
 
@@ -45,11 +45,6 @@ if TYPE_CHECKING:
     from hpobench.results.run import Results
 
 COLUMNS = ("target", "line", "searcher", "seed", "reached", "time")
-WORDS = {
-    "10_percent": "10 % of the default's regret",
-    "1_percent": "1 % of the default's regret",
-    "zero": "zero, within the reference's error",
-}
 
 
 def time_to_target_data(results: Results, panel: Panel) -> pd.DataFrame:
@@ -107,7 +102,7 @@ def time_to_target_figure(
         figure, panels = rows_of_bars(searchers, len(targets))
         late = {"facecolor": "none", "linestyle": (0, (3, 2)), "alpha": 1.0}
         for axes, target in zip(panels, targets, strict=True):
-            axes.set_title(WORDS[target], loc="left", fontsize=9, pad=8)
+            axes.set_title(TARGET_MEANINGS[target], loc="left", fontsize=9, pad=8)
             for reached in (True, False):
                 mine = data[(data["target"] == target) & (data["reached"] == reached)]
                 bars, dots = mine[mine["line"] == "median"], mine[mine["line"] == "seed"]
@@ -138,7 +133,10 @@ def time_to_target_plot(data: pd.DataFrame, panel: Panel, clock: Clock) -> Inter
     targets = list(dict.fromkeys(data["target"]))
     layouts = scale_layouts("across", log_begin(data["time"], panel.end), panel.end)
     layouts += [
-        ({"target": target}, {"title": {"text": f"{CLOCKS[clock].unit} to {WORDS[target]}"}})
+        (
+            {"target": target},
+            {"title": {"text": f"{CLOCKS[clock].unit} to {TARGET_MEANINGS[target]}"}},
+        )
         for target in targets
     ]
     traces = []

@@ -34,6 +34,7 @@ from hpobench.report.tables.faults import fault_table, incomplete
 from hpobench.report.tables.ledger import ledger_note, ledger_table
 from hpobench.report.tables.pairs import pairs_tables
 from hpobench.report.tables.prices import price_notes, thinking_notes
+from hpobench.report.tables.reference_error import reference_error
 from hpobench.report.tables.summary import reached
 from hpobench.results.json_files import Record, write_whole
 from hpobench.results.regret import Clock
@@ -163,6 +164,7 @@ def content(results: Results, clock: Clock) -> Record:
         "pairs": _table("pairs", lambda: pairs_tables(results, source.curves, clock)),
         "across": _table("across", lambda: across_table(results, source.curves, clock)),
         "clock": CLOCKS[clock],
+        "zero": TARGET_WORDS["zero"],
         "colours": {style: colour_variables(style) for style in STYLES},
         "ledger": _table("ledger", partial(ledger_table, results)),
         "disturbances": _table("disturbances", partial(fault_table, results)),
@@ -362,8 +364,8 @@ def _measured_from(results: Results, task: str) -> str:
     certainty = "" if own is None else f", known to ± {number(own, 2)}"
     return (
         f"Regret in test {metric}, measured from the {reference['kind']} reference{certainty}."
-        " Best first; means are over complete seeds."
-    )
+        f" Best first; means are over complete seeds. {reference_error(results, task)}"
+    ).rstrip()
 
 
 def _row(row: dict[Any, Any], has_reference: bool, clock: Clock) -> Record:

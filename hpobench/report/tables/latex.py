@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hpobench.report.clocks import CLOCKS
+from hpobench.report.tables.reference_error import NAME, reference_error
 from hpobench.report.tables.summary import reached
 from hpobench.results.targets import TARGET_WORDS
 from hpobench.text import UNKNOWN, budget, number, plural, plus_minus
@@ -67,12 +68,14 @@ def _caption(results: Results, task: str, measured: bool) -> str:
     seeds = plural(len(study["seeds"]), "seed")
     what = (
         f"Regret in test {metric}, mean ± standard error over the complete seeds, and the time by"
-        " which half of the seeds had reached a share of the default's regret to stay (in brackets:"
-        " how many did); zero is the reference's level, to within its standard error"
+        " which half of the seeds had come to a target to stay (in brackets: how many did): a share"
+        f" of the default's regret, or the reference's level plus its standard error ({NAME})"
         if measured
         else f"Test {metric}, mean over the complete seeds"
     )
-    return _escaped(f"{task}: {given} a cell, {seeds}. {what}; evaluations are a cell's.")
+    told = f"{task}: {given} a cell, {seeds}. {what}; evaluations are a cell's."
+    error = reference_error(results, task)
+    return _escaped(f"{told} {error}".rstrip())
 
 
 def _maths(text: str) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from hpobench.report.clocks import CLOCKS, ClockWords
 from hpobench.report.tables.faults import incomplete
+from hpobench.report.tables.reference_error import reference_error
 from hpobench.results.targets import TARGET_WORDS
 from hpobench.text import UNKNOWN, default_held, number, plus_minus
 
@@ -35,6 +36,9 @@ def summary_table(results: Results, clock: Clock = "seconds") -> Table:
             style = None if row["seeds_complete"] else "dim"
             table.add_row(*_cells(row, without_reference, clock), style=style)
         page.add_row(table)
+        error = reference_error(results, task)
+        if error:
+            page.add_row(Text(f" {error}", style="dim"))
         absent = incomplete(results, task)
         if absent:
             page.add_row(Text(f" Not complete: {'; '.join(absent)}.\n", style="dim"))
@@ -44,13 +48,15 @@ def summary_table(results: Results, clock: Clock = "seconds") -> Table:
 
 def _legend(clock: ClockWords) -> str:
     to_target = f" {clock.short} to 10 %: {clock.unit} to 10 % of the default's regret;"
-    to_zero = " zero: to within the reference's standard error; in brackets: seeds, – (0): none"
-    return f"{to_target}\n{to_zero}"
+    zero = (
+        f" to {TARGET_WORDS['zero']}: to the reference's level plus its standard error, which may"
+    )
+    return f"{to_target}\n{zero}\n be looser than 10 %; in brackets: seeds, – (0): none"
 
 
 def _joined(start: str, end: str, width: int) -> str:
     """On one line if there is room, else on two."""
-    return f"{start}{end}" if len(start) + len(end) <= width else f"{start}\n{end}"
+    return f"{start} {end}" if len(start) + len(end) < width else f"{start}\n{end}"
 
 
 def _headed(quantity: str, short: str) -> Table:
@@ -60,7 +66,7 @@ def _headed(quantity: str, short: str) -> Table:
     table.add_column("complete", justify="right", width=8)
     table.add_column(f"final {quantity}", justify="right", width=17)
     for target in TARGET_WORDS.values():
-        table.add_column(_joined(f"{short} to", f" {target}", 9), justify="right", width=9)
+        table.add_column(_joined(f"{short} to", target, 9), justify="right", width=9)
     table.add_column("evals", justify="right", width=5)
     return table
 

@@ -35,14 +35,18 @@ def sync(
         typer.Option(help="Whose project; else the key's own.", envvar="WANDB_ENTITY"),
     ] = None,
     project: Project = PROJECT,
+    again: Annotated[
+        bool, typer.Option("--again", help="Upload those too that are there already.")
+    ] = False,
 ) -> None:
-    """Upload what is not uploaded yet, a run for each cell that has ended.
+    """Upload what the project does not have yet, a run for each cell that has ended.
 
-    What is missing of W&B's files, or outdated, is written first.
+    The server is asked what it has: WANDB_BASE_URL's, or that of W&B's settings. What is missing of
+    W&B's files, or outdated, is written first.
     """
     from hpobench.tracking.wandb import track
 
-    uploaded, runs = track.sync(hpobench.Results.load(folder), entity, project)
+    uploaded, runs = track.sync(hpobench.Results.load(folder), entity, project, again)
     rest = "; the others were there already" if uploaded < runs else ""
     print(f"uploaded: {uploaded} of {plural(runs, 'run')}{rest}")
 
@@ -74,6 +78,7 @@ def report(
         print(f"draft: {draft_report(results, entity, project)}")
         return
     print(f"report: {save_report(results, entity, project)}")
-    left = left_here(results)
+    left = left_here(results, entity, project)
     if left:
-        print(f"it draws uploaded runs, and {left} are not: hpobench wandb sync {folder}")
+        aim = f"--entity {entity} --project {project}"
+        print(f"it draws uploaded runs, and {left} are not: hpobench wandb sync {folder} {aim}")

@@ -13,7 +13,7 @@ from hpobench.results.json_files import Record
 from hpobench.results.regret import Clock
 from hpobench.results.run import Results
 from hpobench.results.schema import MEMORY, PARTS
-from hpobench.results.targets import TARGET_WORDS
+from hpobench.results.targets import TARGET_MEANINGS
 from hpobench.text import stem_of
 from hpobench.tracking.wandb.blocks import made
 from hpobench.tracking.wandb.content import AT_LEAST
@@ -105,8 +105,8 @@ def _times(results: Results, task: str) -> list[Record]:
     """Bars that leave no seed out: one that did not get there counts with the time that it had."""
     late = "a cell that did not get there counts with all of its time"
     return [
-        _bars(f"seconds to {words} regret ({late})", [AT_LEAST.format(target)])
-        for target, words in TARGET_WORDS.items()
+        _bars(f"seconds to {words} ({late})", [AT_LEAST.format(target)])
+        for target, words in TARGET_MEANINGS.items()
         if _measured(results, task)
     ]
 

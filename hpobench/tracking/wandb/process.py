@@ -6,12 +6,16 @@ study's cells, take its mode from the environment, and wait at the terminal for 
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from hpobench.errors import TrackingError
+from hpobench.results.json_files import Record, read_json
 
 PATIENCE_SECONDS = 60.0
 """How long W&B may take over one run, or one report, before it is given up."""
@@ -76,6 +80,24 @@ def supervise(
                         return f"no answer for {PATIENCE_SECONDS:.0f} s"
         finally:
             process.kill()
+
+
+def answer(
+    script: str, request: Record, environment: Mapping[str, str], problem: str, folder: Path
+) -> Record:
+    """What one of our scripts answers to a request; run in a folder, whose W&B settings count.
+
+    TrackingError, with its reason in ``problem``, if it gives no answer.
+    """
+    with tempfile.TemporaryDirectory(prefix="hpobench-answer-") as place:
+        file = Path(place) / "answer.json"
+        # By its path: the package would import all that a study needs.
+        command = [str(Path(script).resolve()), str(file)]
+        text = json.dumps(request)
+        reason = supervise(command, environment, lambda: int(not file.exists()), text, folder)
+        if not file.exists():
+            raise TrackingError(problem % (reason or SILENT))
+        return read_json(file)
 
 
 def _complaint(output: str) -> str | None:

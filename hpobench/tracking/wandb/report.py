@@ -68,7 +68,7 @@ def _task(results: Results, task: Record, said: Record) -> list[Record]:
 def _times(results: Results, task: str) -> list[Record]:
     """When the targets were reached, and by how many, as a table."""
     summary = results.summary(CLOCK)
-    times = [f"{CLOCKS[CLOCK].unit} to {words} regret" for words in TARGET_WORDS.values()]
+    times = [f"{CLOCKS[CLOCK].unit} to {words}" for words in TARGET_WORDS.values()]
     rows = [
         [
             row["searcher"],

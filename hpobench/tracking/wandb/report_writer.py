@@ -1,8 +1,8 @@
 """Builds a W&B Report, and saves it: ``python report_writer.py ANSWER``, with a request in JSON.
 
 The request has the ``report`` (of `report.report_of`), whether to ``save`` it, the ``marker`` in
-its description, and the ``id`` that it had when it was saved last. `saving` starts it as a
-process of its own. It imports nothing of the project.
+its description, and in ``last`` what `save` answered when it was saved last. `saving` starts it as
+a process of its own. It imports nothing of the project.
 """
 
 from __future__ import annotations
@@ -41,14 +41,23 @@ def save(request: dict[str, Any]) -> dict[str, Any]:
     """Save the report in the place of the one that the study has already, if it has one."""
     import wandb
 
-    place = {name: request["report"][name] for name in ("entity", "project")}
-    api = wandb.Api(overrides={"entity": place["entity"]})
-    there = {r.id: r.description for r in api.reports("/".join(place.values()))}
-    report = build(request["report"], place)
-    marked = [key for key, words in there.items() if request["marker"] in (words or "")]
-    report.id = request["id"] if request["id"] in there else next(iter(marked), "")
+    project = {name: request["report"][name] for name in ("entity", "project")}
+    api = wandb.Api(overrides={"entity": project["entity"]})
+    place = {"server": api.settings["base_url"], **project}
+    there = {r.id: r.description for r in api.reports("/".join(project.values()))}
+    report = build(request["report"], project)
+    report.id = known(request, place, there)
     report.save()
     return {**place, "id": report.id, "address": report.url}
+
+
+def known(request: dict[str, Any], place: dict[str, str], there: dict[str, str | None]) -> str:
+    """The report's id, if the place has it; ids count up, so on another server it is another's."""
+    last = request["last"]
+    if last.get("id") in there and place.items() <= last.items():
+        return str(last["id"])
+    marked = (key for key, words in there.items() if request["marker"] in (words or ""))
+    return next(marked, "")
 
 
 def main() -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from hpobench.errors import TrackingError
 from hpobench.results.json_files import Record, make_folder, read_json, write_json
 from hpobench.results.run import Results
 from hpobench.tracking.wandb import report_writer
-from hpobench.tracking.wandb.process import SILENT, offline, online, supervise
+from hpobench.tracking.wandb.process import answer, offline, online
 from hpobench.tracking.wandb.report import marker, report_of
 from hpobench.tracking.wandb.track import ENDED
 
@@ -26,26 +23,27 @@ def save_report(results: Results, entity: str, project: str) -> str:
     """
     kept = results.path / "wandb" / SAVED
     last = read_json(kept) if kept.exists() else {}
-    here = (last.get("entity"), last.get("project")) == (entity, project)
-    request = _request(results, entity, project) | {"id": last["id"] if here else ""}
-    answer = _ask(
-        request | {"save": True},
+    saved = answer(
+        report_writer.__file__,
+        _request(results, entity, project) | {"save": True, "last": last},
         online(),
         f"W&B did not take the report (%s): run `wandb login` or check the network; its runs have"
         f" to be there first, by `hpobench wandb sync {results.path} --entity {entity}"
         f" --project {project}`",
+        results.path,
     )
     make_folder(kept.parent)
-    write_json(kept, answer)
-    return str(answer["address"])
+    write_json(kept, saved)
+    return str(saved["address"])
 
 
 def draft_report(results: Results, entity: str, project: str) -> Path:
     """Write what the report would be to ``wandb/report-draft.json``, without key or network."""
-    request = _request(results, entity, project) | {"id": "", "save": False}
-    answer = _ask(request, offline(), "W&B could not build the report (%s)")
+    request = _request(results, entity, project) | {"save": False}
+    problem = "W&B could not build the report (%s)"
+    draft = answer(report_writer.__file__, request, offline(), problem, results.path)
     path = make_folder(results.path / "wandb") / DRAFT
-    write_json(path, answer)
+    write_json(path, draft)
     return path
 
 
@@ -56,16 +54,3 @@ def _request(results: Results, entity: str, project: str) -> Record:
             f" hpobench resume {results.path}"
         )
     return {"report": report_of(results, entity, project), "marker": marker(results)}
-
-
-def _ask(request: Record, environment: Mapping[str, str], problem: str) -> Record:
-    """What the other process answers; TrackingError, with its reason in ``problem``, if nothing."""
-    with tempfile.TemporaryDirectory(prefix="hpobench-report-") as place:
-        answer = Path(place) / "answer.json"
-        # By its path: the package would import all that a study needs.
-        command = [str(Path(report_writer.__file__)), str(answer)]
-        text = json.dumps(request)
-        reason = supervise(command, environment, lambda: int(not answer.exists()), text)
-        if not answer.exists():
-            raise TrackingError(problem % (reason or SILENT))
-        return read_json(answer)

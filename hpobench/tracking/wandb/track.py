@@ -60,10 +60,12 @@ def track(results: Results, mode: str) -> Path | None:
     return folder
 
 
-def sync(results: Results, entity: str | None, project: str) -> tuple[int, int]:
+def sync(
+    results: Results, entity: str | None, project: str, again: bool = False
+) -> tuple[int, int]:
     """Upload each cell that has ended to a project; how many that were now, and how many in all.
 
-    Raises as `track` does, and also if no cell has ended.
+    ``again``: those too that are there. Raises as `track` does, and also if no cell has ended.
     """
     runs = runs_of(results)
     if not runs:
@@ -73,12 +75,12 @@ def sync(results: Results, entity: str | None, project: str) -> tuple[int, int]:
         )
     folder = make_folder(_folder(results))
     write(folder, runs)
-    return upload(folder, runs, entity, project), len(runs)
+    return upload(folder, runs, entity, project, again), len(runs)
 
 
-def left_here(results: Results) -> int:
-    """How many runs of cells that have ended were not uploaded to anywhere as they are now."""
-    return not_uploaded(_folder(results), runs_of(results))
+def left_here(results: Results, entity: str, project: str) -> int:
+    """How many runs of cells that have ended a project does not have as they are now."""
+    return not_uploaded(_folder(results), runs_of(results), entity, project)
 
 
 def _folder(results: Results) -> Path:

@@ -109,7 +109,9 @@ def test_a_head_then_workers_then_the_study(job: Job) -> None:
     started = job.told("ray")
     of_head = next(line for line in started if "--head" in line)
     assert "--node-ip-address=10.0.0.7 --port=6379 --dashboard-host=127.0.0.1" in of_head
-    assert "--num-cpus=8" in of_head
+    assert "--num-cpus=8" in of_head  # cells run there too, as the guide says
+    [of_workers] = [line for line in started if "--address" in line and "start" in line]
+    assert "--num-cpus=8" in of_workers
     on_head, on_workers = job.told("srun")[1:3]
     assert "--nodes=1 --ntasks=1 --nodelist=alpha ray start --head" in on_head
     assert "--nodes=2 --ntasks=2 --exclude=alpha ray start --address=10.0.0.7:6379" in on_workers
@@ -117,6 +119,17 @@ def test_a_head_then_workers_then_the_study(job: Job) -> None:
         "run my study.py --slot gpu=1,cpu=8 --out runs/hpobench-17"
         " --address 10.0.0.7:6379 [with the key]"
     ]
+
+
+@pytest.mark.parametrize("cores", ["0", "6"])
+def test_cores_of_the_head_can_be_kept_for_the_runner(job: Job, cores: str) -> None:
+    assert job.run("digits", HPOBENCH_HEAD_CPUS=cores) == 0
+    of_head, of_workers = sorted(
+        (line for line in job.told("ray") if line.startswith("start")),
+        key=lambda line: "--head" not in line,
+    )
+    assert f"--num-cpus={cores} " in f"{of_head} "
+    assert "--num-cpus=8 " in f"{of_workers} "
 
 
 def test_no_node_of_ray_gets_the_key(job: Job) -> None:

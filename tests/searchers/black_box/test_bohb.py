@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from searchers.black_box.bohb import BOHB, DensityModel
 from searchers.black_box.hyperband import BracketSuggester
+from searchers.converters import fractional
 from searchers.errors import SearcherError
 from searchers.protocols import Brief, Job
 from searchers.space import Categorical, Flat, Float, Int, Space, Vector
-from tests.searchers.space_strategies import spaces
+from tests.searchers.space_strategies import EXTREMES, spaces
 
 
 def brief_of(space: Space, seed: int = 0, width: int = 1) -> Brief:
@@ -136,6 +137,20 @@ def test_any_space_corners_ties_and_ceilings(space: Space, seed: int) -> None:
         space.check(job.configuration)
         suggester.tell(job, rng.choice([10.0, 0.5, rng.random()]))
     assert model(suggester).model_based_picks > 0
+
+
+@pytest.mark.parametrize("name", [n for n, domain in EXTREMES.items() if fractional(domain)])
+def test_the_model_of_an_extreme_range_is_of_its_fractions(name: str) -> None:
+    """Each result is known to the model where it lies in the range, in its own scale."""
+    space = Space({name: EXTREMES[name]})
+    brief = replace(brief_of(space), budgets=(1,))
+    suggester = run(brief, BOHB(random_fraction=0.0, candidates=4), 12)
+    assert model(suggester).model_based_picks > 3
+    [known] = model(suggester)._generator.configs.values()
+    told = [space.to_unit(c)[0] for c in suggester._configurations][: len(known)]
+    assert np.ravel(known) == pytest.approx(told, abs=1e-9)
+    assert np.ravel(known).min() >= 0.0
+    assert np.ravel(known).max() <= 1.0
 
 
 def test_a_failed_model_is_an_error_and_not_a_random_configuration() -> None:

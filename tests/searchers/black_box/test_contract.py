@@ -23,6 +23,7 @@ from searchers.protocols import BlackBoxSearcher, Brief, Job, Suggester
 from searchers.rng import library_seed, stream
 from searchers.space import Float, Space
 from searchers.testing.black_box import check_black_box, drive, example_brief
+from tests.searchers.space_strategies import EXTREMES
 
 torch.set_num_threads(1)
 
@@ -42,6 +43,49 @@ SEARCHERS: list[BlackBoxSearcher] = [
 @pytest.mark.parametrize("searcher", SEARCHERS, ids=lambda s: s.name)
 def test_keeps_the_contract(searcher: BlackBoxSearcher) -> None:
     check_black_box(searcher)
+
+
+def extreme_brief() -> Brief:
+    """Every range of `EXTREMES`, in its middle and at its ends."""
+    space = Space(EXTREMES)
+    low, middle, high = (space.from_unit(np.full(len(space), u)) for u in (0.0, 0.5, 1.0))
+    return Brief(space, (low, high), middle, budgets=(1, 3, 9), compress=True, seed=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "searcher",
+    [
+        Default(),
+        RandomSearch(),
+        GridSearch(others=1),  # the choices of each
+        BayesianOptimization(startup_trials=4),
+        TPE(startup_trials=4),
+        Hyperband(),
+        BOHB(),
+    ],
+    ids=lambda s: s.name,
+)
+def test_keeps_the_contract_on_extreme_ranges(searcher: BlackBoxSearcher) -> None:
+    check_black_box(searcher, extreme_brief())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "searcher", [TPE(), BOHB(candidates=8), RandomSearch()], ids=lambda s: s.name
+)
+@pytest.mark.parametrize("name", EXTREMES)
+def test_keeps_to_each_extreme_range_by_itself(searcher: BlackBoxSearcher, name: str) -> None:
+    space = Space({name: EXTREMES[name]})
+    ends = tuple(space.from_unit(np.full(1, u)) for u in (0.0, 1.0))
+    brief = Brief(space, ends, ends[0], budgets=(1,), compress=True, seed=3)
+
+    def loss(job: Job) -> float:
+        return abs(float(space.to_unit(job.configuration)[0]) - 0.3)
+
+    jobs = drive(searcher.suggester(brief), brief, loss, jobs=25, shuffle=random.Random(0))
+    assert [job.configuration for job in jobs[:2]] == list(ends)
+    assert len({job.configuration[name] for job in jobs}) > 1
 
 
 def one_budget_brief() -> Brief:

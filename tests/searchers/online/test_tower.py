@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.optim import lr_scheduler as schedulers
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
@@ -460,46 +459,3 @@ def test_it_prints_as_a_line_for_each_group() -> None:
     tower = SGDHD(net.parameters(), 0.05, 1e-3)
     rates = train(net, tower, 3)
     assert f"lr {rates[-1]:.6g}, 4 tensors" in str(tower), "the learning rate in use"
-
-
-COMPOSE: dict[str, Callable[[Any], Any]] = {
-    "cosine": lambda tower: schedulers.CosineAnnealingLR(tower, 20),
-    "step": lambda tower: schedulers.StepLR(tower, 3),
-    "exponential": lambda tower: schedulers.ExponentialLR(tower, 0.9),
-    "linear": lambda tower: schedulers.LinearLR(tower),
-    "polynomial": lambda tower: schedulers.PolynomialLR(tower, 20),
-}
-SET: dict[str, Callable[[Any], Any]] = {
-    "lambda": lambda tower: schedulers.LambdaLR(tower, lambda epoch: 1 / (1 + epoch)),
-    "warm restarts": lambda tower: schedulers.CosineAnnealingWarmRestarts(tower, 5),
-    "one cycle": lambda tower: schedulers.OneCycleLR(
-        tower, 0.1, total_steps=20, cycle_momentum=False
-    ),
-}
-
-
-def scheduled(schedule: Callable[[Any], Any], hyper_lr: float) -> float:
-    """The learning rate after some steps under a scheduler."""
-    net = network()
-    tower = SGDHD(net.parameters(), 0.01, hyper_lr)
-    scheduler = schedule(tower)
-    for step in range(8):
-        train(net, tower, 1, first=step)
-        scheduler.step()
-    return tower.param_groups[0]["lr"]
-
-
-@pytest.mark.parametrize("schedule", COMPOSE.values(), ids=COMPOSE)
-def test_a_scheduler_that_multiplies_composes(schedule: Callable[[Any], Any]) -> None:
-    assert scheduled(schedule, 1e-3) != pytest.approx(scheduled(schedule, 0.0), rel=0.01)
-
-
-@pytest.mark.parametrize("schedule", SET.values(), ids=SET)
-def test_a_scheduler_that_sets_undoes_what_was_learned(schedule: Callable[[Any], Any]) -> None:
-    """As the guide says; should torch change it, the guide has to."""
-    assert scheduled(schedule, 1e-3) == scheduled(schedule, 0.0)
-
-
-def test_one_cycle_needs_its_momentum_cycle_off() -> None:
-    with pytest.raises(ValueError, match="cycle_momentum"):
-        schedulers.OneCycleLR(SGDHD(network().parameters(), 0.1), 0.1, total_steps=20)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from hpobench.report.drawing.panel import panel_of
-from hpobench.report.figures.time_to_target import time_to_target_data, time_to_target_plot
+from hpobench.report.figures.time_to_target import (
+    time_to_target_data,
+    time_to_target_figure,
+    time_to_target_plot,
+)
 from hpobench.results.regret import Clock
 from hpobench.results.run import Results
 from hpobench.results.schema import CLOCKS
+from hpobench.results.targets import TARGET_MEANINGS
 from tests.hpobench.fake_run import Point, write_cell, write_study, write_yardsticks
 
 
@@ -56,3 +62,14 @@ def test_the_interactive_rows_are_those_of_the_data(one_task: Results) -> None:
     assert sorted(drawn) == sorted(map(tuple, rows))
     targets = dict.fromkeys(data["target"])
     assert [value for value, _ in plot["controls"][0]["options"]] == [*targets]
+
+
+def test_the_names_of_the_targets_fit_into_the_drawing(one_task: Results) -> None:
+    panel = panel_of(one_task, "digits")
+    figure = time_to_target_figure(time_to_target_data(one_task, panel), panel, "seconds")
+    figure.draw_without_rendering()
+    titles = [axes._left_title for axes in figure.axes]  # type: ignore[attr-defined]
+    assert [title.get_text() for title in titles] == list(TARGET_MEANINGS.values())
+    ends = [title.get_window_extent() for title in titles]
+    assert all(one.x1 < other.x0 for one, other in pairwise(ends))
+    assert ends[-1].x1 <= figure.bbox.x1

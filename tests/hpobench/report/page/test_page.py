@@ -241,7 +241,9 @@ def test_an_empty_run_has_a_page(tmp_path):
 def test_the_page_is_over_one_clock_and_says_once_what_it_is(over, clock):
     page = Page(over(clock))
     words, mine = page.words, CLOCKS[clock]
-    assert f"{mine.unit} to 10 % (seeds) {mine.unit} to 1 % (seeds) {mine.unit} to zero" in words
+    assert (
+        f"{mine.unit} to 10 % (seeds) {mine.unit} to 1 % (seeds) {mine.unit} to ref.+s.e." in words
+    )
     assert f"Regret of the incumbent over {mine.unit}, on digits." in words
     assert mine.axis in words
     assert words.count(mine.meaning) == 1

@@ -3,6 +3,7 @@
 import re
 
 from hpobench.report.tables.latex import latex_tables
+from hpobench.report.tables.reference_error import reference_error
 from hpobench.results.run import Results
 from tests.hpobench.fake_run import write_run
 
@@ -46,3 +47,14 @@ def test_times_to_a_target_are_over_the_clock(tmp_path):
     results = Results.load(write_run(tmp_path))
     assert "& s to 10 \\% &" in latex_tables(results)
     assert "& steps to 10 \\% &" in latex_tables(results, "steps")
+
+
+def test_the_caption_says_how_strict_the_references_error_is(tmp_path):
+    results = Results.load(
+        write_run(tmp_path, ("digits", "spirals"), without_reference=["spirals"])
+    )
+    text = latex_tables(results)
+    said = reference_error(results, "digits").replace("%", "\\%")
+    assert f"evaluations are a cell's. {said}}}" in text
+    assert text.count("evaluations are a cell's.}") == 1  # of the one without a reference
+    assert "& s to ref.+s.e. &" in text

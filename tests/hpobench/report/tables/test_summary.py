@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from hpobench.report.tables.reference_error import reference_error
 from hpobench.report.tables.summary import summary_table
 from hpobench.results.run import Results
 from hpobench.text import (
@@ -83,15 +84,24 @@ def test_a_row_that_still_holds_the_default_says_so(tmp_path):
     assert "the default: nothing trained in full" in words
     assert "the default: no full training succeeded" in words
     assert "the default for 1 of 2 seeds: nothing trained in full" in words
-    assert words.count("the default") == 3 + 1  # and once in the legend
+    assert words.count("the default") == 3 + 2  # and in the notes under the table
 
 
 def test_the_headings_are_explained(tmp_path):
     table = shown(Results.load(write_run(tmp_path)))
-    *_, times, others = table.rstrip().splitlines()
+    *_, times, zero, others = table.rstrip().splitlines()
     assert "s to 10 %: seconds to" in times
-    assert "in brackets: seeds, – (0): none" in others
-    assert "zero: to within the reference's standard error" in others
+    assert "to ref.+s.e.: to the reference's level plus its standard error, which may" in zero
+    assert "be looser than 10 %; in brackets: seeds, – (0): none" in others
+
+
+def test_how_strict_the_references_error_is_stands_under_each_table(tmp_path):
+    results = Results.load(
+        write_run(tmp_path, ("digits", "spirals"), without_reference=["spirals"])
+    )
+    words = " ".join(shown(results).split())
+    assert words.count("ref.+s.e.: a regret of") == 1
+    assert reference_error(results, "digits") in words
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
-"""Fixtures: nobody's account, and one on a server of the tests' own."""
+"""Fixtures: nobody's account, one on a server of the tests' own, a run and the command line."""
 
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
+from hpobench.cli import main
+from tests.hpobench.fake_run import write_run
 from tests.hpobench.tracking.wandb.wandb_server import KEY, serving
 
 
@@ -27,3 +31,31 @@ def account(no_account, monkeypatch):
         monkeypatch.setenv("WANDB_MODE", "offline")
         monkeypatch.setenv("WANDB_RESUME", "must")
         yield server
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_run(tmp_path / "run", seeds=(0,))
+
+
+@pytest.fixture
+def wandb(monkeypatch, capsys):
+    """The exit code of `hpobench wandb …`, and what it says; of a mistake that is one line.
+
+    ``hints``: what else it says, if that is to be looked at.
+    """
+
+    def call(*words: str | Path, hints: list[str] | None = None) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["hpobench", "wandb", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = "".join(capsys.readouterr())
+        first, *others = said.splitlines()
+        assert all("hpobench wandb sync" in line for line in others), said
+        assert hints is None or others == hints
+        assert KEY not in said
+        code = ended.value.code or 0
+        assert not (code and others), said
+        return int(code), first
+
+    return call

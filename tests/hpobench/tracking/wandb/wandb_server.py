@@ -19,20 +19,28 @@ ENTITY, PROJECT = "someone", "hpobench"
 
 
 class Server(ThreadingHTTPServer):
-    """``requests``: paths asked for. ``runs``: what was told of each run; ``history``: its rows.
+    """``requests``: paths asked for; ``operations``: the names of GraphQL's among them.
 
-    A row takes the place of an earlier one of the same run and step. ``summaries``: the last one of
-    each run. ``files``: by the run's id and the file's name. ``artifacts``: the files of each
-    artifact that was completed, by its name. ``reports``: by id, with every version that was saved.
+    ``runs``: what was told of each run; ``history``: its rows, of which one takes the place of an
+    earlier one of the same run and step. ``there``: entity, project and id of each run.
+    ``deleted``: ids that are not given again. ``summaries``: the last one of each run. ``files``:
+    by the run's id and the file's name. ``artifacts``: the files of each artifact that was
+    completed, by its name. ``reports``: by id, with every version that was saved.
+    ``entity``: whose the key is.
     """
 
     daemon_threads = True
     stream_status = 200
     silent = False
+    entity = ENTITY
+    deleted_status = 410
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.there: set[tuple[str, str, str]] = set()
+        self.deleted: set[str] = set()
         self.requests: list[str] = []
+        self.operations: list[str] = []
         self.runs: dict[str, dict[str, Any]] = defaultdict(dict)
         self.history: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
         self.summaries: dict[str, dict[str, Any]] = {}
@@ -44,6 +52,11 @@ class Server(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def delete(self, name: str) -> None:
+        """As on a server of one's own, where a deleted run's id may be given again."""
+        self.there = {place for place in self.there if place[-1] != name}
+        del self.runs[name], self.history[name]
 
     def place(self, *names: str) -> str:
         """Where a file is to be sent."""
@@ -77,7 +90,15 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/graphql"):
             query = json.loads(body)
             [operation] = OPERATION.findall(query["query"])  # its name may not be told apart
-            self._answer({"data": self._graphql(operation, query.get("variables") or {})})
+            self.server.operations.append(operation)
+            told = query.get("variables") or {}
+            if operation == "UpsertBucket" and told["name"] in self.server.deleted:
+                words = f"run {told['name']} was previously created and deleted"
+                self._answer(
+                    {"errors": [{"message": words}], "data": {}}, self.server.deleted_status
+                )
+                return
+            self._answer({"data": self._graphql(operation, told)})
         elif self.path.endswith("/file_stream"):
             if self.server.stream_status == 200:
                 self._stream(self.path.split("/")[-2], json.loads(body))
@@ -97,7 +118,9 @@ class Handler(BaseHTTPRequestHandler):
         known, lines = name in self.server.runs, len(self.server.history[name])
         self.server.runs[name] |= {k: v for k, v in told.items() if v is not None}
         self.server.projects.add(told["project"])
-        project = {"id": "p", "name": told["project"], "entity": {"id": "e", "name": ENTITY}}
+        entity = told.get("entity") or self.server.entity
+        self.server.there.add((entity, told["project"], name))
+        project = {"id": "p", "name": told["project"], "entity": {"id": "e", "name": entity}}
         bucket = {"id": name, "name": name, "project": project, "historyLineCount": lines}
         return {"upsertBucket": {"bucket": bucket, "inserted": not known}}
 
@@ -142,9 +165,23 @@ class Handler(BaseHTTPRequestHandler):
         return {"commitArtifact": {"artifact": {"id": name, "digest": "d"}}}
 
     def on_Viewer(self, told: dict[str, Any]) -> dict[str, Any]:
-        teams = {"edges": [{"node": {"id": "e", "name": ENTITY}}]}
-        viewer = {"id": "v", "username": ENTITY, "entity": ENTITY, "flags": "{}", "teams": teams}
+        name = self.server.entity
+        teams = {"edges": [{"node": {"id": "e", "name": name}}]}
+        viewer = {"id": "v", "username": name, "entity": name, "flags": "{}", "teams": teams}
         return {"viewer": viewer | {"email": "", "admin": False, "apiKeys": None}}
+
+    def on_GetDefaultEntity(self, told: dict[str, Any]) -> dict[str, Any]:
+        return {"viewer": {"id": "v", "entity": self.server.entity}}
+
+    def on_Runs(self, told: dict[str, Any]) -> dict[str, Any]:
+        if told["project"] not in self.server.projects:
+            return {"project": None}
+        asked = json.loads(told["filters"])["name"]["$in"][: told["perPage"]]
+        place = told["entity"], told["project"]
+        found = [name for name in asked if (*place, name) in self.server.there]
+        page = {"endCursor": None, "hasNextPage": False}
+        runs = {"edges": [{"node": _run(name), "cursor": "c"} for name in found], "pageInfo": page}
+        return {"project": {"internalId": "17", "runCount": len(found), "runs": runs}}
 
     def on_GetProjects(self, told: dict[str, Any]) -> dict[str, Any]:
         nodes = [
@@ -196,6 +233,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+
+def _run(name: str) -> dict[str, Any]:
+    dates = dict.fromkeys(("createdAt", "heartbeatAt"), "2025-01-01T12:00:00")
+    return {"id": f"of {name}", "name": name, "displayName": name, "state": "finished"} | dates
 
 
 def _view(key: str, told: dict[str, Any]) -> dict[str, Any]:
