@@ -25,15 +25,21 @@ from hpobench.report.drawing.style import STYLES
 from hpobench.report.failures import Failure, attempted, failures_in
 from hpobench.report.figures import SECTIONS, FiguresByKind, figures_of
 from hpobench.report.figures.regret import whole_regret
-from hpobench.report.hardware import hardware_note, sharing_note
 from hpobench.report.page.figure import PageFigure, packed_plotly
+from hpobench.report.page.given import (
+    given_by,
+    given_to_all,
+    made_with,
+    reference_words,
+    searcher_words,
+)
+from hpobench.report.page.notes import notes_on
 from hpobench.report.page.replay import replay_section
 from hpobench.report.tables.across import across_table
 from hpobench.report.tables.cells import cell_table
-from hpobench.report.tables.faults import fault_table, incomplete
-from hpobench.report.tables.ledger import ledger_note, ledger_table
+from hpobench.report.tables.faults import fault_table
+from hpobench.report.tables.ledger import ledger_table
 from hpobench.report.tables.pairs import pairs_tables
-from hpobench.report.tables.prices import price_notes, thinking_notes
 from hpobench.report.tables.reference_error import reference_error
 from hpobench.report.tables.summary import reached
 from hpobench.results.json_files import Record, write_whole
@@ -42,14 +48,10 @@ from hpobench.results.targets import TARGET_WORDS
 from hpobench.text import (
     UNKNOWN,
     budget,
-    configuration,
     default_held,
-    listed,
     memory,
     number,
-    pairs,
     percent,
-    plain,
     plural,
     plus_minus,
 )
@@ -160,7 +162,7 @@ def content(results: Results, clock: Clock) -> Record:
         "slots": plural(study["width"], "slot"),
         "verdict": verdicts,
         "further": paragraphs,
-        "notes": _notes(results),
+        "notes": notes_on(results),
         "pairs": _table("pairs", lambda: pairs_tables(results, source.curves, clock)),
         "across": _table("across", lambda: across_table(results, source.curves, clock)),
         "clock": CLOCKS[clock],
@@ -170,10 +172,10 @@ def content(results: Results, clock: Clock) -> Record:
         "disturbances": _table("disturbances", partial(fault_table, results)),
         "replays": _table("replays", partial(replay_section, results)),
         "replay_draws": plural(results.replays.draws, "draw") if results.replays else "",
-        "given": _given(study),
-        "searchers": [_searcher(searcher) for searcher in study["searchers"]],
+        "given": given_to_all(study),
+        "searchers": [searcher_words(searcher) for searcher in study["searchers"]],
         "cells": _table("cells", partial(cell_table, results)),
-        "made_with": _made_with(study),
+        "made_with": made_with(study),
         "tasks": [_task(results, task, clock) for task in results.tasks],
     }
 
@@ -245,66 +247,6 @@ def _whole(
     return (svg, None) if isinstance(svg, Failure) else (shown, svg)
 
 
-def _notes(results: Results) -> list[str | Failure]:
-    """What to keep in mind: what is missing, task by task, and what is amiss in the files."""
-    kinds: dict[str, Callable[[Results, str], list[str]]] = {
-        "reference": _on_reference,
-        "incomplete": _on_incomplete,
-        "unmeasured": _on_unmeasured,
-        "hardware": hardware_note,
-        "sharing": sharing_note,
-        "prices": price_notes,
-        "thinking": thinking_notes,
-    }
-    notes: list[str | Failure] = []
-    for task in results.tasks:
-        for name, kind in kinds.items():
-            notes += _noted(f"{name}-{task}", partial(kind, results, task))
-    return [*notes, *_noted("ledger", partial(ledger_note, results)), *results.notes]
-
-
-def _noted(name: str, make: Callable[[], Sequence[str]]) -> Sequence[str | Failure]:
-    notes = attempted(f"note-{name}", make, f"the note {name}")
-    return [notes] if isinstance(notes, Failure) else notes
-
-
-def _on_reference(results: Results, task: str) -> list[str]:
-    reference = results.references[task]
-    if reference is None:
-        return [f"{task} has no reference, so no regret; its losses are shown."]
-    if reference["kind"] == "best observed":
-        return [
-            f"The reference of {task} is the best that this study came upon: another searcher"
-            " or seed can change it, and with it every regret."
-        ]
-    return []
-
-
-def _on_incomplete(results: Results, task: str) -> list[str]:
-    absent = incomplete(results, task)
-    return [f"Cells of {task} that are not complete: {'; '.join(absent)}."] if absent else []
-
-
-def _on_unmeasured(results: Results, task: str) -> list[str]:
-    unmeasured = _unmeasured(results, task)
-    if not unmeasured:
-        return []
-    return [
-        f"The reference of {task} has not been trained on the split of"
-        f" {listed([f'seed {seed}' for seed in unmeasured])}: no regret there."
-    ]
-
-
-def _unmeasured(results: Results, task: str) -> list[int]:
-    if results.references[task] is None:
-        return []
-    return [
-        seed
-        for seed in results.study["seeds"]
-        if math.isnan(results.split(task, seed).reference_loss)
-    ]
-
-
 def _task(results: Results, name: str, clock: Clock) -> Record:
     reference = results.references[name]
 
@@ -319,39 +261,8 @@ def _task(results: Results, name: str, clock: Clock) -> Record:
         "final": f"final {'regret' if reference is not None else 'test loss'}",
         "measured_from": _measured_from(results, name),
         "summary": _table(f"summary-{name}", rows, of=f"the summary of {name}"),
-        "given": _given_by(results.task(name), _begun(results, name)),
-        "reference": _reference(results, name),
-    }
-
-
-def _begun(results: Results, task: str) -> list[str]:
-    """Which searchers trained what was offered first in full, and which to a smaller budget."""
-    cells = results.cells[results.cells["task"] == task][["cell", "searcher"]]
-    firsts = results.evaluations[results.evaluations["evaluation"] == 0][["cell", "full"]]
-    begun = cells.merge(firsts, on="cell")
-    full = begun.groupby("searcher")["full"].all().to_dict()
-    searching = [s["name"] for s in results.study["searchers"] if s["kind"] != "no search"]
-    in_full = [name for name in searching if full.get(name) is True]
-    less = [name for name in searching if full.get(name) is False]
-    lines = [f"trained in full first by {listed(in_full)}"] if in_full else []
-    return lines + ([f"to a smaller budget first by {listed(less)}"] if less else [])
-
-
-def _given_by(task: Record, begun: list[str]) -> dict[str, list[str]]:
-    """What a task gives to every searcher, in lines; ``begun``: what they made of it."""
-    smaller = {
-        "compress": "the whole schedule in fewer steps",
-        "truncate": "the first part of the schedule",
-    }[task["smaller_budget"]]
-    epochs = listed([str(budget) for budget in task["budgets"]])
-    return {
-        "what is trained": [plain(task["summary"])],
-        "update rule": [task["update_rule"]],
-        "ranges (the prior)": [f"{name}: {words}" for name, words in task["space"].items()],
-        "initial: offered first": [*(configuration(flat) for flat in task["initial"]), *begun],
-        "default": [configuration(task["default"])],
-        "budgets of a training": [f"{epochs} epochs; a smaller budget is {smaller}"],
-        "measured by": [f"{task['metric']}; above {number(task['loss_ceiling'])} it has diverged"],
+        "given": given_by(results, name),
+        "reference": reference_words(results, name),
     }
 
 
@@ -407,78 +318,3 @@ def _normalised(regret: float) -> str:
 def is_large(results: Results) -> bool:
     """Whether drawing each figure would take longer than all the rest."""
     return len(results.evaluations) > MANY
-
-
-def _reference(results: Results, task: str) -> Record:
-    reference = results.references[task]
-    splits = []
-    for seed in results.study["seeds"]:
-        split = results.split(task, seed)
-        loss = plus_minus(split.reference_loss, split.tolerance)
-        losses = f"{loss} | {number(split.default['test_loss'])}"
-        splits.append(f"seed {seed}: {losses}")
-    if reference is None:
-        empty = {"hyperparameters": UNKNOWN, "standard_error": UNKNOWN, "provenance": [UNKNOWN]}
-        return {"kind": "no reference", "splits": splits, **empty}
-    own = reference.get("standard_error")
-    return {
-        "kind": reference["kind"],
-        "hyperparameters": configuration(reference["hyperparameters"]),
-        "standard_error": "not given" if own is None else number(own, 2),
-        "splits": splits,
-        "provenance": _provenance(reference.get("provenance") or {}),
-    }
-
-
-def _provenance(provenance: Record) -> list[str]:
-    """Where a reference is from, in lines."""
-    return [
-        f"{name.replace('_', ' ')}: {_known(value)}"
-        for name, value in provenance.items()
-        if value is not None
-    ]
-
-
-def _known(value: Any) -> str:
-    if isinstance(value, dict):
-        return pairs(value)
-    return number(value) if isinstance(value, float) else str(value)
-
-
-def _given(study: Record) -> list[tuple[str, str]]:
-    slot = study.get("slot")
-    given = [
-        ("budget", f"{budget(study['budget'])} for each cell"),
-        ("slots", f"{study['width']} for each cell"),
-        ("seeds", ", ".join(map(str, study["seeds"]))),
-    ]
-    if slot:
-        cpus, gpus = plural(slot["cpus"], "CPU core"), f"{slot['gpus']:g} GPU"
-        given.insert(2, ("a slot", f"{cpus}, {gpus}" if slot["gpus"] else cpus))
-    return given
-
-
-def _searcher(searcher: Record) -> Record:
-    settings = _listed_settings(searcher["settings"]) or "none"
-    return {**searcher, "summary": plain(searcher["summary"]), "settings": settings}
-
-
-def _listed_settings(settings: Record) -> str:
-    return ", ".join(f"{key} = {_setting(value)}" for key, value in settings.items())
-
-
-def _setting(value: Any) -> str:
-    """A setting in words; a part, such as an engine, by its class and its own settings."""
-    if isinstance(value, dict) and value.keys() == {"class", "settings"}:
-        return f"{value['class'].partition(':')[2]}({_listed_settings(value['settings'])})"
-    return str(value)
-
-
-def _made_with(study: Record) -> list[tuple[str, str]]:
-    hardware = study.get("hardware") or {}
-    versions = study.get("versions") or {}
-    return [
-        ("hardware", ", ".join(f"{k}: {v}" for k, v in hardware.items() if v is not None)),
-        ("versions", pairs(versions)),
-        ("commit", study.get("commit") or "not known"),
-    ]

@@ -30,7 +30,7 @@ from hpobench.report.figures.rank import RANK
 from hpobench.report.figures.regret import REGRET
 from hpobench.report.figures.schedules import SCHEDULES
 from hpobench.report.live_server import LivePage
-from hpobench.report.page import document
+from hpobench.report.page import document, notes
 from hpobench.report.page.document import page_of
 from hpobench.report.publishing import publish
 from hpobench.report.verification import differences
@@ -248,7 +248,7 @@ def test_a_table_that_fails_is_told_in_its_place(
     recorded: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     monkeypatch.setattr(registry, "FIGURES", (LEDGER,))
-    monkeypatch.setattr(document, part, planted)
+    monkeypatch.setattr(document if hasattr(document, part) else notes, part, planted)
     page = page_of(Results.load(recorded))
     name, what = TABLES[part]
     assert page.failures[0].name == name

@@ -14,6 +14,7 @@ from hpobench.report.clocks import CLOCKS
 from hpobench.report.conclusions import answers, further, verdict
 from hpobench.report.figures.regret import REGRET
 from hpobench.report.page import document
+from hpobench.report.page import notes as page_notes
 from hpobench.report.page.document import render_report
 from hpobench.report.tables.ledger import MEANING
 from hpobench.results.json_files import read_json, write_json
@@ -91,8 +92,9 @@ def test_what_cannot_be_said_is_named_and_the_rest_is_reported(results, blocks, 
     def fails(*_):
         raise ValueError("planted")
 
-    for part in ("answers", "replay_section", "price_notes", "pairs_tables"):
+    for part in ("answers", "replay_section", "pairs_tables"):
         monkeypatch.setattr(document, part, fails)
+    monkeypatch.setattr(page_notes, "price_notes", fails)
     told = _texts(_blocks(results))
     for part in ("the answer in words", "the table of what was trained again"):
         assert any(text.startswith(f"{part} could not be made: ValueError") for text in told)
