@@ -27,6 +27,7 @@ from hpobench.running.exchange import Exchange
 from hpobench.running.faults import Fault
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate, Outcome
 from hpobench.running.scratch import own_scratch
+from trainables.import_path import look_as_the_runner_does
 from trainables.line import Line
 from trainables.processes import end_with
 from trainables.trainable import SlotContext
@@ -177,8 +178,9 @@ def _at_work() -> set[object]:
     return threads | set(multiprocessing.active_children())
 
 
-def end_with_its_node() -> None:
-    """Have this process end with its node's raylet."""
+def settle_in() -> None:
+    """Have this process import from where the runner does, and end with its node's raylet."""
+    look_as_the_runner_does()
     end_with(int(os.environ.get("RAY_RAYLET_PID", os.getppid())))  # a forked one's is no parent
 
 

@@ -33,11 +33,12 @@ from hpobench.running.cores import available_cores
 from hpobench.running.forked_workers import forked_workers
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate
 from hpobench.running.ray_errors import fault_of
-from hpobench.running.ray_internals import LISTENER, check_ray
+from hpobench.running.ray_internals import LISTENER, check_ray, job
 from hpobench.running.remote import value_of
 from hpobench.running.scheduler import Interrupted
 from hpobench.study import Study
 from hpobench.text import plural
+from trainables.import_path import for_others, shadows
 
 T = TypeVar("T")
 
@@ -260,6 +261,7 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
     before = dict(os.environ)
     threads = {name: str(study.cpus) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     environment = {name: os.environ.get(name, value) for name, value in QUIET.items()} | threads
+    environment |= for_others()
     os.environ.update(environment)
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
@@ -305,6 +307,7 @@ def _start(study: Study) -> None:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level="ERROR",
+                job_config=job(),
             )
             return
         except Exception as error:  # Ray raises no class of its own for it
@@ -322,14 +325,21 @@ def _connect(
 ) -> None:
     data = {k: v for k, v in os.environ.items() if k.startswith("HPOBENCH_")}
     runtime: dict[str, Any] = {"env_vars": {**environment, **data}}
-    if source is not None and address.startswith("ray://"):
-        # What lies beside the user's file may be imported there; only code is sent.
-        runtime["working_dir"] = str(source.resolve().parent)
-        runtime["excludes"] = ["*", "!*/", "!*.py"]
+    settings: dict[str, Any] = {}
+    if not address.startswith("ray://"):
+        settings["job_config"] = job()
+    elif source is not None:
+        # What lies beside the user's file may be imported there; only code is sent. Ray has its
+        # processes look there first, so nothing is sent that would be in front of something else.
+        folder = source.resolve().parent
+        runtime["working_dir"] = str(folder)
+        runtime["excludes"] = ["*", "!*/", "!*.py", *(f"/{name}" for name in shadows(folder))]
     os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"  # a submitted job has one already
     try:
         _knock(address)
-        ray.init(address, runtime_env=runtime, log_to_driver=False, logging_level="ERROR")
+        ray.init(
+            address, runtime_env=runtime, log_to_driver=False, logging_level="ERROR", **settings
+        )
     except (ConnectionError, RayError, RuntimeError, ValueError, OSError) as error:
         why = str(error).strip().partition("\n")[0].rstrip(".:")
         raise RunError(

@@ -7,10 +7,13 @@ train on placement groups of its trials' own, or print Ray's messages into a stu
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 
 import ray
+from ray.job_config import JobConfig
 
 from hpobench.errors import StudyError
+from trainables.import_path import in_front
 
 VERSIONS = "2.59 to 2.60"
 
@@ -29,6 +32,24 @@ FIXED = "ray.air.execution.resources.FixedResourceManager"
 
 PARAMETERS = "ray._private.parameter.RayParams"
 """What a Ray is started with: the file that a worker runs has no other way in."""
+
+
+class _OnlyInFront(list[str]):
+    """Of the folders that are put into it later, only those where this process looks first."""
+
+    def extend(self, folders: Iterable[str]) -> None:
+        super().extend(folder for folder in folders if folder in in_front())
+
+
+def job() -> JobConfig:
+    """A job whose workers look into no folder first where this process does not.
+
+    Of itself Ray has them look into the working folder before they look into Python's own library,
+    and what lies there may be called as something in that is.
+    """
+    job = JobConfig()
+    job._py_driver_sys_path = _OnlyInFront()
+    return job
 
 
 def check_ray() -> None:
