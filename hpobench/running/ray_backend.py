@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -34,6 +34,7 @@ from hpobench.running.forked_workers import forked_workers
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate
 from hpobench.running.ray_errors import fault_of
 from hpobench.running.ray_internals import LISTENER, check_ray, job
+from hpobench.running.ray_places import places
 from hpobench.running.remote import value_of
 from hpobench.running.scheduler import Interrupted
 from hpobench.study import Study
@@ -67,6 +68,10 @@ QUIET = {
     "PYTHONWARNINGS": "ignore",
 }
 """Environment of every process that runs Tune: no chatter, nothing that costs the cell time."""
+
+
+SETTLED = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+"""What Ray reads from the environment once, for a process's whole life."""
 
 
 class RayAttempt:
@@ -258,10 +263,23 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
             f"study {study.name}: this process is already connected to a Ray, and a study makes"
             " its own connection; call ray.shutdown() first"
         )
+    nowhere: AbstractContextManager[dict[str, str]] = nullcontext({})
+    with (
+        places() if address is None else nowhere as own,
+        _connected(study, address, source, own) as slices,
+    ):
+        yield slices
+
+
+@contextmanager
+def _connected(
+    study: Study, address: str | None, source: Path | None, own: Mapping[str, str]
+) -> Iterator[RayCluster]:
+    """A Ray, with an environment of its own besides what all have."""
     before = dict(os.environ)
     threads = {name: str(study.cpus) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     environment = {name: os.environ.get(name, value) for name, value in QUIET.items()} | threads
-    environment |= for_others()
+    environment |= {**for_others(), **own}
     os.environ.update(environment)
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
@@ -285,9 +303,9 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
         if not at_once:
             ray.shutdown()
         silenced.stop()
-        settled = {name: os.environ[name] for name in ("RAY_AUTH_MODE",) if name in os.environ}
+        settled = {name: os.environ[name] for name in SETTLED if name in os.environ}
         os.environ.clear()
-        os.environ.update(before | settled)  # Ray settles that once, for the process's whole life
+        os.environ.update(before | settled)
 
 
 def _may_fork(study: Study, address: str | None) -> bool:
@@ -296,7 +314,7 @@ def _may_fork(study: Study, address: str | None) -> bool:
 
 
 def _start(study: Study) -> None:
-    """Start a Ray of the study's own. RunError if this machine does not get it going in time."""
+    """Start a Ray of the study's own. RunError if this machine does not get it going."""
     slices, gpus = room_here(study)
     for _ in range(STARTS):
         try:
@@ -310,6 +328,11 @@ def _start(study: Study) -> None:
                 job_config=job(),
             )
             return
+        except (OSError, RayError, RuntimeError, ValueError) as error:
+            raise RunError(
+                f"Ray does not start on this machine ({_why(error)}); mend that, or give the"
+                " --address of a Ray that is there"
+            ) from error
         except Exception as error:  # Ray raises no class of its own for it
             if TIMED_OUT not in str(error):
                 raise
@@ -341,12 +364,15 @@ def _connect(
             address, runtime_env=runtime, log_to_driver=False, logging_level="ERROR", **settings
         )
     except (ConnectionError, RayError, RuntimeError, ValueError, OSError) as error:
-        why = str(error).strip().partition("\n")[0].rstrip(".:")
         raise RunError(
-            f"no Ray answers at {address} ({why}); start one with `ray start --head`, set"
+            f"no Ray answers at {address} ({_why(error)}); start one with `ray start --head`, set"
             " RAY_AUTH_MODE=token if it asks for a token, or leave --address out to run on this"
             " machine"
         ) from None
+
+
+def _why(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__
 
 
 def _knock(address: str) -> None:
