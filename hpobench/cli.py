@@ -262,8 +262,13 @@ def verify(folder: Folder) -> None:
 
 @app.command(epilog="Example: `hpobench status runs/digits-20260102-030405`")
 def status(folder: Folder) -> None:
-    """Show how far a run is, cell by cell."""
+    """Show how far a run is, cell by cell, and whether anybody is at work on it."""
+    from hpobench.running.faults import RUNNER_GONE
+    from hpobench.running.run_folder import is_held
+
+    before = is_held(folder)  # it may end, or begin, while the records are read
     results = hpobench.Results.load(folder)
+    at_work = before or is_held(folder)
     counts = results.evaluations.groupby("cell").size()
     table = Table(title=str(folder), title_justify="left")
     for column in ("cell", "status", "evaluations", "attempts", "cause", "why"):
@@ -271,12 +276,21 @@ def status(folder: Folder) -> None:
     for cell in results.cells.to_dict("records"):
         attempts = cell["attempts"] if isinstance(cell["attempts"], list) else []
         reasons = [text if isinstance(text, str) else "" for text in (cell["cause"], cell["why"])]
-        count = str(counts.get(cell["cell"], 0))
-        table.add_row(cell["cell"], cell["status"], count, str(len(attempts)), *reasons)
+        count, now = str(counts.get(cell["cell"], 0)), cell["status"]
+        if now == "running" and not at_work:
+            now, reasons = "interrupted", ["driver lost", RUNNER_GONE]
+        table.add_row(cell["cell"], now, count, str(len(attempts)), *reasons)
     console = Console()
     console.print(table)
     for note in results.notes:
         console.print(note, markup=False)
+    if results.unfinished and not at_work:
+        console.print(
+            f"nobody is at work on this run; hpobench resume {shlex.quote(str(folder))} goes on",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
 
 
 app.command(epilog=reference.EXAMPLES)(reference.reference)
