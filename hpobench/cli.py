@@ -22,7 +22,7 @@ import hpobench
 from hpobench.audit import command as audit
 from hpobench.budget import Budget
 from hpobench.cluster.commands import app as cluster
-from hpobench.errors import StudyError
+from hpobench.errors import LostRayError, StudyError
 from hpobench.options import Address, Clock, Folder, Wandb, parse_slot, wide_console
 from hpobench.plain_letters import spell_out
 from hpobench.reference_search import command as reference
@@ -316,6 +316,8 @@ def main() -> None:
 
         if not isinstance(error, USER_ERRORS):
             raise
+        if isinstance(error, LostRayError):
+            _leave(str(error), 2)
         _say(str(error), 2)
     if status == INTERRUPTED:  # typer may have turned the interrupt into a status
         _interrupted("the same command" if sys.argv[1:2] == ["reference"] else "")
@@ -324,18 +326,26 @@ def main() -> None:
 
 @contextmanager
 def _going_on(command: str, folder: Path) -> Iterator[None]:
-    """If what is done within is interrupted, say by which command on a run's folder it goes on."""
+    """If what is done within is cut short, say by which command on a run's folder it goes on."""
+    again = f"hpobench {command} {shlex.quote(str(folder))}"
     try:
         yield
     except KeyboardInterrupt:
-        again = f"hpobench {command} {shlex.quote(str(folder))}"
         _interrupted(again if (folder / "study.json").exists() else "")
+    except LostRayError as error:
+        raise LostRayError(f"{error}: {again} goes on") from error
 
 
 def _interrupted(again: str) -> NoReturn:
     kept = f"; what is complete is kept: {again} goes on" if again else ""
-    print(f"hpobench: interrupted{kept}", file=sys.stderr, flush=True)
-    os._exit(INTERRUPTED)  # threads may still be at work, and Ray's goodbyes crash on them
+    _leave(f"interrupted{kept}", INTERRUPTED)
+
+
+def _leave(line: str, status: int) -> NoReturn:
+    """End at once: threads may still be at work, and Ray's goodbyes crash on them."""
+    print(f"hpobench: {line}", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def _say(line: str, status: int) -> None:

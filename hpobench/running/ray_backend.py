@@ -27,13 +27,19 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from hpobench import garbage
-from hpobench.errors import RunError, StudyError
+from hpobench.errors import LostRayError, RunError, StudyError
 from hpobench.running import remote
 from hpobench.running.cores import available_cores
 from hpobench.running.forked_workers import forked_workers
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate
 from hpobench.running.ray_errors import fault_of
-from hpobench.running.ray_internals import LISTENER, check_ray, job
+from hpobench.running.ray_internals import (
+    LISTENER,
+    check_ray,
+    ended_process,
+    job,
+    sessions_of_their_own,
+)
 from hpobench.running.ray_places import places
 from hpobench.running.remote import value_of
 from hpobench.running.scheduler import Interrupted
@@ -48,6 +54,8 @@ cloudpickle.register_pickle_by_value(garbage)
 
 ANSWER_SECONDS = 2.0
 KNOCK_SECONDS = 10.0
+LEAVING_SECONDS = 3.0
+LOOK_SECONDS = 0.1
 STARTS = 3
 TIMED_OUT = "timed out during startup"
 """What Ray says of a node that does not come up within half a minute, as on a busy machine."""
@@ -119,6 +127,8 @@ class RayAttempt:
         return _value(told, "its controller")
 
     def end(self) -> None:
+        if ended_process():  # nobody would answer, and Ray would wait for a minute
+            return
         with suppress(RayError):
             tidied, _ = ray.wait([self._actor.tidy.remote(self._number)], timeout=ANSWER_SECONDS)
             if self._well and tidied and ray.get(tidied[0]):
@@ -170,9 +180,13 @@ class RaySlice:
         return make.options(scheduling_strategy=where).remote()
 
     def alive(self) -> bool:
+        if ended_process():
+            return False
         return any(node["Alive"] and node["NodeID"] == self._node for node in ray.nodes())
 
     def give_back(self) -> None:
+        if ended_process():
+            return
         with suppress(RayError):
             remove_placement_group(self._group)
 
@@ -210,9 +224,19 @@ class RayCluster:
         )
 
     def stop_asking(self) -> None:
-        if self._asked is not None:
+        if self._asked is not None and not ended_process():
             remove_placement_group(self._asked)
-            self._asked = None
+        self._asked = None
+
+    def check(self, within: float = 0.0) -> None:
+        end = time.monotonic() + within
+        while (ended := ended_process()) is None:
+            if time.monotonic() >= end:
+                return
+            time.sleep(LOOK_SECONDS)
+        raise LostRayError(
+            f"Ray's {ended} has ended on this machine while the study ran; what is complete is kept"
+        )
 
 
 def _value(told: Any, whose: str) -> Any:
@@ -301,7 +325,7 @@ def _connected(
         raise
     finally:
         if not at_once:
-            ray.shutdown()
+            _shut_down()
         silenced.stop()
         settled = {name: os.environ[name] for name in SETTLED if name in os.environ}
         os.environ.clear()
@@ -318,15 +342,16 @@ def _start(study: Study) -> None:
     slices, gpus = room_here(study)
     for _ in range(STARTS):
         try:
-            ray.init(
-                address="local",
-                num_cpus=slices * study.slice_cpus,
-                num_gpus=gpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                job_config=job(),
-            )
+            with sessions_of_their_own():
+                ray.init(
+                    address="local",
+                    num_cpus=slices * study.slice_cpus,
+                    num_gpus=gpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    job_config=job(),
+                )
             return
         except (OSError, RayError, RuntimeError, ValueError) as error:
             raise RunError(
@@ -373,6 +398,17 @@ def _connect(
 
 def _why(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__
+
+
+def _shut_down() -> None:
+    """Leave Ray; where that is gone already, do not wait until it has noticed."""
+    if ended_process() is None:
+        ray.shutdown()
+        return
+    logging.getLogger("ray._private.worker").setLevel(logging.ERROR)  # it misses the main thread
+    thread = threading.Thread(target=ray.shutdown, daemon=True)
+    thread.start()
+    thread.join(timeout=LEAVING_SECONDS)
 
 
 def _knock(address: str) -> None:
