@@ -207,6 +207,9 @@ class SimulatedCluster:
     def wanting(self) -> str | None:
         return None
 
+    def check(self, within: float = 0.0) -> None:
+        pass
+
     def stop_asking(self) -> None:
         pass
 

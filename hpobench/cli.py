@@ -24,7 +24,7 @@ import hpobench
 from hpobench.audit import command as audit
 from hpobench.budget import Budget
 from hpobench.cluster.commands import app as cluster
-from hpobench.errors import StudyError
+from hpobench.errors import LostRayError, StudyError
 from hpobench.options import Address, Clock, Folder, Wandb, parse_slot, wide_console
 from hpobench.plain_letters import spell_out
 from hpobench.reference_search import command as reference
@@ -273,8 +273,13 @@ def verify(folder: Folder) -> None:
 
 @app.command(epilog="Example: `hpobench status runs/digits-20260102-030405`")
 def status(folder: Folder) -> None:
-    """Show how far a run is, cell by cell."""
+    """Show how far a run is, cell by cell, and whether anybody is at work on it."""
+    from hpobench.running.faults import RUNNER_GONE
+    from hpobench.running.run_folder import is_held
+
+    before = is_held(folder)  # it may end, or begin, while the records are read
     results = hpobench.Results.load(folder)
+    at_work = before or is_held(folder)
     counts = results.evaluations.groupby("cell").size()
     table = Table(title=str(folder), title_justify="left")
     for column in ("cell", "status", "evaluations", "attempts", "cause", "why"):
@@ -282,12 +287,21 @@ def status(folder: Folder) -> None:
     for cell in results.cells.to_dict("records"):
         attempts = cell["attempts"] if isinstance(cell["attempts"], list) else []
         reasons = [text if isinstance(text, str) else "" for text in (cell["cause"], cell["why"])]
-        count = str(counts.get(cell["cell"], 0))
-        table.add_row(cell["cell"], cell["status"], count, str(len(attempts)), *reasons)
+        count, now = str(counts.get(cell["cell"], 0)), cell["status"]
+        if now == "running" and not at_work:
+            now, reasons = "interrupted", ["driver lost", RUNNER_GONE]
+        table.add_row(cell["cell"], now, count, str(len(attempts)), *reasons)
     console = Console()
     console.print(table)
     for note in results.notes:
         console.print(note, markup=False)
+    if results.unfinished and not at_work:
+        console.print(
+            f"nobody is at work on this run; hpobench resume {shlex.quote(str(folder))} goes on",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
 
 
 app.command(epilog=reference.EXAMPLES)(reference.reference)
@@ -313,6 +327,8 @@ def main() -> None:
 
         if not isinstance(error, USER_ERRORS):
             raise
+        if isinstance(error, LostRayError):
+            _leave(str(error), 2)
         _say(str(error), 2)
     if status == INTERRUPTED:  # typer may have turned the interrupt into a status
         _interrupted("the same command" if sys.argv[1:2] == ["reference"] else "")
@@ -321,20 +337,28 @@ def main() -> None:
 
 @contextmanager
 def _going_on(command: str, folder: Path) -> Iterator[None]:
-    """If what is done within is interrupted, say by which command on a run's folder it goes on."""
+    """If what is done within is cut short, say by which command on a run's folder it goes on."""
+    again = f"hpobench {command} {shlex.quote(str(folder))}"
     try:
         yield
     except KeyboardInterrupt as interrupt:
         for line in getattr(interrupt, "__notes__", ()):  # of what is published on an interrupt
             print(f"hpobench: {line}", file=sys.stderr)
-        again = f"hpobench {command} {shlex.quote(str(folder))}"
         _interrupted(again if (folder / "study.json").exists() else "")
+    except LostRayError as error:
+        raise LostRayError(f"{error}: {again} goes on") from error
 
 
 def _interrupted(again: str) -> NoReturn:
     kept = f"; what is complete is kept: {again} goes on" if again else ""
-    print(f"hpobench: interrupted{kept}", file=sys.stderr, flush=True)
-    os._exit(INTERRUPTED)  # threads may still be at work, and Ray's goodbyes crash on them
+    _leave(f"interrupted{kept}", INTERRUPTED)
+
+
+def _leave(line: str, status: int) -> NoReturn:
+    """End at once: threads may still be at work, and Ray's goodbyes crash on them."""
+    print(f"hpobench: {line}", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def _say(line: str, status: int) -> None:

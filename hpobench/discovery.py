@@ -17,6 +17,7 @@ from hpobench.errors import HpobenchError, StudyError
 from hpobench.study import Study
 from searchers.errors import SearcherError
 from searchers.space import SpaceError
+from trainables.import_path import look_into, shadows
 from trainables.task import TaskError
 from trainables.tasks import TASKS
 
@@ -55,7 +56,8 @@ def _hint(name: str) -> str:
 def load_file(path: Path) -> Study:
     """The study in a user's Python file.
 
-    What the file defines is sent to the cells' processes by value; its folder is on their path.
+    What the file defines is sent to the cells' processes by value; what lies beside it can be
+    imported, in this process and in theirs.
     """
     if path.suffix != ".py":
         raise StudyError(f"{path} is no Python file: its name does not end in .py")
@@ -68,7 +70,7 @@ def load_file(path: Path) -> Study:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    _offer_folder(str(place.parent))
+    look_into([str(place.parent)])
     try:
         spec.loader.exec_module(module)
     except USER_ERRORS as error:
@@ -77,7 +79,8 @@ def load_file(path: Path) -> Study:
         raise StudyError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
     except Exception as error:
         what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise StudyError(f"{path}{_line_in(place, error)}: {what}") from None
+        why = f"{what}{_not_imported(error, place.parent)}"
+        raise StudyError(f"{path}{_line_in(place, error)}: {why}") from None
     from ray import cloudpickle
 
     cloudpickle.register_pickle_by_value(module)
@@ -95,13 +98,13 @@ def _only_study(module: ModuleType, where: str) -> Study:
     raise StudyError(f"{where}: {problem}; call the one to run `study`")
 
 
-def _offer_folder(folder: str) -> None:
-    """Let the file, and the processes that cells run in, import what lies beside it."""
-    if folder not in sys.path:
-        sys.path.append(folder)
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if folder not in paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, paths), folder])
+def _not_imported(error: Exception, folder: Path) -> str:
+    """What to do where something was looked for in a module that another one is in front of."""
+    wanted = error.name if isinstance(error, ImportError) else getattr(error, "obj", None)
+    name = str(getattr(wanted, "__name__", wanted)).partition(".")[0]
+    if not {name, f"{name}.py"} & set(shadows(folder)):
+        return ""
+    return f" (the {name} beside this file is not what is imported: give it another name)"
 
 
 def _line_in(path: Path, error: BaseException) -> str:

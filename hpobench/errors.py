@@ -11,6 +11,10 @@ class RunError(HpobenchError):
     """A run folder that cannot be read or written."""
 
 
+class LostRayError(RunError):
+    """The Ray that a study ran on is gone; what is left of it in this process may crash it."""
+
+
 class ClusterError(HpobenchError):
     """A cluster that cannot be described, started, reached, or given a job."""
 

@@ -36,6 +36,7 @@ from searchers.protocols import (
 )
 from searchers.space import Flat
 from searchers.stopwatch import clock
+from trainables.import_path import look_as_the_runner_does
 from trainables.peak_memory import out_of_memory, peak_device, peak_host, reset_peaks
 from trainables.processes import end_with, stay_on
 from trainables.task import Task
@@ -111,6 +112,7 @@ class SlotTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take up the context, which lies on this node."""
+        look_as_the_runner_does()
         self.begin(cloudpickle.loads(Path(config["context"]).read_bytes()), config["slot"])
 
     def begin(self, context: SlotContext, number: int) -> None:

@@ -6,7 +6,6 @@ import ast
 import importlib
 import os
 import pickle
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from searchers.hypergradients.forward import Forward
 from searchers.hypergradients.reverse import Binomial, Checkpointed, Graphs, Stored
 from searchers.hypergradients.reversible import Reversible
 from searchers.protocols import BlackBoxSearcher
+from trainables.import_path import look_into
 
 ENGINES: tuple[Engine, ...] = (
     Stored(),
@@ -134,8 +134,7 @@ def _module(place: str) -> ModuleType:
     folder = str(path.resolve().parent) if place.endswith(".py") else str(Path.cwd())
     if place.endswith(".py") and not path.is_file():
         raise AuditError(f"{place}: there is no such file")
-    if folder not in sys.path:
-        sys.path.append(folder)
+    look_into([folder])
     name = path.stem if place.endswith(".py") else place
     try:
         module = importlib.import_module(name)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 import shlex
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from hpobench.cluster import packing
 from hpobench.cluster.tokens import bring_token
 from hpobench.errors import ClusterError
 from hpobench.provenance import COMMIT, commit
+from trainables.import_path import shadows
 
 RUNS = "${HPOBENCH_RUNS:-$HOME/hpobench-runs}"
 """Where runs lie on the head node; its own shell fills in the variables."""
@@ -234,6 +236,12 @@ def _sendable(source: Path) -> Path:
         raise ClusterError(
             f"{source}: the study's whole folder is sent to the cluster, and this one is {folder};"
             " put the study into a folder of its own"
+        )
+    used = sys.stdlib_module_names | sys.modules.keys()
+    if clash := [name for name in shadows(folder) if name.removesuffix(".py") in used]:
+        raise ClusterError(
+            f"{folder / clash[0]} is called as a module is that a study needs, and a job on a"
+            " cluster looks into the study's folder first; rename it"
         )
     return folder
 

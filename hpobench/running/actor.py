@@ -7,7 +7,6 @@ keeps on its node is needed once the attempt has ended.
 
 from __future__ import annotations
 
-import errno
 import multiprocessing
 import os
 import platform
@@ -26,13 +25,13 @@ from hpobench.running.cores import own_cores
 from hpobench.running.exchange import Exchange
 from hpobench.running.faults import Fault
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate, Outcome
+from hpobench.running.ray_errors import is_full
 from hpobench.running.scratch import own_scratch
+from trainables.import_path import look_as_the_runner_does
 from trainables.line import Line
 from trainables.processes import end_with
 from trainables.trainable import SlotContext
 from trainables.training_job import kept_weights
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 FORGOTTEN_SECONDS = 120.0
 """After how long without being asked for an update it ends itself."""
@@ -177,15 +176,15 @@ def _at_work() -> set[object]:
     return threads | set(multiprocessing.active_children())
 
 
-def end_with_its_node() -> None:
-    """Have this process end with its node's raylet."""
+def settle_in() -> None:
+    """Have this process import from where the runner does, and end with its node's raylet."""
+    look_as_the_runner_does()
     end_with(int(os.environ.get("RAY_RAYLET_PID", os.getppid())))  # a forked one's is no parent
 
 
 def _fault(error: BaseException) -> Fault:
     line = f"{type(error).__name__}: {error}".splitlines()[0]
-    full = getattr(error, "errno", None) in DISK_FULL
-    return Fault(line, "disk full" if full else "scheduler stall")
+    return Fault(line, "disk full" if is_full(error) else "scheduler stall")
 
 
 def processor() -> str:

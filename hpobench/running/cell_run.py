@@ -31,7 +31,7 @@ from hpobench.results.json_files import (
 from hpobench.results.loading import intact
 from hpobench.results.schema import SCHEMA
 from hpobench.running import test_metrics
-from hpobench.running.faults import Cause, Fault, judge
+from hpobench.running.faults import RUNNER_GONE, Cause, Fault, judge
 from hpobench.running.interfaces import Attempt, AttemptSpec, Outcome, Slice
 from hpobench.running.watchdog import Watchdog
 from hpobench.study import Cell, Study
@@ -249,7 +249,7 @@ class CellRun:
         attempts = self._attempts
         unrecorded = not attempts and self.evaluations.exists()  # somebody took its cell.json away
         if self.status == "running" or unrecorded:
-            fault = Fault("its runner was gone", "driver lost")
+            fault = Fault(RUNNER_GONE, "driver lost")
             attempts.append(_attempt(len(attempts) + 1, "interrupted", fault, 0.0))
         if attempts:
             self._void(len(attempts))

@@ -38,6 +38,9 @@ MACHINES: frozenset[Cause] = frozenset(
 )
 """Faults of the machines, as far as one can tell."""
 
+RUNNER_GONE = "its runner was gone"
+"""Why a cell was interrupted that nobody put down."""
+
 DOUBTFUL: frozenset[Cause] = frozenset({"out of memory", "training stall"})
 """Of these, the third in a row is the configuration's fault: a process killed for want of memory,
 or one that says nothing any more, may be its neighbours' doing once or twice."""

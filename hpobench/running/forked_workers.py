@@ -14,6 +14,7 @@ from unittest.mock import patch
 from ray._private.parameter import RayParams
 
 from hpobench import own_python
+from hpobench.errors import RunError
 from hpobench.running import ray_worker
 from hpobench.running.ray_internals import PARAMETERS
 from hpobench.running.scratch import own_scratch
@@ -28,13 +29,23 @@ def forked_workers() -> Iterator[None]:
     have all that libraries read while they are loaded (numbers of threads).
     """
     with (
-        _emptied(own_scratch()) as scratch,
+        _emptied(_scratch()) as scratch,
         short_address(scratch / "fork-server") as address,
         _server(address),
         patch.dict(os.environ, {ray_worker.SERVER: address}),
         patch(PARAMETERS, partial(RayParams, worker_path=ray_worker.__file__)),
     ):
         yield
+
+
+def _scratch() -> Path:
+    try:
+        return own_scratch()
+    except OSError as error:
+        raise RunError(
+            f"no room for temporary files ({error.strerror or error}:"
+            f" {error.filename or 'name a folder in TMPDIR'})"
+        ) from error
 
 
 @contextmanager

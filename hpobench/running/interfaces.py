@@ -128,3 +128,6 @@ class Cluster(Protocol):
 
     def stop_asking(self) -> None:
         """There is no more work to take slices for."""
+
+    def check(self, within: float = 0.0) -> None:
+        """Raises LostRayError if it is gone for good, or is so within some seconds."""

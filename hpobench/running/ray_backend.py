@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -27,17 +27,25 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from hpobench import garbage
-from hpobench.errors import RunError, StudyError
+from hpobench.errors import LostRayError, RunError, StudyError
 from hpobench.running import remote
 from hpobench.running.cores import available_cores
 from hpobench.running.forked_workers import forked_workers
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate
 from hpobench.running.ray_errors import fault_of
-from hpobench.running.ray_internals import LISTENER, check_ray
+from hpobench.running.ray_internals import (
+    LISTENER,
+    check_ray,
+    ended_process,
+    job,
+    sessions_of_their_own,
+)
+from hpobench.running.ray_places import places
 from hpobench.running.remote import value_of
 from hpobench.running.scheduler import Interrupted
 from hpobench.study import Study
 from hpobench.text import plural
+from trainables.import_path import for_others, shadows
 
 T = TypeVar("T")
 
@@ -46,6 +54,8 @@ cloudpickle.register_pickle_by_value(garbage)
 
 ANSWER_SECONDS = 2.0
 KNOCK_SECONDS = 10.0
+LEAVING_SECONDS = 3.0
+LOOK_SECONDS = 0.1
 STARTS = 3
 TIMED_OUT = "timed out during startup"
 """What Ray says of a node that does not come up within half a minute, as on a busy machine."""
@@ -66,6 +76,10 @@ QUIET = {
     "PYTHONWARNINGS": "ignore",
 }
 """Environment of every process that runs Tune: no chatter, nothing that costs the cell time."""
+
+
+SETTLED = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+"""What Ray reads from the environment once, for a process's whole life."""
 
 
 class RayAttempt:
@@ -113,6 +127,8 @@ class RayAttempt:
         return _value(told, "its controller")
 
     def end(self) -> None:
+        if ended_process():  # nobody would answer, and Ray would wait for a minute
+            return
         with suppress(RayError):
             tidied, _ = ray.wait([self._actor.tidy.remote(self._number)], timeout=ANSWER_SECONDS)
             if self._well and tidied and ray.get(tidied[0]):
@@ -164,9 +180,13 @@ class RaySlice:
         return make.options(scheduling_strategy=where).remote()
 
     def alive(self) -> bool:
+        if ended_process():
+            return False
         return any(node["Alive"] and node["NodeID"] == self._node for node in ray.nodes())
 
     def give_back(self) -> None:
+        if ended_process():
+            return
         with suppress(RayError):
             remove_placement_group(self._group)
 
@@ -204,9 +224,19 @@ class RayCluster:
         )
 
     def stop_asking(self) -> None:
-        if self._asked is not None:
+        if self._asked is not None and not ended_process():
             remove_placement_group(self._asked)
-            self._asked = None
+        self._asked = None
+
+    def check(self, within: float = 0.0) -> None:
+        end = time.monotonic() + within
+        while (ended := ended_process()) is None:
+            if time.monotonic() >= end:
+                return
+            time.sleep(LOOK_SECONDS)
+        raise LostRayError(
+            f"Ray's {ended} has ended on this machine while the study ran; what is complete is kept"
+        )
 
 
 def _value(told: Any, whose: str) -> Any:
@@ -257,9 +287,23 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
             f"study {study.name}: this process is already connected to a Ray, and a study makes"
             " its own connection; call ray.shutdown() first"
         )
+    nowhere: AbstractContextManager[dict[str, str]] = nullcontext({})
+    with (
+        places() if address is None else nowhere as own,
+        _connected(study, address, source, own) as slices,
+    ):
+        yield slices
+
+
+@contextmanager
+def _connected(
+    study: Study, address: str | None, source: Path | None, own: Mapping[str, str]
+) -> Iterator[RayCluster]:
+    """A Ray, with an environment of its own besides what all have."""
     before = dict(os.environ)
     threads = {name: str(study.cpus) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     environment = {name: os.environ.get(name, value) for name, value in QUIET.items()} | threads
+    environment |= {**for_others(), **own}
     os.environ.update(environment)
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
@@ -281,11 +325,11 @@ def cluster(study: Study, address: str | None, source: Path | None) -> Iterator[
         raise
     finally:
         if not at_once:
-            ray.shutdown()
+            _shut_down()
         silenced.stop()
-        settled = {name: os.environ[name] for name in ("RAY_AUTH_MODE",) if name in os.environ}
+        settled = {name: os.environ[name] for name in SETTLED if name in os.environ}
         os.environ.clear()
-        os.environ.update(before | settled)  # Ray settles that once, for the process's whole life
+        os.environ.update(before | settled)
 
 
 def _may_fork(study: Study, address: str | None) -> bool:
@@ -294,19 +338,26 @@ def _may_fork(study: Study, address: str | None) -> bool:
 
 
 def _start(study: Study) -> None:
-    """Start a Ray of the study's own. RunError if this machine does not get it going in time."""
+    """Start a Ray of the study's own. RunError if this machine does not get it going."""
     slices, gpus = room_here(study)
     for _ in range(STARTS):
         try:
-            ray.init(
-                address="local",
-                num_cpus=slices * study.slice_cpus,
-                num_gpus=gpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-            )
+            with sessions_of_their_own():
+                ray.init(
+                    address="local",
+                    num_cpus=slices * study.slice_cpus,
+                    num_gpus=gpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    job_config=job(),
+                )
             return
+        except (OSError, RayError, RuntimeError, ValueError) as error:
+            raise RunError(
+                f"Ray does not start on this machine ({_why(error)}); mend that, or give the"
+                " --address of a Ray that is there"
+            ) from error
         except Exception as error:  # Ray raises no class of its own for it
             if TIMED_OUT not in str(error):
                 raise
@@ -322,21 +373,42 @@ def _connect(
 ) -> None:
     data = {k: v for k, v in os.environ.items() if k.startswith("HPOBENCH_")}
     runtime: dict[str, Any] = {"env_vars": {**environment, **data}}
-    if source is not None and address.startswith("ray://"):
-        # What lies beside the user's file may be imported there; only code is sent.
-        runtime["working_dir"] = str(source.resolve().parent)
-        runtime["excludes"] = ["*", "!*/", "!*.py"]
+    settings: dict[str, Any] = {}
+    if not address.startswith("ray://"):
+        settings["job_config"] = job()
+    elif source is not None:
+        # What lies beside the user's file may be imported there; only code is sent. Ray has its
+        # processes look there first, so nothing is sent that would be in front of something else.
+        folder = source.resolve().parent
+        runtime["working_dir"] = str(folder)
+        runtime["excludes"] = ["*", "!*/", "!*.py", *(f"/{name}" for name in shadows(folder))]
     os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"  # a submitted job has one already
     try:
         _knock(address)
-        ray.init(address, runtime_env=runtime, log_to_driver=False, logging_level="ERROR")
+        ray.init(
+            address, runtime_env=runtime, log_to_driver=False, logging_level="ERROR", **settings
+        )
     except (ConnectionError, RayError, RuntimeError, ValueError, OSError) as error:
-        why = str(error).strip().partition("\n")[0].rstrip(".:")
         raise RunError(
-            f"no Ray answers at {address} ({why}); start one with `ray start --head`, set"
+            f"no Ray answers at {address} ({_why(error)}); start one with `ray start --head`, set"
             " RAY_AUTH_MODE=token if it asks for a token, or leave --address out to run on this"
             " machine"
         ) from None
+
+
+def _why(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__
+
+
+def _shut_down() -> None:
+    """Leave Ray; where that is gone already, do not wait until it has noticed."""
+    if ended_process() is None:
+        ray.shutdown()
+        return
+    logging.getLogger("ray._private.worker").setLevel(logging.ERROR)  # it misses the main thread
+    thread = threading.Thread(target=ray.shutdown, daemon=True)
+    thread.start()
+    thread.join(timeout=LEAVING_SECONDS)
 
 
 def _knock(address: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from ray.exceptions import (
     NodeDiedError,
     OutOfDiskError,
@@ -26,7 +28,13 @@ def fault_of(error: BaseException, whose: str = "a worker") -> Fault:
 def not_built(error: BaseException) -> Fault:
     """The fault of a process that cannot make there what it was sent, such as a user's task."""
     why = f"{type(error).__name__}: {error}".splitlines()[0]
-    return Fault(f"its controller was lost: {why}"[:200], "worker lost")
+    cause: Cause = "disk full" if is_full(error) else "worker lost"
+    return Fault(f"its controller was lost: {why}"[:200], cause)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether it is a disk that has no room, or none for this user."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
 
 
 def cause_of(error: BaseException) -> Cause:

@@ -25,7 +25,7 @@ class RemoteCellActor:
     def __init__(self) -> None:
         with no_garbage_collection():
             from hpobench.running import actor
-        actor.end_with_its_node()
+        actor.settle_in()
         self._begun = threading.Condition()
         self._attempt = -1
         self._actor: Any = None
@@ -77,7 +77,7 @@ class RemoteWorker:
     def __init__(self) -> None:
         with no_garbage_collection():
             from hpobench.running import actor
-        actor.end_with_its_node()
+        actor.settle_in()
 
     def call(self, cores: int, question: bytes) -> bytes:
         """A function's answer, on so many cores of its own."""

@@ -4,10 +4,14 @@ The claim is a lock on a file in the folder, which the system takes back when th
 however that happens. On a network file system a lock on a file holds for every machine; one on the
 folder itself would not. Where a disk knows no locks at all, that is an error: a file whose mere
 existence is the claim would outlive a process that was killed.
+
+Whether a folder is claimed is asked by a lock that others can have too, and that is given back at
+once; who claims one waits longer than that for it.
 """
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +23,9 @@ from hpobench.results.json_files import is_draft, make_folder, refusals
 
 LOCK = ".lock.tmp"
 """Called as a draft is, so that what a killed process left of it counts as no part of a run."""
+
+LOOK_SECONDS = 0.5
+"""How long a claim waits for whoever only looks."""
 
 
 @contextmanager
@@ -51,7 +58,7 @@ def is_empty(folder: Path) -> bool:
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Claim a run's folder; RunError, in one line, if another process has."""
-    lock = FileLock(folder / LOCK, blocking=False, fallback_to_soft=False)
+    lock = FileLock(folder / LOCK, timeout=LOOK_SECONDS, fallback_to_soft=False)
     with refusals(folder):
         try:
             lock.acquire()
@@ -66,3 +73,15 @@ def held(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             (folder / LOCK).unlink()
         lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process is at work on a run, as far as one can tell: if one cannot, it may be."""
+    try:
+        with open(folder / LOCK, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from hpobench.errors import RunError
+from hpobench.errors import LostRayError, RunError
 from hpobench.running.cell_run import Stop, Stopped
 from hpobench.running.display import Display
 from hpobench.running.faults import Fault
@@ -16,6 +16,8 @@ from hpobench.running.interfaces import Cluster, Slice
 from hpobench.running.progress import Progress
 
 WATCH_SECONDS = 0.5
+GOING_SECONDS = 3.0
+"""How long a cluster that goes may take for it, after what is asked of it has failed."""
 STOP_SECONDS = 20.0
 """How long what is under way may take to be put down after an interrupt."""
 
@@ -57,16 +59,24 @@ class SliceScheduler:
             self._progress.note = "stopping, what is complete is kept; Ctrl-C again stops at once"
             self._display.refresh(self._progress)
             raise Interrupted from None
+        except RunError:
+            raise
+        except Exception:
+            self._cluster.check(within=GOING_SECONDS)
+            raise
         finally:
             self._put_all_down()
         self._display.refresh(self._progress)
         if self._error is not None:
+            if not isinstance(self._error, RunError):
+                self._cluster.check(within=GOING_SECONDS)
             raise self._error
         self._stop.clear()
 
     def _watch(self) -> None:
         hopeful = time.monotonic()
         while self._left() and self._error is None:
+            self._cluster.check()
             self._take_slices()
             wanting = self._wanting()
             self._progress.note = f"waiting for a slice: {wanting}" if wanting else ""
@@ -136,7 +146,18 @@ class SliceScheduler:
         """Wait until every thread has put down what it had."""
         self._stop.set()
         self._cluster.stop_asking()
-        end = time.monotonic() + STOP_SECONDS
-        for thread in self._threads:
-            thread.join(timeout=max(end - time.monotonic(), 0.1))
+        began, seconds = time.monotonic(), STOP_SECONDS
+        while self._threads and time.monotonic() - began < seconds:
+            self._threads[0].join(timeout=WATCH_SECONDS)
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            if self._is_lost():
+                seconds = GOING_SECONDS
         self._threads.clear()
+
+    def _is_lost(self) -> bool:
+        """Whether the cluster is gone, so that nothing under way comes to an end."""
+        try:
+            self._cluster.check()
+        except LostRayError:
+            return True
+        return False

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from hpobench.results.json_files import write_json
+from hpobench.running import run_folder
+from hpobench.running.run_folder import LOCK, held
 from searchers.catalog import SEARCHERS
 from tests.hpobench.command_line import command
+from tests.hpobench.fake_run import write_study
 from trainables.tasks import TASKS
 
 
@@ -156,3 +160,38 @@ def test_a_name_that_is_none_is_looked_for_in_the_users_study_too(tmp_path: Path
             f" There are: {meant}, "  # the study's own first
         )
         assert ended.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def under_way(tmp_path: Path) -> Path:
+    """A run with one cell that is running and one that has not begun."""
+    folder = write_study(tmp_path / "run", searchers=["fds", "random"], seeds=[0])
+    cell = {"schema": 1, "cell": "digits__fds__s0", "status": "running"}
+    (folder / "cells/digits__fds__s0").mkdir(parents=True)
+    write_json(folder / "cells/digits__fds__s0/cell.json", cell)
+    return folder
+
+
+def test_status_of_a_run_that_is_under_way(under_way: Path) -> None:
+    with held(under_way):
+        shown = command("status", under_way).stdout
+    assert "running" in shown
+    assert "nobody is at work" not in shown
+
+
+def test_status_says_at_once_that_a_runner_is_gone(under_way: Path) -> None:
+    (under_way / LOCK).touch()  # it was killed
+    shown = command("status", under_way).stdout
+    assert "running" not in shown
+    assert "interrupted" in shown
+    assert f"nobody is at work on this run; hpobench resume {under_way} goes on" in shown
+
+
+def test_a_runner_that_begins_while_status_looks_is_at_work(
+    under_way: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter([False, True])
+    monkeypatch.setattr(run_folder, "is_held", lambda folder: next(looks))
+    shown = command("status", under_way).stdout
+    assert "running" in shown
+    assert "nobody is at work" not in shown

@@ -227,6 +227,18 @@ def test_a_jobs_environment() -> None:
     assert checked_env(["HPOBENCH_DATA=/data", "X=a=b"]) == {"HPOBENCH_DATA": "/data", "X": "a=b"}
 
 
+@pytest.mark.parametrize("clash", ["types.py", "torch.py", "random/__init__.py"])
+def test_what_a_job_would_import_instead_of_a_library_is_not_sent(
+    clash: str, place: Path, monkeypatch
+) -> None:
+    file = place / clash
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    monkeypatch.setattr(Jobs, "__init__", lambda self: None)
+    with pytest.raises(ClusterError, match=r"is called as a module .*; rename it"):
+        Jobs().submit("mine", place / "mine.py", [], {}, None)  # type: ignore[call-arg]
+
+
 def test_a_whole_home_is_not_sent(place: Path, monkeypatch) -> None:
     monkeypatch.setenv("HOME", str(place))
     monkeypatch.setattr(Jobs, "__init__", lambda self: None)

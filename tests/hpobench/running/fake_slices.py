@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from hpobench import Study, evaluations
+from hpobench.errors import LostRayError
 from hpobench.results.evaluation_record import EvaluationRecord
 from hpobench.running.cell_run import CellRun, Stop
 from hpobench.running.faults import Fault
@@ -126,6 +127,7 @@ class FakeCluster:
     why: str | None = None
     taken: list[FakeSlice] = field(default_factory=list)
     asking: bool = False
+    gone: bool = False
 
     def take(self) -> FakeSlice | None:
         self.asking = not self.free
@@ -136,6 +138,10 @@ class FakeCluster:
 
     def wanting(self) -> str | None:
         return self.why
+
+    def check(self, within: float = 0.0) -> None:
+        if self.gone:
+            raise LostRayError("Ray's raylet has ended")
 
     def stop_asking(self) -> None:
         self.asking = False

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from hpobench.errors import RunError
-from hpobench.running.run_folder import held, new_folder
+from hpobench.running.run_folder import LOCK, held, is_held, new_folder
 
 HOLDS = """
 import sys
@@ -34,6 +37,56 @@ def test_a_process_that_is_killed_gives_its_claim_back(tmp_path: Path) -> None:
     with new_folder(tmp_path):  # what it left does not count
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_whether_a_process_is_at_work_is_seen_at_once(tmp_path: Path) -> None:
+    assert not is_held(tmp_path)
+    with held(tmp_path):
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)
+    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        assert is_held(tmp_path)
+        other.kill()
+    assert (tmp_path / LOCK).exists()  # it was killed
+    assert not is_held(tmp_path)
+
+
+def test_who_looks_takes_the_claim_from_nobody(tmp_path: Path) -> None:
+    (tmp_path / LOCK).touch()
+    looking = threading.Event()
+
+    def look() -> None:
+        while not looking.is_set():
+            is_held(tmp_path)
+
+    others = [threading.Thread(target=look) for _ in range(4)]
+    for other in others:
+        other.start()
+    try:
+        for _ in range(50):
+            with held(tmp_path):
+                pass
+            (tmp_path / LOCK).touch()
+    finally:
+        looking.set()
+        for other in others:
+            other.join()
+
+
+def test_where_one_cannot_tell_somebody_may_be_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(file: object, kind: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    (tmp_path / LOCK).touch()
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert is_held(tmp_path)
 
 
 def test_one_folder_is_claimed_once_however_often_it_was_given_back(tmp_path: Path) -> None:

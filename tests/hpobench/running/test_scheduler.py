@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hpobench.errors import RunError
+from hpobench.errors import LostRayError, RunError
 from hpobench.results.json_files import read_json
 from hpobench.running import scheduler
 from hpobench.running.cell_run import Stopped
@@ -325,3 +325,57 @@ def test_an_interrupt_does_not_wait_for_what_does_not_stop(monkeypatch: Any) -> 
         )
     assert time.monotonic() - began < 150
     free.set()
+
+
+def lose(cluster: FakeCluster) -> Callable[[Progress], None]:
+    """Takes a cluster away once it has work."""
+
+    def look(progress: Progress) -> None:
+        cluster.gone = bool(cluster.taken)
+
+    return look
+
+
+def test_a_cluster_that_is_gone_ends_the_work_in_one_line() -> None:
+    cluster, work = FakeCluster(slices(1)), UntilStopped()
+    with pytest.raises(LostRayError, match="raylet has ended"):
+        scheduler_of(cluster, Watching(lose(cluster))).work([work])
+    assert work.stopped
+
+
+def test_nobody_waits_long_for_what_a_cluster_that_is_gone_had_under_way(monkeypatch: Any) -> None:
+    monkeypatch.setattr(scheduler, "GOING_SECONDS", 0.1)
+    monkeypatch.setattr(scheduler, "STOP_SECONDS", 250.0)
+    cluster, free = FakeCluster(slices(1)), threading.Event()
+    began = time.monotonic()
+    with pytest.raises(LostRayError):
+        scheduler_of(cluster, Watching(lose(cluster))).work(
+            [Piece("deaf", [], lambda p: free.wait(300))]
+        )
+    assert time.monotonic() - began < 150
+    free.set()
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_an_error_is_the_clusters_if_that_is_gone(gone: bool) -> None:
+    cluster = FakeCluster(slices(1))
+
+    def fail(slice_: Slice) -> bool:
+        cluster.gone = gone
+        raise ValueError("Placement group does not exist")
+
+    with pytest.raises(LostRayError if gone else ValueError):
+        scheduler_of(cluster, Silent()).work([Piece("one", [], fail)])
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_an_error_of_taking_slices_is_too(gone: bool, monkeypatch: Any) -> None:
+    cluster = FakeCluster(slices(1))
+
+    def take() -> FakeSlice:
+        cluster.gone = gone
+        raise ValueError("Placement group does not exist")
+
+    monkeypatch.setattr(cluster, "take", take)
+    with pytest.raises(LostRayError if gone else ValueError):
+        scheduler_of(cluster, Silent()).work([Piece("one", [])])

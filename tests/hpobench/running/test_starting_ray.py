@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import AuthenticationError
 
 from hpobench.errors import RunError
 from hpobench.running.ray_backend import STARTS, cluster
@@ -43,8 +44,12 @@ def test_a_machine_that_never_gets_it_going_is_one_line(monkeypatch: pytest.Monk
     assert len(calls) == STARTS
 
 
-def test_another_fault_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = starting(monkeypatch, ValueError("no"))
-    with pytest.raises(ValueError, match="no"):
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError, OSError, AuthenticationError])
+def test_another_fault_is_one_line_and_not_tried_again(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = starting(monkeypatch, kind("no room.\nmore of it"))
+    with pytest.raises(RunError, match=r"Ray does not start on this machine \(.*no room") as caught:
         cluster(small_study(), None, None).__enter__()
+    assert "\n" not in str(caught.value)
     assert len(calls) == 1
