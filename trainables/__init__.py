@@ -9,6 +9,7 @@ from trainables.network import Examples, NetworkProblem
 from trainables.task import Instance, Task, TaskError
 from trainables.tasks import TASKS, find_task
 from trainables.tasks.arrays import arrays_task
+from trainables.torchvision_import import torchvision_datasets
 from trainables.training_losses import (
     CrossEntropy,
     InputNoise,
@@ -37,4 +38,5 @@ __all__ = [
     "WeightedExamples",
     "arrays_task",
     "find_task",
+    "torchvision_datasets",
 ]

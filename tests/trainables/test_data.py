@@ -177,7 +177,7 @@ def test_libraries_in_a_process_of_its_own() -> None:
     code = (
         "import sys; import trainables.tasks\n"
         "assert not {'torchvision', 'sklearn', 'ray'} & sys.modules.keys()\n"
-        "from trainables.torchvision_import import torchvision_datasets\n"
+        "from trainables import torchvision_datasets\n"
         "assert torchvision_datasets().MNIST is torchvision_datasets().MNIST\n"
         "import torchvision.models, torchvision.transforms"  # as the README says
     )
