@@ -87,7 +87,7 @@ def slices(monkeypatch: pytest.MonkeyPatch) -> list[FakeSlice]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tables alone are written, and what is done is looked for often."""
     monkeypatch.setattr(scheduler, "WATCH_SECONDS", 0.005)
-    monkeypatch.setattr(pipeline, "publish", lambda results, clock: results.write())
+    monkeypatch.setattr(pipeline, "publish", lambda results, clock: results.write() and ())
 
 
 @pytest.fixture
@@ -295,7 +295,7 @@ def test_a_cell_that_is_not_complete_is_left_out_and_shown(
         ({"at": (60.0,)}, "a replay at 60 s: the budget ended at 9 s; for its end, say end"),
         ({"at": (0.0,)}, "a replay is at seconds above 0, or at the end, not at 0"),
         ({"at": (math.nan,)}, "a replay is at seconds above 0, or at the end, not at nan"),
-        ({"draws": 0}, "a replay has at least 1 draw, not 0"),
+        ({"draws": 0}, "a replay has a whole number of draws, at least 1, not 0"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_not_written(

@@ -12,7 +12,7 @@ from trainables.tasks.digits import DIGITS
 @pytest.fixture(scope="module", params=GRADIENT_BASED, ids=lambda searcher: searcher.name)
 def found(request: pytest.FixtureRequest) -> list[tuple[Evaluation, float]]:
     """A searcher's first evaluations, with what each took."""
-    return list(timed(request.param, DIGITS, 3))
+    return list(timed(request.param, DIGITS, 4))
 
 
 @pytest.mark.slow
