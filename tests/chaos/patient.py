@@ -44,6 +44,11 @@ def announce(role: str, of: str, seed: int) -> None:
     file.touch()
 
 
+def outside_cells() -> bool:
+    """Whether this process trains for no cell: the yardsticks', or the check of a task."""
+    return Path("/proc/self/cmdline").read_bytes().startswith(b"ray::RemoteWorker")
+
+
 def obey() -> None:
     """End as ordered, if anything is."""
     order = HERE / "orders" / str(os.getpid())
@@ -70,7 +75,7 @@ class Slowed:
         return getattr(self.inner, name)
 
     def draw(self, training: int) -> Any:
-        role = "yardstick" if training >= FRESH else "worker"
+        role = "yardstick" if training >= FRESH or outside_cells() else "worker"
         announce(role, self.task, self.seed)
         time.sleep(PLAN["pause"])
         obey()
