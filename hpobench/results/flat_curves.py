@@ -86,10 +86,10 @@ class FlatCurves:
 
         Args:
             values: (points,).
-            until: the tasks' ends, (tasks,), > 0.
+            until: the tasks' ends, (tasks,).
 
         Returns:
-            (tasks, searchers, seeds).
+            (tasks, searchers, seeds); NaN of a task that ends at 0.
         """
         means = np.full(self.begin.shape, np.nan)
         some = self.end > self.begin
@@ -101,8 +101,8 @@ class FlatCurves:
             later = np.append(self.times[1:], 0.0)
             later[end - 1] = limit
             spans = np.minimum(later, ends) - np.minimum(self.times, ends)
-            areas = np.empty(len(begin))
-            areas[order] = np.add.reduceat(values * spans, begin) / limit
+            under, areas = np.add.reduceat(values * spans, begin), np.full(len(begin), np.nan)
+            areas[order] = np.divide(under, limit, out=np.full_like(under, np.nan), where=limit > 0)
             means[some] = areas
         return means
 
