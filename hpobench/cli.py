@@ -11,7 +11,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -282,7 +282,8 @@ def status(folder: Folder) -> None:
     at_work = before or is_held(folder)
     counts = results.evaluations.groupby("cell").size()
     table = Table(title=str(folder), title_justify="left")
-    for column in ("cell", "status", "evaluations", "attempts", "cause", "why"):
+    table.add_column("cell", overflow="fold", min_width=24)
+    for column in ("status", "evaluations", "attempts", "cause", "why"):
         table.add_column(column, justify="right" if column == "evaluations" else "left")
     for cell in results.cells.to_dict("records"):
         attempts = cell["attempts"] if isinstance(cell["attempts"], list) else []
@@ -312,6 +313,10 @@ def main() -> None:
     """The console script: a user's mistake is one line and exit code 2."""
     gc.set_threshold(50_000, 20, 100)  # what a command loads stays: there is no garbage in it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to interrupt
+    if (
+        signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    ):  # a terminal's that closes; nohup's is not
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     spell_out(sys.stdout, sys.stderr)
     try:
         status = app(standalone_mode=False)
@@ -356,8 +361,9 @@ def _interrupted(again: str) -> NoReturn:
 
 def _leave(line: str, status: int) -> NoReturn:
     """End at once: threads may still be at work, and Ray's goodbyes crash on them."""
-    print(f"hpobench: {line}", file=sys.stderr, flush=True)
-    sys.stdout.flush()
+    with suppress(OSError):  # a terminal that was closed
+        print(f"hpobench: {line}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
     os._exit(status)
 
 

@@ -13,6 +13,8 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+import torch
+
 from hpobench.errors import HpobenchError, StudyError
 from hpobench.study import Study
 from searchers.errors import SearcherError
@@ -71,6 +73,7 @@ def load_file(path: Path) -> Study:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     look_into([str(place.parent)])
+    before = _of_torch()
     try:
         spec.loader.exec_module(module)
     except USER_ERRORS as error:
@@ -81,10 +84,21 @@ def load_file(path: Path) -> Study:
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         why = f"{what}{_not_imported(error, place.parent)}"
         raise StudyError(f"{path}{_line_in(place, error)}: {why}") from None
+    if _of_torch() != before:
+        raise StudyError(
+            f"{path}: it sets torch's default type, default device or determinism, which holds in"
+            " this process alone and not where trainings run: set it in build(seed, device)"
+        )
     from ray import cloudpickle
 
     cloudpickle.register_pickle_by_value(module)
     return _only_study(module, str(path))
+
+
+def _of_torch() -> tuple[object, ...]:
+    """Settings of the whole process that a file may change."""
+    determined = torch.are_deterministic_algorithms_enabled()
+    return torch.get_default_dtype(), torch.get_default_device(), determined
 
 
 def _only_study(module: ModuleType, where: str) -> Study:

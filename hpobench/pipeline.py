@@ -91,8 +91,9 @@ def run(
 def _check_here(tasks: Sequence[Task], study: Study, display: Display) -> None:
     """Check a user's own tasks in this process, and say so: before a Ray is started."""
     for task in tasks:
+        display.say(f"{task.name}: checking, by a few training steps and passes over its data")
         seconds = check(task, study.seeds[0], study.device, study.cpus)
-        display.say(f"{task.name}: keeps to what a task has to (checked in {seconds:.1f} s)")
+        display.say(f"{task.name}: keeps to what a task has to ({seconds:.1f} s)")
 
 
 def folder_for(study: Study) -> Path:

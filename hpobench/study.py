@@ -106,7 +106,7 @@ class Study:
             "searchers",
             tuple(find_searcher(s) if isinstance(s, str) else s for s in _several(searchers)),
         )
-        put("seeds", _seeds(plain(seeds)))
+        put("seeds", _seeds(seeds if getattr(seeds, "shape", ()) else plain(seeds)))
         put("budget", budget if isinstance(budget, Budget) else Budget(budget))
         put("width", width)
         put("cpus", cpus)
@@ -204,6 +204,10 @@ class Study:
             twice = [name for name, n in Counter(i.name for i in items).items() if n > 1]
             if twice:
                 raise StudyError(f"study {self.name}: two {what}s are called {twice[0]}")
+        names = Counter(f"{task.name}__{s.name}" for task in self.tasks for s in self.searchers)
+        alike = [name for name, n in names.items() if n > 1]
+        if alike:
+            raise StudyError(f"study {self.name}: two cells would be called {alike[0]}: rename one")
         for searcher in self.searchers:
             if not str(searcher.name).replace("-", "_").isidentifier():
                 raise StudyError(f"study {self.name}: searcher name {searcher.name!r}: use a word")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from searchers.errors import SearcherError
@@ -72,11 +73,20 @@ class Job:
     epochs: int
 
 
-def checked_job(job: object, brief: Brief) -> Job:
+NO_JOBS: Mapping[int, Job] = MappingProxyType({})
+
+
+def checked_job(job: object, brief: Brief, known: Mapping[int, Job] = NO_JOBS) -> Job:
     """A searcher's job as it may be run, in plain Python values.
 
+    Args:
+        job: what the searcher asked for.
+        brief: what it was told.
+        known: the last job of each training so far.
+
     Raises:
-        SearcherError: it may not be run: its number, its budget, or its configuration is none.
+        SearcherError: it may not be run: its number, its budget, or its configuration is none; or
+            it goes on with an earlier training otherwise than with more epochs.
     """
     if not isinstance(job, Job):
         raise SearcherError(f"it asked for {job!r}, which is not a Job")
@@ -84,6 +94,16 @@ def checked_job(job: object, brief: Brief) -> Job:
     if not is_whole(training, 0):
         raise SearcherError(f"trainings are numbered 0, 1, 2, …, not {job.training!r}")
     point = _checked_point(job.configuration, job.epochs, brief)
+    earlier = known.get(training)
+    if earlier is not None and point != earlier.configuration:
+        raise SearcherError(
+            f"training {training} goes on with another configuration; that is a training of its own"
+        )
+    if earlier is not None and job.epochs <= earlier.epochs:
+        raise SearcherError(
+            f"training {training} goes from {earlier.epochs} to {job.epochs} epochs; it can only go"
+            " on to more"
+        )
     return Job(training, point, int(job.epochs))
 
 

@@ -17,6 +17,15 @@ from torch.utils.checkpoint import checkpoint
 from searchers.inner_problem import NO_THETA, Buffers, Metrics, Theta, Weights
 from searchers.settings import is_whole, plain
 from trainables.batch_norm import patch_batch_norm
+from trainables.modules import (
+    check_in_place,
+    checked_model,
+    plain_weight_norm,
+    random_devices,
+    seeded,
+    set_seed,
+    tied,
+)
 from trainables.rng import derive, generator
 from trainables.task import TaskError
 from trainables.training_losses import CrossEntropy, Minibatch, TrainingLoss
@@ -169,28 +178,20 @@ class NetworkProblem:
         self.augment = augment
         self.steps_per_epoch = len(train) // batch_size
         # On "meta" it is structure alone: every forward pass brings its own weights and buffers.
-        model = seeded(make_model, 0, device)
+        model = checked_model(make_model, device)
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        if not parameters:
-            raise TaskError("the model has no weights that need a gradient: nothing to train")
-        unreal = [name for name, p in parameters.items() if not p.is_floating_point()]
-        if unreal:
-            raise TaskError(
-                f"{unreal[0]} of the model is {parameters[unreal[0]].dtype}: what is trained has to"
-                " be real; keep its real and imaginary parts (torch.view_as_real), and put them"
-                " together in forward()"
-            )
         self._names = list(parameters)
         self._shapes = [p.shape for p in parameters.values()]
         types = [p.dtype for p in parameters.values()]
         self._types = dict(zip(parameters, types, strict=True)) if len(set(types)) > 1 else {}
         self._sizes = [p.numel() for p in parameters.values()]
-        self._tied = _tied(model)
+        self._tied = tied(model)
+        check_in_place(model, self.draw(0).batch(0).inputs, device)
         self._model = patch_batch_norm(model.to("meta"))
         self.objective = _checked(objective) if objective is not None else CrossEntropy()
         self.hyperparameters = self.objective.hyperparameters
         self.groups = {name: self._mask(chosen) for name, chosen in groups.items()}
-        self._random = self._attentive = self._recurrent = False
+        self._random = self._attentive = self._recurrent = self._normed = False
         self._check_logits()
         self._look_at_a_step()
 
@@ -205,8 +206,8 @@ class NetworkProblem:
 
         if not self._random:
             return _scalar(self.objective(forward, vector, batch, theta))
-        with torch.random.fork_rng(_random_devices(self.device)):
-            _seed(self.device, batch.key)
+        with torch.random.fork_rng(random_devices(self.device)):
+            set_seed(self.device, batch.key)
             return _scalar(self.objective(forward, vector, batch, theta))
 
     def validation_loss(self, vector: Tensor, buffers: Buffers) -> Tensor:
@@ -236,7 +237,7 @@ class NetworkProblem:
         loss = correct = 0.0
         for inputs, labels in _chunks(examples):
             logits = self._forward(weights.vector, weights.buffers, inputs, training=False)
-            loss += float(cross_entropy(logits, labels, reduction="sum"))
+            loss += float(summed_cross_entropy(logits, labels))
             correct += float((logits.argmax(1) == labels).sum())
         return Metrics(loss / len(examples), correct / len(examples))
 
@@ -249,7 +250,7 @@ class NetworkProblem:
     def _check_logits(self) -> None:
         """TaskError if what the network gives is no logit for each class of each example."""
         few = self.train.inputs[:2]
-        with torch.no_grad(), torch.random.fork_rng(_random_devices(self.device)):
+        with torch.no_grad(), torch.random.fork_rng(random_devices(self.device)):
             logits = self._forward(*self.draw(0).initial(), few, training=False)
         if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(few):
             given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
@@ -272,7 +273,7 @@ class NetworkProblem:
         """
         draw = self.draw(0)
         theta = {n: torch.tensor(v, device=self.device) for n, v in self.hyperparameters.items()}
-        with torch.random.fork_rng(_random_devices(self.device)):
+        with torch.random.fork_rng(random_devices(self.device)):
             before = _random_states(self.device)
             vector, buffers = draw.initial()
             loss = self.training_loss(vector.requires_grad_(), buffers, draw.batch(0), theta)
@@ -280,6 +281,7 @@ class NetworkProblem:
             self._random = not all(map(torch.equal, before, after))
             self._attentive = any("ScaledDotProduct" in name for name in _operators(loss))
             self._recurrent = any("CudnnRnn" in name for name in _operators(loss))
+            self._normed = any("WeightNorm" in name for name in _operators(loss))
             del loss  # and its graph; the others have none
             still = vector.detach()
             once, again = (
@@ -305,7 +307,7 @@ class NetworkProblem:
         self, vector: Tensor, buffers: Buffers, inputs: Tensor, labels: Tensor
     ) -> Tensor:
         logits = self._forward(vector, buffers, inputs, training=False)
-        return cross_entropy(logits, labels, reduction="sum")
+        return summed_cross_entropy(logits, labels)
 
     def _forward(
         self, vector: Tensor, buffers: Buffers, inputs: Tensor, *, training: bool
@@ -320,12 +322,20 @@ class NetworkProblem:
             state[name] = state[name].to(kind)
         for name, other in self._tied.items():
             state[name] = state[other]
-        with ExitStack() as twice_differentiable:  # torch's fused kernels of these two are not
+        with ExitStack() as twice_differentiable:  # torch's fused kernels of these are not
             if self._attentive:
                 twice_differentiable.enter_context(sdpa_kernel(SDPBackend.MATH))
             if self._recurrent:
                 twice_differentiable.enter_context(torch.backends.cudnn.flags(enabled=False))
+            if self._normed:
+                twice_differentiable.enter_context(plain_weight_norm())
             return functional_call(self._model, state, (inputs,))
+
+
+def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """In float32 at least: a sum of hundreds in bfloat16 has three digits."""
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    return cross_entropy(wide, labels, reduction="sum")
 
 
 def _checked(objective: object) -> TrainingLoss:
@@ -366,41 +376,9 @@ def _operators(loss: Tensor) -> Iterator[str]:
             yield node.name()
 
 
-def _tied(model: nn.Module) -> dict[str, str]:
-    """The names by which a parameter that another module shares is known there too."""
-    first: dict[int, str] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        first.setdefault(id(parameter), name)
-    every = model.named_parameters(remove_duplicate=False)
-    return {name: first[id(p)] for name, p in every if first[id(p)] != name}
-
-
-def seeded(make_model: Callable[[], nn.Module], seed: int, device: torch.device = CPU) -> nn.Module:
-    """A module built from that seed, on the CPU or that device.
-
-    torch's global random state is left as it was.
-    """
-    with torch.random.fork_rng(_random_devices(device)):
-        _seed(device, seed)
-        return make_model()
-
-
-def _random_devices(device: torch.device) -> list[torch.device]:
-    """Those that have a random state beside the CPU's."""
-    return [device] if device.type == "cuda" else []
-
-
-def _seed(device: torch.device, key: int) -> None:
-    """As torch.manual_seed, without its notes to accelerators, which take longer than a step."""
-    torch.default_generator.manual_seed(key)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(key)
-
-
 def _random_states(device: torch.device) -> list[Tensor]:
     """The CPU's, which a model on a GPU may draw from too, and the GPU's own."""
-    return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, _random_devices(device))]
+    return [torch.get_rng_state(), *map(torch.cuda.get_rng_state, random_devices(device))]
 
 
 def _chunks(examples: Examples) -> list[tuple[Tensor, Tensor]]:

@@ -21,7 +21,7 @@ from searchers.online import SGD, AdaGrad, Adam, RMSProp, Tower
 from searchers.online.level_state import with_raw
 from searchers.online.levels import Level
 from searchers.update_rules import State, UpdateRule
-from trainables.network import seeded
+from trainables.modules import seeded
 
 HD, TOWER = "hd", "tower"
 STEP, STEPS, DECAY = 1e-4, 4, 0.02

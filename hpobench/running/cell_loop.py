@@ -78,6 +78,8 @@ class CellLoop:
         self._ended: set[int] = set()
         """Slots whose chains have ended."""
         self._jobs: dict[int, Job] = {}
+        self._known: dict[int, Job] = {}
+        """The last job of each training."""
         self._asked = 0
         """How many jobs the searcher has asked for."""
         self._trials: dict[int, int] = {}
@@ -224,7 +226,8 @@ class CellLoop:
         if asked is None:
             self._exhausted = True
             return None
-        job = checked_job(asked, brief)
+        job = checked_job(asked, brief, self._known)
+        self._known[job.training] = job
         self._jobs[slot], self._trials[slot] = job, self._asked
         self._asked += 1
         return job_work(job)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol
 
 from rich.console import Console
@@ -108,7 +108,7 @@ class PlainLines:
                 )
 
     def say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _print(self._console, line)
 
 
 class LiveTable:
@@ -120,17 +120,23 @@ class LiveTable:
 
     @contextmanager
     def showing(self, progress: Progress) -> Iterator[None]:
-        with Live(console=self._console, auto_refresh=False, transient=True) as live:
-            self._live = live
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        with _even_unread():
+            self._live.start()
+        try:
             yield
+        finally:
+            with _even_unread():
+                self._live.stop()
             self._live = None
 
     def refresh(self, progress: Progress) -> None:
         if self._live is not None:
-            self._live.update(self._table(progress), refresh=True)
+            with _even_unread():
+                self._live.update(self._table(progress), refresh=True)
 
     def say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _print(self._console, line)
 
     def _table(self, progress: Progress) -> Table:
         statuses = progress.statuses()
@@ -194,7 +200,17 @@ class CountLine:
         return f"{progress.study.name}: {count}" + (f"; {progress.note}" if progress.note else "")
 
     def say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _print(self._console, line)
+
+
+def _print(console: Console, line: str) -> None:
+    with _even_unread():
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _even_unread() -> AbstractContextManager[None]:
+    """A pipe or a terminal that was closed meanwhile does not end the work."""
+    return suppress(OSError, SystemExit)  # the latter is rich's answer to a closed pipe
 
 
 def _in_words(progress: Progress, statuses: dict[str, str]) -> str:

@@ -59,7 +59,9 @@ class Progress:
                 self._started.setdefault(name, now)
             elif status in ("complete", "failed") and name not in self._settled:
                 self._settled[name] = status
-                if name in self._started:
+                if (
+                    name in self._started and status == "complete"
+                ):  # a failure says nothing of others
                     self._walls[_kind(run)].append(now - self._started[name])
         return statuses
 

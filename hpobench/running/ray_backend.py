@@ -70,6 +70,7 @@ QUIET = {
     "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",  # else Tune would train a lost trial again
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a user's relative paths are from where the study was started
     "RAY_DEDUP_LOGS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # else everything else on the machine goes before the cells
@@ -305,7 +306,8 @@ def _connected(
     environment = {name: os.environ.get(name, value) for name, value in QUIET.items()} | threads
     environment |= {**for_others(), **own}
     os.environ.update(environment)
-    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = {number: signal.getsignal(number) for number in numbers}
     for name in ("ray", "ray.tune", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     silenced = patch(LISTENER, lambda *_, **__: None)

@@ -57,7 +57,7 @@ def check(task: Task, seed: int, device: str, threads: int) -> float:
     except AssertionError as error:
         whole = "trainables.testing.check_task checks all that a task has to keep to"
         raise StudyError(f"{error} ({whole})") from None
-    except Exception as error:  # whatever a user's own code may raise
+    except (Exception, SystemExit) as error:  # whatever a user's own code may raise
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         raise StudyError(f"{task.name} cannot be trained: {what}{_where(error)}") from None
     finally:

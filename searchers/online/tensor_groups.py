@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -93,11 +93,13 @@ class TensorGroup:
         self.given: list[Any] = []
         self.gradients: list[Tensor] = []
 
-    def is_current(self) -> bool:
+    def is_current(self, kept: Mapping[Tensor, TensorState]) -> bool:
         """Whether what the optimizer keeps of each tensor is what this holds.
 
         It is not once somebody has put other tensors there, or has converted a parameter.
         """
+        if any(kept.get(p) is not s for p, s in zip(self.params, self.states, strict=True)):
+            return False
         for name, vector in self.memory.items():
             for state, tensor in zip(self.states, vector, strict=True):
                 if state.get(name) is not tensor:

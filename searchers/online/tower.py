@@ -235,7 +235,7 @@ class Tower(Optimizer):
         moving = [id(p) for p in group["params"] if p.grad is not None]
         signature = (moving, id(self.state), len(self.state))
         known, tensor_groups = self._gathered.get(index, (None, []))
-        if signature != known or not all(each.is_current() for each in tensor_groups):
+        if signature != known or not all(each.is_current(self.state) for each in tensor_groups):
             tensor_groups = self._gather(group)
             signature = (moving, id(self.state), len(self.state))
             alike = len({each.just_moved for each in tensor_groups}) == 1
@@ -252,11 +252,12 @@ class Tower(Optimizer):
             if p.grad is None and p in self.state:
                 self.state[p]["moved"] = False
         for p in moving:
-            state = self.state[p]
-            state.setdefault("step", 0)
+            state, memory = self.state[p], group["levels"][0].initial_memory()
+            if any(state.get(name) is None for name in ("step", *memory)):
+                state.update(step=0, moved=False)  # it begins anew, as with torch's optimizers
             state.setdefault("moved", False)
-            for name, number in group["levels"][0].initial_memory().items():
-                if name not in state:
+            for name, number in memory.items():
+                if state.get(name) is None:
                     state[name] = torch.full_like(p, number)
                 elif state[name].dtype != p.dtype:  # the parameter was converted
                     state[name] = state[name].to(p.dtype)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from hpobench.results.json_files import write_json
 from hpobench.running import run_folder
@@ -195,3 +196,37 @@ def test_a_runner_that_begins_while_status_looks_is_at_work(
     shown = command("status", under_way).stdout
     assert "running" in shown
     assert "nobody is at work" not in shown
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "torch.set_default_dtype(torch.float64)",
+        "torch.use_deterministic_algorithms(True)",
+        "torch.set_default_device('meta')",
+    ],
+)
+def test_what_a_study_file_sets_for_its_process_alone_is_refused(
+    setting: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    study = "from hpobench import Study\nstudy = Study('a', ['quadratic'], ['random'], 1, 1)\n"
+    file.write_text(f"import torch\n{setting}\n{study}")
+    try:
+        ended = command("run", file, "--out", tmp_path / "out")
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.use_deterministic_algorithms(False)
+        torch.set_default_device(None)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"hpobench: {file}: it sets torch's default type")
+    assert not (tmp_path / "out").exists()
+
+
+def test_status_tells_cells_apart_where_there_is_little_room(
+    under_way: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = command("status", under_way).stdout.replace("│", "").split()
+    assert "digits__fds__s0" in shown
+    assert "digits__random__s0" in shown

@@ -99,6 +99,8 @@ def test_numbers_of_other_libraries_are_recorded_as_plain_ones(of: Callable[[int
     check_same(plain, record)
     assert rebuild(record).searchers[0] == Own(3)
     assert study(seeds=np.arange(2)).seeds == study(seeds=torch.arange(2)).seeds == (0, 1)
+    for one in (np.array([3]), torch.tensor([3]), [np.int64(3)]):
+        assert study(seeds=one).seeds == (3,)
 
 
 def test_another_study_is_told_from_this_one() -> None:
@@ -190,6 +192,12 @@ def test_a_study_that_makes_no_sense_is_refused(changes: dict, said: str) -> Non
     with pytest.raises(StudyError, match=said) as caught:
         study(**changes)
     assert "\n" not in str(caught.value)
+
+
+def test_two_cells_of_one_name_are_refused() -> None:
+    tasks = [dataclasses.replace(find_task("quadratic"), name=name) for name in ("a", "a__b")]
+    with pytest.raises(StudyError, match="two cells would be called a__b__c: rename one"):
+        study(tasks=tasks, searchers=[GridSearch(name="c"), GridSearch(name="b__c")])
 
 
 def test_whole_budgets() -> None:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from searchers.inner_problem import Buffers
-from trainables.network import EVALUATION_BATCH, Examples, NetworkProblem, seeded
+from trainables.modules import seeded
+from trainables.network import EVALUATION_BATCH, Examples, NetworkProblem
 from trainables.rng import derive
 from trainables.task import TaskError
 

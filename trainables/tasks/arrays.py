@@ -26,7 +26,8 @@ from searchers.settings import is_whole, plain
 from searchers.space import Nested, Space
 from trainables.images import Images, instance
 from trainables.models import Shape, mlp, small_cnn
-from trainables.network import Examples, seeded
+from trainables.modules import seeded
+from trainables.network import Examples
 from trainables.rng import generator
 from trainables.task import Instance, Task, TaskError
 from trainables.tasks.image_task import LOSS_CEILING, constant, windowed_space

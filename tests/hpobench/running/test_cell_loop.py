@@ -485,3 +485,42 @@ def test_a_job_that_makes_no_sense_is_the_searchers_failure(job, said) -> None:
     warm_up(cell)
     assert cell.next_work(0) is None
     assert said in str(cell.fault)
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (lambda job, brief: dataclasses.replace(job, configuration=brief.initial[0]), "another"),
+        (lambda job, brief: job, "to 9 epochs"),
+    ],
+)
+def test_a_training_goes_on_as_what_it_was_and_to_more_epochs(second: Any, said: str) -> None:
+    """Else what one configuration had learned would be recorded as another's."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Exploiting:
+        name: str = "exploiting"
+
+        def suggester(self, brief: Brief) -> Any:
+            first = Job(0, dict(brief.default), brief.horizon)
+            jobs = iter([first, second(first, brief)])
+
+            class Two:
+                def ask(self) -> Job | None:
+                    return next(jobs)
+
+                def tell(self, job: Job, loss: float) -> None:
+                    pass
+
+            return Two()
+
+    clock = Clock()
+    cell = control(clock, Exploiting())
+    warm_up(cell)
+    assert cell.next_work(0) is not None
+    cell.report(0, report(clock, 0))
+    assert cell.next_work(0) is None
+    assert cell.fault is not None
+    assert cell.fault.cause == "searcher error"
+    assert "training 0 goes" in cell.fault.why
+    assert said in cell.fault.why

@@ -151,6 +151,42 @@ def test_time_left_is_of_the_cells_and_of_the_baselines_that_are_left(
     assert str(LiveTable(Console())._table(progress).title) == "six: 6 of 6 cells done"
 
 
+def test_a_failure_says_nothing_of_how_long_its_like_takes(tmp_path: Path) -> None:
+    study = Study("long", ["quadratic"], ["random"], 6, 3600.0)
+    runs = [Run(cell) for cell in study.cells()]
+    progress = Progress(study, tmp_path, runs, slices=1)  # type: ignore[arg-type]
+    settle(runs[0], "running")
+    progress.statuses()
+    settle(runs[0], "failed", why="no")
+    progress.statuses()
+    left = progress.time_left()
+    assert left is not None
+    assert left.seconds >= 5 * 3600
+
+
+class Pipe(io.StringIO):
+    """What nobody reads any more once it is broken."""
+
+    broken = False
+
+    def write(self, text: str) -> int:
+        if self.broken:
+            raise BrokenPipeError
+        return len(text)
+
+
+def test_a_closed_pipe_does_not_end_the_work(tmp_path: Path) -> None:
+    progress = plan_of(tmp_path)
+    for kind, terminal in ((PlainLines, False), (LiveTable, True)):
+        pipe = Pipe()
+        display = kind(Console(file=pipe, width=200, force_terminal=terminal))
+        with display.showing(progress):
+            pipe.broken = True
+            settle(progress.runs[0], "complete", 1)
+            display.refresh(progress)
+            display.say("still here")
+
+
 def test_the_last_cell_takes_its_time_however_many_slices_there_are(tmp_path: Path) -> None:
     progress = plan_of(tmp_path)
     progress.slices = 50

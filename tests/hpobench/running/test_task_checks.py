@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ from torch import Tensor, nn
 from hpobench import Study, StudyError
 from hpobench.running.task_checks import check, own_tasks
 from searchers import SGD, Categorical, Float, Int, Space
-from trainables import Examples, Instance, LabelSmoothing, NetworkProblem, Task, TaskError
+from trainables import (
+    Examples,
+    Instance,
+    LabelSmoothing,
+    Minibatch,
+    NetworkProblem,
+    Task,
+    TaskError,
+)
 from trainables.tasks import find_task
 from trainables.testing import check_quickly, check_task
 
@@ -106,7 +115,8 @@ RANGE = Float(1e-3, 1.0)
         (searching(betas=(RANGE, 0.9)), "betas is no hyperparameter"),
         (searching(learning_rate=(Int(1, 3), 1)), "learning_rate is not a Float"),
         (searching(momentum=(Categorical((0.0, 0.9)), 0.9)), "momentum is not a Float"),
-        (replace(OWN, loss_ceiling=0.01), "above the ceiling of diverged ones"),
+        (replace(OWN, build=lambda seed, device: None), "build gives a NoneType, not an Instance"),
+        (replace(OWN, build=lambda seed, device: sys.exit(0)), "cannot be trained: SystemExit: 0"),
         (replace(OWN, build=never_the_same), "batch 3 differs when read again"),
         (
             replace(OWN, build=no_test),
@@ -149,4 +159,110 @@ def test_an_own_task_is_refused_before_a_run_has_a_folder(
         Study("own", [broken], ["random"], 1, 1.0).run(tmp_path / "broken", wandb="off")
     assert not (tmp_path / "broken").exists()
     Study("own", [OWN], ["random"], 1, 0.5).run(tmp_path / "whole", wandb="off")
-    assert capsys.readouterr().out.startswith("own: keeps to what a task has to (checked in 0.")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("own: checking")  # the broken one
+    assert said[1].startswith("own: checking")
+    assert said[2].startswith("own: keeps to what a task has to (")
+
+
+@dataclass
+class Pair:
+    """A batch of a kind of its own."""
+
+    inputs: Tensor
+    labels: Tensor
+
+
+def whole(first: Any) -> Callable[[int, torch.device], Instance]:
+    """A task whose problem is changed by ``first``, which is given its instance."""
+
+    def made(seed: int, device: torch.device) -> Instance:
+        instance = build(seed, device)
+        first(instance.inner)
+        return instance
+
+    return made
+
+
+def frozen(seed: int, device: torch.device) -> Instance:
+    """A network with a layer that stays as it is, and inputs' mean as a buffer."""
+    instance = build(seed, device)
+    problem: Any = instance.inner
+
+    class Tuned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = nn.Linear(5, 4).requires_grad_(False), nn.Linear(4, 2)
+            self.register_buffer("mean", torch.full((5,), 0.5))
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.head(torch.tanh(self.body(inputs - self.mean)))
+
+    tuned = NetworkProblem(
+        Tuned, problem.train, problem.validation_examples, batch_size=10, seed=seed, device=device
+    )
+    return Instance(tuned, tuned.validation)
+
+
+def with_missing_values(problem: Any) -> None:
+    """NaN in the inputs, which the model would fill in."""
+    forward, problem._forward = problem._forward, None
+    problem.train.inputs[3, 2] = float("nan")
+    problem._forward = lambda vector, buffers, inputs, training: forward(
+        vector, buffers, inputs.nan_to_num(), training=training
+    )
+
+
+def in_pairs(problem: Any) -> None:
+    """Batches that are dataclasses."""
+    draw, loss = problem.draw, problem.training_loss
+    problem.training_loss = lambda vector, buffers, batch, theta: loss(
+        vector, buffers, Minibatch(batch.inputs, batch.labels, None, 0), theta
+    )
+
+    class Pairs:
+        def __init__(self, training: int) -> None:
+            self.of = draw(training)
+
+        def initial(self) -> Any:
+            return self.of.initial()
+
+        def batch(self, step: int) -> Pair:
+            batch = self.of.batch(step)
+            return Pair(batch.inputs, batch.labels)
+
+    problem.draw = Pairs
+
+
+def one_epoch_alone(problem: Any) -> None:
+    """A stream that ends with the epoch."""
+    draw = problem.draw
+
+    class Ending:
+        def __init__(self, training: int) -> None:
+            self.of = draw(training)
+
+        def initial(self) -> Any:
+            return self.of.initial()
+
+        def batch(self, step: int) -> Any:
+            if step >= problem.steps_per_epoch:
+                raise IndexError(step)
+            return self.of.batch(step)
+
+    problem.draw = Ending
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        replace(OWN, build=frozen),
+        replace(OWN, build=whole(with_missing_values)),
+        replace(OWN, build=whole(in_pairs)),
+        replace(OWN, build=whole(one_epoch_alone), budgets=(1,)),
+        replace(OWN, loss_ceiling=0.01),
+    ],
+    ids=["frozen", "missing values", "pairs", "one epoch", "ceiling"],
+)
+def test_what_keeps_to_the_contract_is_not_refused(task: Task) -> None:
+    assert check(task, 0, "cpu", 1) > 0

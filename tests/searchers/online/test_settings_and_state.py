@@ -80,7 +80,7 @@ def trained(optimizer: torch.optim.Optimizer, change: Callable[[Any], None]) -> 
     return weights
 
 
-def replaced(key: str, make: Callable[[Tensor], Tensor]) -> Callable[[Any], None]:
+def replaced(key: str, make: Callable[[Tensor], Tensor | None]) -> Callable[[Any], None]:
     def change(optimizer: torch.optim.Optimizer) -> None:
         for state in optimizer.state.values():
             state[key] = make(state[key])
@@ -90,6 +90,24 @@ def replaced(key: str, make: Callable[[Tensor], Tensor]) -> Callable[[Any], None
 
 def forgotten(optimizer: torch.optim.Optimizer) -> None:
     optimizer.state[optimizer.param_groups[0]["params"][0]].clear()
+
+
+def popped(key: str) -> Callable[[Any], None]:
+    def change(optimizer: torch.optim.Optimizer) -> None:
+        for state in optimizer.state.values():
+            state.pop(key)
+
+    return change
+
+
+def entries(make: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], None]:
+    """Another dictionary in the place of each parameter's."""
+
+    def change(optimizer: torch.optim.Optimizer) -> None:
+        for p, state in list(optimizer.state.items()):
+            optimizer.state[p] = make(state)
+
+    return change
 
 
 def converted(optimizer: torch.optim.Optimizer) -> None:
@@ -105,19 +123,37 @@ def converted(optimizer: torch.optim.Optimizer) -> None:
         lambda key: replaced(key, torch.Tensor.zero_),
         lambda key: forgotten,
         lambda key: converted,
+        popped,
+        lambda key: replaced(key, lambda velocity: None),
+        lambda key: entries(lambda state: {}),
+        lambda key: entries(dict),
+        lambda key: entries(lambda state: {**state, key: 3 * state[key]}),
     ],
-    ids=["zeroed by assignment", "replaced", "zeroed in place", "forgotten", "converted"],
+    ids=[
+        "zeroed by assignment",
+        "replaced",
+        "zeroed in place",
+        "forgotten",
+        "converted",
+        "popped",
+        "set to None",
+        "entry emptied",
+        "entry copied",
+        "entry with another velocity",
+    ],
 )
+@pytest.mark.parametrize("dampening", [0.0, 0.3])
 def test_what_is_put_into_the_state_is_what_it_goes_on_from(
-    change: Callable[[str], Callable[[Any], None]],
+    change: Callable[[str], Callable[[Any], None]], dampening: float
 ) -> None:
     """As with torch's SGD, whose trajectory it is without a hyper-learning-rate."""
 
     def weights() -> list[Tensor]:
         return [nn.Parameter(torch.arange(1.0, 4.0)), nn.Parameter(torch.ones(2, 2))]
 
-    ours = SGDHD(weights(), 0.1, 0.0, momentum=0.9)
-    right = trained(torch.optim.SGD(weights(), 0.1, 0.9), change("momentum_buffer"))
+    ours = SGDHD(weights(), 0.1, 0.0, momentum=0.9, dampening=dampening)
+    torchs = torch.optim.SGD(weights(), 0.1, 0.9, dampening)
+    right = trained(torchs, change("momentum_buffer"))
     found = trained(ours, change("velocity"))
     for one, other in zip(found, right, strict=True):
         assert one.dtype == other.dtype
