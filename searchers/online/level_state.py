@@ -21,7 +21,7 @@ LARGEST = 1e30
 
 
 class RunningNorm(NamedTuple):
-    """The mean of the hypergradient norms that a level has clipped, and how many they are."""
+    """The mean of the norms that have been clipped so far, and how many they are."""
 
     terms: int = 0
     mean: float = 0.0
@@ -266,14 +266,21 @@ def clipped(norm: RunningNorm, gradient: list[float]) -> tuple[list[float], Runn
     which ‖g‖ is the unclipped norm now; the clipped norm then joins the mean. Counting starts at
     the first gradient that is not zero.
     """
-    length = math.hypot(*gradient)
-    if not norm.terms and not length:
-        return gradient, norm
+    factor, after = clipping(norm, math.hypot(*gradient))
+    return [factor * value for value in gradient], after
+
+
+def clipping(norm: RunningNorm, length: float) -> tuple[float, RunningNorm]:
+    """By what `clipped` scales a gradient of that norm, and the new mean.
+
+    A norm that is not finite is no part of it.
+    """
+    if not math.isfinite(length) or (not norm.terms and not length):
+        return 1.0, norm
     before, terms = norm.terms * norm.mean, norm.terms + 1
     threshold = (before + length) / terms
     factor = min(1.0, threshold / length) if length else 1.0
-    after = RunningNorm(terms, (before + factor * length) / terms)
-    return [factor * value for value in gradient], after
+    return factor, RunningNorm(terms, (before + factor * length) / terms)
 
 
 def with_raw(level: Level, state: LevelState, raw: Sequence[float]) -> LevelState:

@@ -15,10 +15,15 @@ import torch
 from torch import Tensor
 
 from searchers.errors import SearcherError
+from searchers.online.level_state import RunningNorm, clipping
 
 TensorState: TypeAlias = dict[str, Any]
-COUNTERS = {"step", "moved"}
-"""What a parameter's state holds besides its part of the base level's vectors."""
+CLIPPED = "clipped"
+COUNTERS = {"step", "moved", CLIPPED}
+"""What a parameter's state holds besides its part of the base level's vectors.
+
+Of the norms of its gradients, if they are clipped: how many they are, and their mean.
+"""
 
 
 class Watch:
@@ -127,6 +132,20 @@ class TensorGroup:
         if weight_decay:
             decayed = torch._foreach_add(self.gradients, self.params, alpha=weight_decay)
             self.gradients = list(decayed)
+
+    def clip(self) -> None:
+        """Scale each gradient down to the running mean of its own norms, if it is longer.
+
+        See `level_state.clipped`. Waits for the device once.
+        """
+        norms = torch._foreach_norm(self.gradients)
+        lengths = torch.stack([norm.double() for norm in norms]).tolist()
+        factors = []
+        for state, length in zip(self.states, lengths, strict=True):
+            factor, after = clipping(RunningNorm(*state.get(CLIPPED, ())), length)
+            state[CLIPPED] = list(after)
+            factors.append(factor)
+        self.gradients = list(torch._foreach_mul(self.gradients, factors))
 
     def dots(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
         """Inner products of vectors, of which "gradient" is one; waits for the device once."""

@@ -8,7 +8,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch.optim import Optimizer
@@ -42,6 +42,8 @@ SETTINGS = {
 STATES, SAVED_STATES = "level_states", "storeys"
 """The key of a group's level states, and of the same as plain data in what is saved."""
 
+Clip: TypeAlias = Literal["hypergradients", "all"]
+
 torch.serialization.add_safe_globals([SGD, Multiplicative, AdaGrad, RMSProp, Adam])
 
 
@@ -67,8 +69,10 @@ class Tower(Optimizer):
         levels: the base first. What a level has ``learned``, the level above moves; nothing moves
             the last one.
         weight_decay: added to the gradient as weight_decay · w; ``p.grad`` itself stays as it is.
-        clip: whether each level clips the norm of the hypergradient that it receives to a running
-            mean (`level_state.clipped`); what the hypergradients above are made of stays unclipped.
+        clip: whose norms are clipped to a running mean of their own (`level_state.clipped`):
+            "hypergradients", of each level the one that it receives, while what those above are
+            made of stays unclipped; or "all", the gradient of each parameter too, weight decay
+            included, from which the hypergradients are then made. None for nobody's.
         reduced_over: where each process has a part of the parameters alone (as with
             `torch.distributed.optim.ZeroRedundancyOptimizer`), the process group that has them all,
             in groups of the same order: hypergradients are summed over it, one call a step for each
@@ -97,7 +101,7 @@ class Tower(Optimizer):
         params: Iterable[Any],
         levels: Sequence[Level],
         weight_decay: float = 0.0,
-        clip: bool = False,
+        clip: Clip | None = None,
         reduced_over: Any = None,
     ):
         self._gathered: dict[int, tuple[Any, list[TensorGroup]]] = {}
@@ -117,6 +121,9 @@ class Tower(Optimizer):
         group["lr"] = levels[0].lr
         group["hypergradient"] = [0.0] * len(levels[0].learned)
         group["skipped"] = 0
+        clip = group.setdefault("clip", self.defaults["clip"])
+        if clip is not None and clip not in get_args(Clip):
+            raise SearcherError(f'clip is "hypergradients", "all" or None, not {clip!r}')
         decay = group.get("weight_decay", self.defaults["weight_decay"])
         decay = group["weight_decay"] = plain_number("weight_decay", decay)
         if not 0 <= decay < math.inf:
@@ -196,7 +203,8 @@ class Tower(Optimizer):
         if group["lr"] != states[0].values["lr"]:
             states = [level_state.with_lr(levels[0], states[0], float(group["lr"])), *states[1:]]
         if len(levels) > 1:
-            after = level_state.adjusted(levels, states, hypergradient, group["clip"])
+            clip = group["clip"] is not None
+            after = level_state.adjusted(levels, states, hypergradient, clip)
             group["skipped"] += after is None
             states = after or states
         values = states[0].values
@@ -242,6 +250,8 @@ class Tower(Optimizer):
             self._gathered[index] = (signature if alike else None, tensor_groups)
         for each in tensor_groups:
             each.receive(group["weight_decay"])
+            if group["clip"] == "all":
+                each.clip()
         return tensor_groups
 
     def _gather(self, group: dict[str, Any]) -> list[TensorGroup]:
@@ -337,6 +347,8 @@ def _restored(group: dict[str, Any]) -> dict[str, Any]:
     """A group as it was before `_saved`."""
     group = dict(group)
     saved = group.pop(SAVED_STATES)
+    if isinstance(group.get("clip"), bool):  # of before it had a choice
+        group["clip"] = "hypergradients" if group["clip"] else None
     return {**group, STATES: level_state.from_plain(saved)}
 
 

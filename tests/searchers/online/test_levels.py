@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from searchers.errors import SearcherError
 from searchers.online import SGD, AdaGrad, Adam, RMSProp, Tower, level_state
 from searchers.online.arithmetic import Numbers, Tensors
 from searchers.online.level_state import RunningNorm
@@ -300,7 +302,7 @@ def test_clipping_follows_its_three_formulas() -> None:
 def test_clipping_scales_what_a_level_moves_by(problem: Problem) -> None:
     """The learning rate is moved by the clipped hypergradients, each in turn."""
     params, plain_params = problem.params(), problem.params()
-    tower = Tower(params, [SGD(0.1), SGD(0.01)], clip=True)
+    tower = Tower(params, [SGD(0.1), SGD(0.01)], clip="hypergradients")
     norm, lr = RunningNorm(), 0.1
     for step in range(40):
         problem.train(tower, params, range(step, step + 1))
@@ -311,3 +313,84 @@ def test_clipping_scales_what_a_level_moves_by(problem: Problem) -> None:
     plain = Tower(plain_params, [SGD(0.1), SGD(0.01)])
     problem.train(plain, plain_params, range(40))
     assert plain.param_groups[0]["lr"] != pytest.approx(lr, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        [SGD(0.1, 0.9), SGD(0.01)],
+        [RMSProp(0.01), Adam(1e-2), SGD(1e-3)],
+        [Adam(0.05, learned=BETAS), SGD(1e-3)],
+        [AdaGrad(0.1)],
+    ],
+)
+def test_gradients_are_clipped_by_a_running_mean_of_each_parameters_own(
+    problem: Problem, levels: list[Any]
+) -> None:
+    """As if somebody clipped each p.grad before the tower sees it."""
+    params, by_hand = problem.params(), problem.params()
+    tower = Tower(params, levels, clip="all")
+    reference = Tower(by_hand, levels, clip="hypergradients")
+    norms, clipped = [RunningNorm() for _ in by_hand], 0
+    for step in range(40):
+        problem.train(tower, params, range(step, step + 1))
+        reference.zero_grad()
+        problem.loss(by_hand, step).backward()
+        for i, p in enumerate(by_hand):
+            assert p.grad is not None
+            gradient, norms[i] = level_state.clipped(norms[i], p.grad.flatten().tolist())
+            clipped += gradient != p.grad.flatten().tolist()
+            p.grad = torch.tensor(gradient, dtype=p.dtype).view_as(p)
+        reference.step()
+        for p, q in zip(params, by_hand, strict=True):
+            torch.testing.assert_close(p, q, rtol=1e-10, atol=1e-12)
+    assert clipped > 20
+    assert tower.hyperparameters()[0][0] == pytest.approx(reference.hyperparameters()[0][0])
+
+
+def test_running_means_of_gradients_are_saved_and_loaded(problem: Problem) -> None:
+    levels = [RMSProp(0.01), SGD(1e-3)]
+    params = problem.params()
+    tower = Tower(params, levels, clip="all")
+    problem.train(tower, params, range(10))
+    others = [torch.nn.Parameter(p.detach().clone()) for p in params]
+    loaded = Tower(others, levels, clip="all")
+    file = io.BytesIO()
+    torch.save(tower.state_dict(), file)
+    file.seek(0)
+    loaded.load_state_dict(torch.load(file, weights_only=True))
+    problem.train(tower, params, range(10, 20))
+    problem.train(loaded, others, range(10, 20))
+    for p, q in zip(params, others, strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=0)
+
+
+def test_a_gradient_that_is_not_finite_is_no_part_of_the_running_mean() -> None:
+    p = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
+    tower = Tower([p], [SGD(0.1), SGD(0.0)], clip="all")
+    for gradient in ([3.0, 4.0], [math.inf, 0.0], [6.0, 8.0]):
+        before = p.detach().clone()
+        p.grad = torch.tensor(gradient, dtype=p.dtype)
+        tower.step()
+        if math.isfinite(gradient[0]):
+            expected = [3.0, 4.0] if gradient[0] == 3 else [4.5, 6.0]
+            torch.testing.assert_close(before - p.detach(), 0.1 * torch.tensor(expected).double())
+        else:
+            p.data.copy_(before)
+
+
+def test_a_state_of_before_clipping_had_a_choice_goes_on(problem: Problem) -> None:
+    for before, now in ((True, "hypergradients"), (False, None)):
+        params = problem.params()
+        tower = Tower(params, [SGD(0.1), SGD(0.01)], clip=now)
+        problem.train(tower, params, range(5))
+        saved = tower.state_dict()
+        saved["param_groups"][0]["clip"] = before
+        tower.load_state_dict(saved)
+        assert tower.param_groups[0]["clip"] == now
+
+
+@pytest.mark.parametrize("clip", [True, False, "weights", 1.0])
+def test_what_can_be_clipped_is_named(problem: Problem, clip: Any) -> None:
+    with pytest.raises(SearcherError, match='clip is "hypergradients", "all" or None'):
+        Tower(problem.params(), [SGD(0.1)], clip=clip)

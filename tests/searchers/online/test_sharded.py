@@ -25,7 +25,7 @@ MAKES: dict[str, Callable[..., Tower]] = {
     ),
     "adam-hd": lambda params, **more: AdamHD(params, 0.01, [1e-3, 1e-6], **more),
     "clipped tower": lambda params, **more: Tower(
-        params, [Adam(0.01, learned=BETAS), Adam(1e-2), SGD(1e-4)], clip=True, **more
+        params, [Adam(0.01, learned=BETAS), Adam(1e-2), SGD(1e-4)], clip="hypergradients", **more
     ),
 }
 STEPS, PROCESSES = 6, 2

@@ -30,7 +30,9 @@ MAKES: dict[str, Make] = {
         params, [SGD(0.05, 0.9, learned=("lr", "momentum")), SGD(1e-4)]
     ),
     "adam/adam/sgd": lambda params: Tower(
-        params, [Adam(0.01, learned=BETAS), Adam(1e-3, learned=BETAS), SGD(1e-5)], clip=True
+        params,
+        [Adam(0.01, learned=BETAS), Adam(1e-3, learned=BETAS), SGD(1e-5)],
+        clip="hypergradients",
     ),
     "rmsprop/adagrad": lambda params: Tower(
         params, [RMSProp(0.01, learned=("lr", "gamma")), AdaGrad(1e-3)]
@@ -95,7 +97,7 @@ def test_training_goes_on_bit_for_bit_after_a_save(make: Make) -> None:
 def test_what_is_saved_is_plain_data_in_a_layout_that_stays() -> None:
     """Files that are there are to be loaded by versions to come."""
     params = [nn.Parameter(torch.ones(1))]
-    tower = Tower(params, [SGD(0.5), SGD(0.25), SGD(0.125)], clip=True)
+    tower = Tower(params, [SGD(0.5), SGD(0.25), SGD(0.125)], clip="hypergradients")
     for slope in (1.0, 2.0):
         params[0].grad = torch.full((1,), slope)
         tower.step()
