@@ -283,17 +283,21 @@ def status(folder: Folder) -> None:
     counts = results.evaluations.groupby("cell").size()
     table = Table(title=str(folder), title_justify="left")
     table.add_column("cell", overflow="fold", min_width=24)
-    for column in ("status", "evaluations", "attempts", "cause", "why"):
+    for column in ("status", "evaluations", "attempts"):
         table.add_column(column, justify="right" if column == "evaluations" else "left")
+    why = []
     for cell in results.cells.to_dict("records"):
         attempts = cell["attempts"] if isinstance(cell["attempts"], list) else []
         reasons = [text if isinstance(text, str) else "" for text in (cell["cause"], cell["why"])]
         count, now = str(counts.get(cell["cell"], 0)), cell["status"]
         if now == "running" and not at_work:
             now, reasons = "interrupted", ["driver lost", RUNNER_GONE]
-        table.add_row(cell["cell"], now, count, str(len(attempts)), *reasons)
+        table.add_row(cell["cell"], now, count, str(len(attempts)))
+        why += [f"{cell['cell']}: {': '.join(filter(None, reasons))}"] if any(reasons) else []
     console = Console()
     console.print(table)
+    for line in why:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     for note in results.notes:
         console.print(note, markup=False)
     if results.unfinished and not at_work:

@@ -53,12 +53,13 @@ def checked_model(make_model: Callable[[], nn.Module], device: torch.device) -> 
         TaskError: it has no real weights to train, or would not train as by its own loop.
     """
     model, other = (seeded(make_model, seed, device) for seed in (0, 1))
-    if other is model:
-        raise TaskError(
-            "make_model gives the same module each time: every training needs one of its own, such"
-            " as copy.deepcopy(module)"
-        )
     every = [*model.named_parameters(), *model.named_buffers()]
+    parts = {id(tensor) for tensor in (*other.parameters(), *other.buffers())}
+    if other is model or any(id(tensor) in parts for _, tensor in every):
+        raise TaskError(
+            "make_model gives the same module each time, or parts of it: every training needs one"
+            " of its own, such as copy.deepcopy(module)"
+        )
     unshaped = (UninitializedParameter, UninitializedBuffer)
     if lazy := [name for name, tensor in every if isinstance(tensor, unshaped)]:
         raise TaskError(
@@ -140,11 +141,15 @@ def _check_held(model: nn.Module, other: nn.Module) -> None:
                 " is trained: reach it by the module that has it"
             )
         twin = elsewhere.get(name)
-        if twin is None or twin.shape != tensor.shape or not torch.equal(twin, tensor):
+        if twin is None or not _alike(twin, tensor):
             raise TaskError(
                 f"{name} of the model is another tensor each time that it is made, and no buffer:"
                 " register_buffer makes it one, else every training has the first"
             )
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def _held(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

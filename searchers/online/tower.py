@@ -263,8 +263,9 @@ class Tower(Optimizer):
                 self.state[p]["moved"] = False
         for p in moving:
             state, memory = self.state[p], group["levels"][0].initial_memory()
-            if any(state.get(name) is None for name in ("step", *memory)):
+            if not state or any(state.get(name) is None for name in memory):
                 state.update(step=0, moved=False)  # it begins anew, as with torch's optimizers
+            state.setdefault("step", 1)  # whose velocity is there has moved before
             state.setdefault("moved", False)
             for name, number in memory.items():
                 if state.get(name) is None:

@@ -85,6 +85,12 @@ class Constant(Net):
         self.scale = torch.tensor(2.0)
 
 
+class Missing(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.missing = torch.tensor([float("nan"), 1.0])
+
+
 SAME = Net()
 
 
@@ -94,7 +100,8 @@ SAME = Net()
         (Replacing, r"in place of the buffer mean: write into it"),
         (Listed, r"reaches a parameter by weights\[0\], too"),
         (Features, r"mixing of the model is another tensor each time .* register_buffer"),
-        (lambda: SAME, r"the same module each time: .* copy.deepcopy"),
+        (lambda: SAME, r"the same module each time, .* copy.deepcopy"),
+        (lambda: nn.Sequential(SAME), r"or parts of it: .* copy.deepcopy"),
         (lambda: nn.LazyLinear(2), r"weight of the model has no shape yet: in make_model"),
     ],
 )
@@ -113,6 +120,7 @@ def test_a_buffer_that_is_written_into_moves_and_constants_and_shared_buffers_ar
     problem.training_loss(vector, buffers, problem.draw(0).batch(0))
     assert buffers["mean"].abs().max() > 0
     problem_of(Constant)
+    problem_of(Missing)
 
     class Shared(nn.Module):
         def __init__(self) -> None:

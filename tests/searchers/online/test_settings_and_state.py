@@ -128,6 +128,7 @@ def converted(optimizer: torch.optim.Optimizer) -> None:
         lambda key: entries(lambda state: {}),
         lambda key: entries(dict),
         lambda key: entries(lambda state: {**state, key: 3 * state[key]}),
+        lambda key: entries(lambda state: {key: torch.full_like(state[key], 0.1)}),
     ],
     ids=[
         "zeroed by assignment",
@@ -140,6 +141,7 @@ def converted(optimizer: torch.optim.Optimizer) -> None:
         "entry emptied",
         "entry copied",
         "entry with another velocity",
+        "entry with a velocity alone",
     ],
 )
 @pytest.mark.parametrize("dampening", [0.0, 0.3])
