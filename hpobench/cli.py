@@ -317,9 +317,7 @@ def main() -> None:
     """The console script: a user's mistake is one line and exit code 2."""
     gc.set_threshold(50_000, 20, 100)  # what a command loads stays: there is no garbage in it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a batch system's way to interrupt
-    if (
-        signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
-    ):  # a terminal's that closes; nohup's is not
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and stays so
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     spell_out(sys.stdout, sys.stderr)
     try:

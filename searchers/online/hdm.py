@@ -1,8 +1,8 @@
 """Hypergradient descent with guarantees: step sizes and a momentum that are learned on the way.
 
-Gao, Chu, Ye, Udell, "Gradient Methods with Online Scaling" (arXiv 2502.11229, 2505.23081) and
-"Provable and Practical Online Learning Rate Adaptation with Hypergradient Descent" (2509.11007);
-HDM is OSGM-Best there. What its text leaves open is as in the authors' package.
+"Provable and Practical Online Learning Rate Adaptation with Hypergradient Descent" (Gao, Chu, Ye,
+Udell; arXiv 2502.11229), and "Gradient Methods with Online Scaling", parts I and II (2505.23081,
+2509.11007). HDM is OSGM-Best there. What the texts leave open is as in the authors' package.
 """
 
 from __future__ import annotations
