@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class HpobenchError(Exception):
     """A mistake or a fault with a remedy; the message says what, where, and what to do."""
@@ -25,3 +27,8 @@ class StudyError(HpobenchError):
 
 class TrackingError(HpobenchError):
     """Weights & Biases could not be written to, or could not be reached; the results are whole."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether it is a disk that has no room, or none for this user."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)

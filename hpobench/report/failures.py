@@ -6,7 +6,6 @@ memory, a disk that refuses) or an interrupt is nobody's part, and ends the work
 
 from __future__ import annotations
 
-import errno
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any, TypeVar
 
-from hpobench.errors import RunError
+from hpobench.errors import RunError, is_full
 from hpobench.results.json_files import make_folder, write_whole
 
 T = TypeVar("T")
@@ -24,9 +23,6 @@ FOLDER = "figures"
 ENDING = ".error.txt"
 LONGEST = 300
 """Letters of a reason: a message may hold a whole table."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What a disk says that takes no more; other refusals may be a figure's, of a font, say."""
 
 PACKAGE = Path(__file__).parents[1]
 LIBRARY = Path(sysconfig.get_path("stdlib"))
@@ -119,7 +115,7 @@ def kept_tracebacks(run: Path) -> list[Path]:
 def _of_the_machine(error: Exception) -> bool:
     if isinstance(error, RunError):  # what a disk refused, if not a figure's own
         return isinstance(error.__cause__, OSError)
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in FULL)
+    return isinstance(error, MemoryError) or is_full(error)  # other refusals may be of a font, say
 
 
 def _on_a_line(text: str) -> str:

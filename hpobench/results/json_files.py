@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeAlias
 
-from hpobench.errors import RunError
+from hpobench.errors import RunError, is_full
 
 Record: TypeAlias = dict[str, Any]
 
@@ -179,7 +179,7 @@ def refusals(path: Path) -> Iterator[None]:
 
 
 def _remedy(error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return "free some space there, or choose another folder for the run"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return "give yourself access to that folder, or choose another one for the run"

@@ -20,12 +20,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hpobench.errors import is_full
 from hpobench.running.cell_loop import CellLoop, Header
 from hpobench.running.cores import own_cores
 from hpobench.running.exchange import Exchange
 from hpobench.running.faults import Fault
 from hpobench.running.interfaces import AttemptSpec, AttemptUpdate, Outcome
-from hpobench.running.ray_errors import is_full
 from hpobench.running.scratch import own_scratch
 from trainables.import_path import look_as_the_runner_does
 from trainables.line import Line

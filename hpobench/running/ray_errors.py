@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-
 from ray.exceptions import (
     NodeDiedError,
     OutOfDiskError,
@@ -13,6 +11,7 @@ from ray.exceptions import (
     RuntimeEnvSetupError,
 )
 
+from hpobench.errors import is_full
 from hpobench.running.faults import Cause, Fault
 
 NO_MEMORY = "low on memory"
@@ -30,11 +29,6 @@ def not_built(error: BaseException) -> Fault:
     why = f"{type(error).__name__}: {error}".splitlines()[0]
     cause: Cause = "disk full" if is_full(error) else "worker lost"
     return Fault(f"its controller was lost: {why}"[:200], cause)
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether it is a disk that has no room, or none for this user."""
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
 
 
 def cause_of(error: BaseException) -> Cause:
