@@ -7,6 +7,8 @@ import fcntl
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,13 +26,20 @@ with held(Path(sys.argv[1])):
 """
 
 
-def test_a_process_that_is_killed_gives_its_claim_back(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+@contextmanager
+def at_work_on(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which has claimed a folder."""
+    command = [sys.executable, "-c", HOLDS, str(folder)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
+        yield other
+
+
+def test_a_process_that_is_killed_gives_its_claim_back(tmp_path: Path) -> None:
+    with at_work_on(tmp_path) as other:
         with pytest.raises(RunError, match="another process is at work on this run"):
             held(tmp_path).__enter__()
         other.kill()
@@ -44,12 +53,7 @@ def test_whether_a_process_is_at_work_is_seen_at_once(tmp_path: Path) -> None:
     with held(tmp_path):
         assert is_held(tmp_path)
     assert not is_held(tmp_path)
-    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
+    with at_work_on(tmp_path) as other:
         assert is_held(tmp_path)
         other.kill()
     assert (tmp_path / LOCK).exists()  # it was killed

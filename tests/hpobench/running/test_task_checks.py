@@ -213,44 +213,34 @@ def with_missing_values(problem: Any) -> None:
     )
 
 
+def with_batches(problem: Any, change: Callable[[int, Any], Any]) -> None:
+    """Its draws' batches, by their step, are changed."""
+    draw = problem.draw
+
+    class Changed:
+        def __init__(self, training: int) -> None:
+            self.of = draw(training)
+            self.initial = self.of.initial
+
+        def batch(self, step: int) -> Any:
+            return change(step, self.of.batch(step))
+
+    problem.draw = Changed
+
+
 def in_pairs(problem: Any) -> None:
     """Batches that are dataclasses."""
-    draw, loss = problem.draw, problem.training_loss
+    loss = problem.training_loss
     problem.training_loss = lambda vector, buffers, batch, theta: loss(
         vector, buffers, Minibatch(batch.inputs, batch.labels, None, 0), theta
     )
-
-    class Pairs:
-        def __init__(self, training: int) -> None:
-            self.of = draw(training)
-
-        def initial(self) -> Any:
-            return self.of.initial()
-
-        def batch(self, step: int) -> Pair:
-            batch = self.of.batch(step)
-            return Pair(batch.inputs, batch.labels)
-
-    problem.draw = Pairs
+    with_batches(problem, lambda step, batch: Pair(batch.inputs, batch.labels))
 
 
 def one_epoch_alone(problem: Any) -> None:
     """A stream that ends with the epoch."""
-    draw = problem.draw
-
-    class Ending:
-        def __init__(self, training: int) -> None:
-            self.of = draw(training)
-
-        def initial(self) -> Any:
-            return self.of.initial()
-
-        def batch(self, step: int) -> Any:
-            if step >= problem.steps_per_epoch:
-                raise IndexError(step)
-            return self.of.batch(step)
-
-    problem.draw = Ending
+    within = range(problem.steps_per_epoch)
+    with_batches(problem, lambda step, batch: batch if step in within else [][step])
 
 
 @pytest.mark.parametrize(
