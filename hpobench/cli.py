@@ -10,15 +10,14 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 import hpobench
 from hpobench.audit import command as audit
@@ -29,7 +28,7 @@ from hpobench.options import Address, Clock, Folder, Wandb, parse_slot, wide_con
 from hpobench.plain_letters import spell_out
 from hpobench.reference_search import command as reference
 from hpobench.report.clocks import ClockName
-from hpobench.text import listed, plain, plural
+from hpobench.text import plain, plural
 from hpobench.tracking.wandb.commands import app as wandb_commands
 
 app = typer.Typer(
@@ -47,8 +46,6 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """Click's own, or that of the copy of click which newer typers carry."""
 
 INTERRUPTED = 130
-MOST_PICTURES = 3
-"""Tasks of which the terminal shows the curves; of more, the page has them."""
 
 
 @app.command("list")
@@ -103,6 +100,7 @@ def run(
     """
     from hpobench import pipeline
     from hpobench.discovery import find_study
+    from hpobench.terminal import show
 
     found, source = find_study(study)
     changes: dict[str, Any] = {
@@ -119,7 +117,7 @@ def run(
     out = out or pipeline.folder_for(chosen)
     with _going_on("resume", out):
         results = pipeline.run(chosen, out, wandb, address, source=source, clock=clock.clock)
-    undrawn = _show(results, clock)
+    undrawn = show(results, clock)
     raise typer.Exit(bool(results.unfinished or undrawn))
 
 
@@ -144,10 +142,11 @@ def resume(
     Exit codes are those of `hpobench run`.
     """
     from hpobench import pipeline
+    from hpobench.terminal import show
 
     with _going_on("resume", folder):
         results = pipeline.resume(folder, wandb, address, source=study, clock=clock.clock)
-    undrawn = _show(results, clock)
+    undrawn = show(results, clock)
     raise typer.Exit(bool(results.unfinished or undrawn))
 
 
@@ -188,12 +187,13 @@ def replay(
     """
     from hpobench import pipeline
     from hpobench.report.tables.replay import replay_table
+    from hpobench.terminal import print_parts
 
     times = parse_times(at) if at is not None else None
     with _going_on("replay", folder):
         results = pipeline.replay(folder, times, draws, every, address, study, clock.clock)
     console = wide_console()
-    undrawn = _print_parts(console, results, {"replays": lambda: [replay_table(results)]})
+    undrawn = print_parts(console, results, {"replays": lambda: [replay_table(results)]})
     for line in [*results.notes, *undrawn]:
         console.print(line, soft_wrap=line in undrawn, markup=False)
     console.print(f"table: {results.path / 'replay.csv'}", soft_wrap=True, highlight=False)
@@ -215,10 +215,11 @@ def report(folder: Folder, clock: Clock = ClockName.seconds) -> None:
     Exit code 1 if a figure could not be drawn: a line says which.
     """
     from hpobench.report.publishing import publish
+    from hpobench.terminal import show
 
     results = hpobench.Results.load(folder)
     undrawn = publish(results, clock.clock)
-    raise typer.Exit(bool(_show(dataclasses.replace(results, undrawn=undrawn), clock)))
+    raise typer.Exit(bool(show(dataclasses.replace(results, undrawn=undrawn), clock)))
 
 
 @app.command(
@@ -274,39 +275,12 @@ def verify(folder: Folder) -> None:
 @app.command(epilog="Example: `hpobench status runs/digits-20260102-030405`")
 def status(folder: Folder) -> None:
     """Show how far a run is, cell by cell, and whether anybody is at work on it."""
-    from hpobench.running.faults import RUNNER_GONE
     from hpobench.running.run_folder import is_held
+    from hpobench.terminal import show_progress
 
     before = is_held(folder)  # it may end, or begin, while the records are read
     results = hpobench.Results.load(folder)
-    at_work = before or is_held(folder)
-    counts = results.evaluations.groupby("cell").size()
-    table = Table(title=str(folder), title_justify="left")
-    table.add_column("cell", overflow="fold", min_width=24)
-    for column in ("status", "evaluations", "attempts"):
-        table.add_column(column, justify="right" if column == "evaluations" else "left")
-    why = []
-    for cell in results.cells.to_dict("records"):
-        attempts = cell["attempts"] if isinstance(cell["attempts"], list) else []
-        reasons = [text if isinstance(text, str) else "" for text in (cell["cause"], cell["why"])]
-        count, now = str(counts.get(cell["cell"], 0)), cell["status"]
-        if now == "running" and not at_work:
-            now, reasons = "interrupted", ["driver lost", RUNNER_GONE]
-        table.add_row(cell["cell"], now, count, str(len(attempts)))
-        why += [f"{cell['cell']}: {': '.join(filter(None, reasons))}"] if any(reasons) else []
-    console = Console()
-    console.print(table)
-    for line in why:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-    for note in results.notes:
-        console.print(note, markup=False)
-    if results.unfinished and not at_work:
-        console.print(
-            f"nobody is at work on this run; hpobench resume {shlex.quote(str(folder))} goes on",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
+    show_progress(results, folder, at_work=before or is_held(folder))
 
 
 app.command(epilog=reference.EXAMPLES)(reference.reference)
@@ -372,69 +346,6 @@ def _leave(line: str, status: int) -> NoReturn:
 def _say(line: str, status: int) -> None:
     print(f"hpobench: {line}", file=sys.stderr)
     sys.exit(status)
-
-
-def _show(results: hpobench.Results, clock: ClockName) -> tuple[str, ...]:
-    """Show a run; what could not be drawn or shown of it, a line each."""
-    from hpobench.report.tables.prices import price_notes
-    from hpobench.report.tables.summary import summary_table
-
-    def prices() -> list[str]:
-        return [note for task in results.tasks for note in price_notes(results, task)]
-
-    console = wide_console()
-    parts: dict[str, Callable[[], Sequence[RenderableType]]] = {
-        "answer": lambda: _answers(results, clock),
-        "table": lambda: [summary_table(results, clock.clock)],
-        "prices": prices,
-    }
-    undrawn = _print_parts(console, results, parts)
-    for note in results.notes:
-        console.print(note, markup=False)
-    if results.unfinished:
-        again = f"hpobench resume {shlex.quote(str(results.path))}"
-        left = f"not finished: {listed(results.unfinished)}; {again}"
-        console.print(left, soft_wrap=True, highlight=False, markup=False)
-    for line in undrawn:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-    page = results.path / "report.html"
-    if page.exists():
-        console.print(f"report: {page}", soft_wrap=True, highlight=False)
-    return undrawn
-
-
-def _answers(results: hpobench.Results, clock: ClockName) -> list[RenderableType]:
-    """What each task comes to, in words, and of few tasks the curves."""
-    from hpobench.report.conclusions import answers
-    from hpobench.report.drawing.panel import panel_of
-    from hpobench.report.drawing.text_panel import text_panel
-
-    shown: list[RenderableType] = []
-    found = answers(results, clock.clock)
-    for task, answer in zip(results.tasks, found, strict=True):
-        shown.append(Text(f"\n{answer.opening}"))
-        if len(found) <= MOST_PICTURES:
-            shown.append(text_panel(panel_of(results, task, clock=clock.clock), clock.clock))
-    return shown
-
-
-def _print_parts(
-    console: Console,
-    results: hpobench.Results,
-    parts: Mapping[str, Callable[[], Sequence[RenderableType]]],
-) -> tuple[str, ...]:
-    """Print what can be made; what can not, here or when the run was published, a line each."""
-    from hpobench.report.failures import Failure, attempted, keep_tracebacks
-
-    failures = []
-    for name, make in parts.items():
-        shown = attempted(f"terminal-{name}", make, f"the terminal's {name}")
-        if isinstance(shown, Failure):
-            failures.append(shown)
-            continue
-        for part in shown:
-            console.print(part, markup=False)
-    return (*results.undrawn, *keep_tracebacks(failures, results.path))
 
 
 def _chosen(names: str | None, items: Any, what: str) -> list[Any] | None:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from hpobench import Results, Study, pipeline
+from hpobench import Results, Study, pipeline, terminal
 from hpobench.report import figures as registry
 from hpobench.report.drawing.figure import FigureKind, RunFigure
 from hpobench.report.drawing.source import FigureSource
 from hpobench.report.figures.regret import REGRET
-from hpobench.report.tables import summary
 from hpobench.running import ray_backend
 from hpobench.running.display import Silent
 from hpobench.running.scheduler import Interrupted, SliceScheduler
@@ -86,7 +85,7 @@ def test_a_table_that_the_terminal_cannot_show_is_named_and_the_rest_is_shown(
 ) -> None:
     monkeypatch.setattr(registry, "FIGURES", (REGRET,))
     pipeline.run(small_study(), tmp_path / "run", wandb="off", display=Silent())
-    monkeypatch.setattr(summary, "summary_table", mine_figures)
+    monkeypatch.setattr(terminal, "summary_table", mine_figures)
     shown = command("report", tmp_path / "run")
     assert shown.returncode == 1
     assert "the terminal's table could not be made: ZeroDivisionError: planted" in shown.stdout
